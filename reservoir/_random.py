@@ -45,9 +45,7 @@ def seed_sequence(random_state: Any) -> np.random.SeedSequence:
     if isinstance(random_state, np.random.Generator):
         return np.random.SeedSequence(random_state.integers(2**32, size=4).tolist())
     if isinstance(random_state, np.random.RandomState):
-        return np.random.SeedSequence(
-            random_state.randint(2**32, size=4, dtype=np.uint64).tolist()
-        )
+        return np.random.SeedSequence(random_state.randint(2**32, size=4, dtype=np.uint64).tolist())
     if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool):
         if random_state < 0:
             raise ValueError(
