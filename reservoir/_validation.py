@@ -1,0 +1,91 @@
+"""Checks of single arguments at the public door."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Collection
+from typing import Any
+
+
+def check_integer(
+    name: str, value: Any, *, minimum: int = 0, maximum: int | None = None, remedy: str = ""
+) -> int:
+    """Return `value` as an int, or say what is wrong with it.
+
+    Examples
+    --------
+    >>> check_integer("n_steps", 3, minimum=1)
+    3
+    """
+    wanted = f"an integer of {minimum} or more" + (f" and at most {maximum}" if maximum else "")
+    remedy = remedy or f"Pass {wanted}."
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"`{name}` is {value!r} of type {type(value).__name__}, but {wanted} was expected. "
+            f"{remedy}"
+        )
+    if value < minimum or (maximum is not None and value > maximum):
+        raise ValueError(f"`{name}` is {value}, but {wanted} was expected. {remedy}")
+    return int(value)
+
+
+def check_real(
+    name: str,
+    value: Any,
+    *,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    exclusive: bool = False,
+    remedy: str = "",
+) -> float:
+    """Return `value` as a finite float within bounds, or say what is wrong with it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    value : object
+        What came.
+    minimum, maximum : float
+        Bounds; both belong to the range, save the lower one if `exclusive`.
+    exclusive : bool
+        Whether `minimum` itself is refused.
+    remedy : str
+        Second sentence of the error.
+
+    Examples
+    --------
+    >>> check_real("leak_rate", 1, minimum=0, maximum=1, exclusive=True)
+    1.0
+    """
+    wanted = "a finite number"
+    if minimum > -math.inf:
+        wanted += f" above {minimum:g}" if exclusive else f" of {minimum:g} or more"
+    if maximum < math.inf:
+        wanted += f" up to {maximum:g}"
+    remedy = remedy or f"Pass {wanted}."
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"`{name}` is {value!r} of type {type(value).__name__}, but {wanted} was expected. "
+            f"{remedy}"
+        )
+    number = float(value)
+    below = number <= minimum if exclusive else number < minimum
+    if not math.isfinite(number) or below or number > maximum:
+        raise ValueError(f"`{name}` is {value}, but {wanted} was expected. {remedy}")
+    return number
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
+    """Return `value` if it is one of `choices`, or say which there are.
+
+    Examples
+    --------
+    >>> check_choice("solver", "qr", ["auto", "gram", "qr"])
+    'qr'
+    """
+    if not isinstance(value, str) or value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"`{name}` is {value!r}, but one of {listed} was expected. Pass one.")
+    return value

@@ -1,0 +1,77 @@
+import os
+import stat
+
+import numpy as np
+import pytest
+
+from reservoir._files import load_arrays, save_arrays, write_atomically
+
+
+def test_round_trip_keeps_bits_dtypes_and_header(tmp_path):
+    arrays = {
+        "double": np.array([np.pi, -0.0, 1e-310]),
+        "single": np.float32([[1.5]]),
+        "text": np.array(["a", "bcd"]),
+        "empty": np.empty((0, 3)),
+    }
+    header = {"class": "X", "nested": {"list": [1, None, 0.1]}}
+    save_arrays(tmp_path / "model", header=header, arrays=arrays)
+    assert os.listdir(tmp_path) == ["model"]
+    loaded_header, loaded = load_arrays(tmp_path / "model")
+    assert loaded_header == header
+    assert loaded.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert loaded[name].dtype == array.dtype
+        assert loaded[name].tobytes() == array.tobytes()
+
+
+def test_failed_write_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    write_atomically(path, b"old")
+
+    def broken(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["model.npz"]
+
+
+def test_file_permissions_follow_the_umask(tmp_path):
+    old = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "file", b"x")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 torn"])
+def test_damaged_file_is_a_clear_error(tmp_path, content):
+    path = tmp_path / "model.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not a file that this library saved"):
+        load_arrays(path)
+
+
+def test_plain_array_file_is_a_clear_error(tmp_path):
+    np.save(tmp_path / "array.npy", np.arange(3))
+    with pytest.raises(ValueError, match="not a file that this library saved"):
+        load_arrays(tmp_path / "array.npy")
+    np.savez(tmp_path / "arrays.npz", a=np.arange(3))
+    with pytest.raises(ValueError, match="not a file that this library saved"):
+        load_arrays(tmp_path / "arrays.npz")
+
+
+def test_missing_file():
+    with pytest.raises(FileNotFoundError):
+        load_arrays("no-such-file.npz")
+
+
+def test_objects_and_taken_names_are_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"`arrays\['a'\]` has the dtype object"):
+        save_arrays(tmp_path / "x", header={}, arrays={"a": np.array([{}])})
+    with pytest.raises(ValueError, match="'header', which is taken"):
+        save_arrays(tmp_path / "x", header={}, arrays={"header": np.arange(2)})
