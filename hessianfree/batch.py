@@ -1,0 +1,295 @@
+"""A batch of sequences: what goes in, what should come out, and what counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hessianfree.objective import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Sequences side by side, time first, padded at the end to a common length.
+
+    The loss of a batch is the weighted mean over its scored steps,
+
+        f = Σ_it w_it ℓ_it / Σ_it w_it,
+
+    so that a doubled batch has the same value, gradient and curvature, and a step of weight zero
+    adds nothing of its own. A sequence ends at its last scored step: what stands after it is
+    padding, is never read, and may be anything.
+
+    Parameters
+    ----------
+    inputs : ndarray of shape (n_steps, n_sequences, n_inputs) or (n_steps, n_sequences)
+        Real-valued inputs, or integer symbols from 0 to n_inputs - 1.
+    targets : ndarray of shape (n_steps, n_sequences, n_outputs) or (n_steps, n_sequences)
+        Real-valued targets, or integer classes from 0 to n_outputs - 1. Targets of steps that are
+        not scored are never read.
+    mask : ndarray of shape (n_steps, n_sequences), optional
+        Weights w_it ≥ 0, or booleans. Only their ratios count. By default every step has weight 1.
+
+    Raises
+    ------
+    TypeError
+        If inputs or targets are neither real nor integer of the right number of dimensions.
+    ValueError
+        If the shapes do not agree, a weight is negative or not finite, or no step is scored.
+
+    See Also
+    --------
+    Batch.from_sequences : pad sequences of various lengths.
+
+    Examples
+    --------
+    Score the last of four steps only, for two sequences:
+
+    >>> import numpy as np
+    >>> mask = np.zeros((4, 2))
+    >>> mask[-1] = 1
+    >>> batch = Batch(np.ones((4, 2, 3)), np.zeros((4, 2, 1)), mask)
+    >>> batch.n_steps, batch.n_sequences, batch.n_scored
+    (4, 2, 2)
+    """
+
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
+    mask: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        _check_sequences("inputs", self.inputs)
+        _check_sequences("targets", self.targets)
+        leading = self.inputs.shape[:2]
+        if self.targets.shape[:2] != leading:
+            raise ValueError(
+                f"`targets` has shape {self.targets.shape}, but its first two axes must be "
+                f"{leading} as in `inputs`. Put time first, then sequences."
+            )
+        if self.mask is None:
+            if 0 in leading:
+                raise ValueError(
+                    f"`inputs` has shape {self.inputs.shape}, but at least one step of one "
+                    "sequence was expected. Leave out empty batches."
+                )
+            return
+        if self.mask.shape != leading:
+            raise ValueError(
+                f"`mask` has shape {self.mask.shape}, but {leading} was expected. Pass one weight "
+                "per step and sequence, time first."
+            )
+        if not np.all(np.isfinite(self.mask)) or np.any(self.mask < 0):
+            raise ValueError(
+                "`mask` has negative or non-finite entries, but weights of 0 or more were "
+                "expected. Use 0 for a step that does not count."
+            )
+        if not np.any(self.mask):
+            raise ValueError(
+                "`mask` is 0 everywhere, but at least one scored step was expected. Leave out "
+                "batches without targets."
+            )
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the longest sequence, padding included."""
+        return int(self.inputs.shape[0])
+
+    @property
+    def n_sequences(self) -> int:
+        """Number of sequences."""
+        return int(self.inputs.shape[1])
+
+    @property
+    def n_scored(self) -> int:
+        """Number of steps with a weight above zero, over all sequences."""
+        if self.mask is None:
+            return self.n_steps * self.n_sequences
+        return int(np.count_nonzero(self.mask))
+
+    @classmethod
+    def from_sequences(
+        cls,
+        inputs: list[NDArray[Any]],
+        targets: list[NDArray[Any]],
+        *,
+        last_step_only: bool = False,
+    ) -> Batch:
+        """Pad sequences of various lengths to one batch.
+
+        Parameters
+        ----------
+        inputs : list of ndarray of shape (n_steps_i, n_inputs) or (n_steps_i,)
+            One array per sequence: real-valued, or integer symbols.
+        targets : list of ndarray
+            With `last_step_only`, one target per sequence, of shape (n_outputs,) or (); otherwise
+            one per step, of shape (n_steps_i, n_outputs) or (n_steps_i,).
+        last_step_only : bool, default=False
+            Score only the last step of each sequence.
+
+        Returns
+        -------
+        Batch
+
+        Raises
+        ------
+        ValueError
+            If the numbers of sequences or of steps do not agree, or a sequence is empty.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> batch = Batch.from_sequences([np.zeros((2, 1)), np.zeros((5, 1))],
+        ...                              [np.zeros((2, 1)), np.zeros((5, 1))])
+        >>> batch.inputs.shape, batch.n_scored
+        ((5, 2, 1), 7)
+        """
+        if len(inputs) != len(targets) or not inputs:
+            raise ValueError(
+                f"`inputs` has {len(inputs)} sequences and `targets` {len(targets)}, but as many "
+                "of both, and at least one, were expected. Pass one target array per sequence."
+            )
+        xs = [np.asarray(x) for x in inputs]
+        ys = [np.asarray(y) for y in targets]
+        lengths = [len(x) for x in xs]
+        if min(lengths) == 0:
+            raise ValueError(
+                f"`inputs[{lengths.index(0)}]` has 0 steps, but at least 1 was expected. Leave out "
+                "empty sequences."
+            )
+        if last_step_only:
+            ys = [y[None] for y in ys]
+        else:
+            for i, y in enumerate(ys):
+                if len(y) != lengths[i]:
+                    raise ValueError(
+                        f"`targets[{i}]` has {len(y)} steps, but {lengths[i]} were expected as in "
+                        f"`inputs[{i}]`. Use `last_step_only=True` for one target per sequence."
+                    )
+        shape = (max(lengths), len(xs))
+        padded_inputs = np.zeros(shape + xs[0].shape[1:], dtype=np.result_type(*xs))
+        padded_targets = np.zeros(shape + ys[0].shape[1:], dtype=np.result_type(*ys))
+        mask = np.zeros(shape, dtype=bool)
+        for i, (x, y, length) in enumerate(zip(xs, ys, lengths)):
+            padded_inputs[:length, i] = x
+            padded_targets[length - len(y) : length, i] = y
+            mask[length - len(y) : length, i] = True
+        return cls(padded_inputs, padded_targets, mask)
+
+
+def _check_sequences(name: str, array: Any) -> None:
+    """Raise unless `array` is 3-D real or 2-D integer."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(
+            f"`{name}` is a {type(array).__name__}, but a NumPy array was expected. Convert it; "
+            "for sequences of various lengths use `Batch.from_sequences`."
+        )
+    real = array.dtype.kind in "fiub" and array.ndim == 3
+    symbols = array.dtype.kind in "iu" and array.ndim == 2
+    if not (real or symbols):
+        raise TypeError(
+            f"`{name}` has dtype {array.dtype} and shape {array.shape}, but 3-D real numbers or "
+            "2-D integers were expected. Put time first, then sequences, then features."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedBatch:
+    """A batch, or some sequences of it, in the form the computations use.
+
+    Steps after the last scored one are cut off, padding is overwritten by zeros, and weights are
+    turned into the coefficients of a sum.
+
+    Attributes
+    ----------
+    inputs : ndarray of shape (n_steps, n_sequences, n_inputs) or (n_steps, n_sequences)
+        In the dtype of the parameters, or intp.
+    targets : ndarray of shape (n_rows, n_outputs) or (n_rows,)
+        Of the output rows: the steps from `first_scored` on, n_rows = (n_steps - first_scored) ·
+        n_sequences.
+    coefficients : ndarray of shape (n_rows, 1)
+        w_it / Σ w over the whole batch.
+    first_scored : int
+        The first step at which any sequence is scored.
+    live : ndarray of shape (n_steps, n_sequences, 1) or None
+        1 up to the end of each sequence, 0 after it; None where there is no padding.
+    n_scored : int
+        Number of scored steps of the whole batch.
+    """
+
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
+    coefficients: Array
+    first_scored: int
+    live: Array | None
+    n_scored: int
+
+    @property
+    def n_steps(self) -> int:
+        """Steps up to the last scored one."""
+        return int(self.inputs.shape[0])
+
+    @property
+    def n_sequences(self) -> int:
+        """Number of sequences."""
+        return int(self.inputs.shape[1])
+
+
+def prepare(batch: Batch, dtype: np.dtype[Any], max_rows: int | None) -> list[PreparedBatch]:
+    """Return `batch` ready for computation, cut into slices of whole sequences.
+
+    Parameters
+    ----------
+    batch : Batch
+    dtype : numpy.dtype
+        Of the parameters.
+    max_rows : int or None
+        A slice has at most so many steps times sequences, but at least one sequence.
+
+    Returns
+    -------
+    list of PreparedBatch
+        The sums over the slices are the means over the batch.
+    """
+    n_steps, n_sequences = batch.n_steps, batch.n_sequences
+    n_scored = batch.n_scored
+    per_slice = n_sequences if max_rows is None else max(1, max_rows // n_steps)
+    if batch.mask is None:
+        weights = np.full((n_steps, n_sequences), 1.0 / n_scored)
+    else:
+        weights = batch.mask / np.sum(batch.mask, dtype=np.float64)
+    return [
+        _prepare_slice(batch, weights, n_scored, dtype, slice(start, start + per_slice))
+        for start in range(0, n_sequences, per_slice)
+    ]
+
+
+def _prepare_slice(
+    batch: Batch, weights: Array, n_scored: int, dtype: np.dtype[Any], part: slice
+) -> PreparedBatch:
+    """Return the sequences `part` of the batch in the form the computations use."""
+    weights = weights[:, part]
+    scored = weights > 0
+    steps = np.flatnonzero(scored.any(axis=1))
+    # A slice without a scored step still runs one step, with coefficient zero.
+    first, stop = (int(steps[0]), int(steps[-1]) + 1) if len(steps) else (0, 1)
+    inputs, targets = batch.inputs[:stop, part], batch.targets[first:stop, part]
+    weights, scored = weights[first:stop], scored[:stop]
+    inputs = np.ascontiguousarray(inputs, dtype=np.intp if inputs.ndim == 2 else dtype)
+    targets = np.ascontiguousarray(targets, dtype=np.intp if targets.ndim == 2 else dtype)
+    live = np.logical_or.accumulate(scored[::-1], axis=0)[::-1]
+    if not live.all():
+        inputs = np.where(live if inputs.ndim == 2 else live[..., None], inputs, 0)
+    scored = scored[first:]
+    if not scored.all():
+        targets = np.where(scored if targets.ndim == 2 else scored[..., None], targets, 0)
+    return PreparedBatch(
+        inputs=inputs.astype(inputs.dtype if inputs.ndim == 2 else dtype, copy=False),
+        targets=targets.reshape(-1, *targets.shape[2:]),
+        coefficients=weights.astype(dtype).reshape(-1, 1),
+        first_scored=first,
+        live=None if live.all() else live[..., None].astype(dtype),
+        n_scored=n_scored,
+    )

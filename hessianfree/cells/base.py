@@ -1,0 +1,250 @@
+"""The protocol of a cell, and what the cells share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from hessianfree.cells._inputs import Inputs
+from hessianfree.objective import Array
+
+Blocks = Mapping[str, Array]
+
+
+class Trajectory(Protocol):
+    """What one forward pass leaves behind: the states, and what the sweeps need again.
+
+    Attributes
+    ----------
+    states : ndarray of shape (n_steps, n_sequences, n_units)
+        What a layer above sees. A cell with more state than that (an LSTM) keeps the rest in
+        attributes of its own.
+    nbytes : int
+        Memory held, with the buffers of the sweeps made so far, in bytes.
+    """
+
+    @property
+    def states(self) -> Array: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+class Cell(Protocol):
+    """A recurrent layer that works on whole sequences.
+
+    A cell holds sizes and choices, no numbers to learn: parameters are handed in as named blocks.
+
+    Attributes
+    ----------
+    n_inputs : int
+        Features of a real-valued input, or number of symbols.
+    n_units : int
+        Width of the states.
+    """
+
+    n_inputs: int
+    n_units: int
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each block of parameters."""
+        ...
+
+    def forward(
+        self, params: Blocks, inputs: NDArray[Any], initial_state: Array | None = None
+    ) -> Any:
+        """Run the recurrence and keep what the sweeps need.
+
+        Parameters
+        ----------
+        params : mapping of str to ndarray
+        inputs : ndarray of shape (n_steps, n_sequences, n_inputs), or of intp without last axis
+        initial_state : ndarray of shape (n_sequences, n_units), optional
+            In place of the learned initial state.
+
+        Returns
+        -------
+        Trajectory
+        """
+        ...
+
+    def jvp(
+        self, params: Blocks, trajectory: Any, d_params: Blocks, d_inputs: Array | None = None
+    ) -> Array:
+        """Return the tangents of the states: the R-forward sweep.
+
+        Returns
+        -------
+        ndarray of shape (n_steps, n_sequences, n_units)
+            A buffer of the trajectory: the next call overwrites it.
+        """
+        ...
+
+    def vjp(
+        self,
+        params: Blocks,
+        trajectory: Any,
+        states_bar: Array,
+        *,
+        params_bar: dict[str, Array] | None = None,
+        preactivations_bar: Array | None = None,
+        with_inputs_bar: bool = False,
+    ) -> tuple[dict[str, Array], Array | None]:
+        """Return the cotangents of the parameters and inputs: the backward sweep.
+
+        Parameters
+        ----------
+        params : mapping of str to ndarray
+        trajectory : Trajectory
+        states_bar : ndarray of shape (k, n_sequences, n_units)
+            Cotangents of the last k ≤ n_steps states; those before them are zero.
+        params_bar : dict of str to ndarray, optional
+            Written to and returned; made where it is missing.
+        preactivations_bar : ndarray of shape (n_steps, n_sequences, n_units), optional
+            Added to the cotangents of what the activation function is applied to.
+        with_inputs_bar : bool, default=False
+            Whether the second result is asked for; only of real-valued inputs.
+
+        Returns
+        -------
+        params_bar : dict of str to ndarray
+        inputs_bar : ndarray of shape (n_steps, n_sequences, n_inputs) or None
+        """
+        ...
+
+    def squared_vjp(self, params: Blocks, trajectory: Any, states_bar: Array) -> dict[str, Array]:
+        """Return Σ_i (params_bar of sequence i)², squared element by element."""
+        ...
+
+
+class SweepingCell:
+    """Reverse sweeps in two parts, shared by the cells.
+
+    The first goes step by step and leaves cotangents of all that weights multiply into; the second
+    is sums of outer products over all steps and sequences, or over those of one sequence.
+    """
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each block of parameters."""
+        raise NotImplementedError
+
+    def _backward(
+        self,
+        params: Blocks,
+        trajectory: Any,
+        states_bar: Array,
+        preactivations_bar: Array | None,
+    ) -> dict[str, Array]:
+        """Return what the sums are made of: arrays with sequences along axis 1."""
+        raise NotImplementedError
+
+    def _accumulate(
+        self, params: Blocks, inputs: Inputs, parts: dict[str, Array], params_bar: dict[str, Array]
+    ) -> None:
+        """Write the sums of outer products to `params_bar`."""
+        raise NotImplementedError
+
+    def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:
+        """Return the cotangents of real-valued inputs."""
+        raise NotImplementedError
+
+    def vjp(
+        self,
+        params: Blocks,
+        trajectory: Any,
+        states_bar: Array,
+        *,
+        params_bar: dict[str, Array] | None = None,
+        preactivations_bar: Array | None = None,
+        with_inputs_bar: bool = False,
+    ) -> tuple[dict[str, Array], Array | None]:
+        """Return the cotangents of the parameters and inputs; see `Cell.vjp`."""
+        if params_bar is None:
+            params_bar = self._new_blocks(states_bar.dtype)
+        parts = self._backward(params, trajectory, states_bar, preactivations_bar)
+        self._accumulate(params, trajectory.inputs, parts, params_bar)
+        return params_bar, self._inputs_bar(params, parts) if with_inputs_bar else None
+
+    def squared_vjp(self, params: Blocks, trajectory: Any, states_bar: Array) -> dict[str, Array]:
+        """Return Σ_i (params_bar of sequence i)²; see `Cell.squared_vjp`."""
+        parts = self._backward(params, trajectory, states_bar, None)
+        one = self._new_blocks(states_bar.dtype)
+        total = {name: np.zeros_like(block) for name, block in one.items()}
+        for i in range(states_bar.shape[1]):
+            sequence = {name: part[:, i : i + 1] for name, part in parts.items()}
+            self._accumulate(params, trajectory.inputs.sequence(i), sequence, one)
+            for name, block in one.items():
+                total[name] += block * block
+        return total
+
+    def _new_blocks(self, dtype: np.dtype[Any]) -> dict[str, Array]:
+        """Return one new array per block of parameters."""
+        return {name: np.empty(shape, dtype=dtype) for name, shape in self.parameter_shapes.items()}
+
+
+def start_states(all_states: Array, params: Blocks, initial_state: Array | None) -> None:
+    """Write the state before the first step: given, learned, or zero."""
+    if initial_state is not None:
+        all_states[0] = initial_state
+    else:
+        all_states[0] = params.get("initial_state", 0)
+
+
+def accumulate_initial_state(initial_bar: Array, params_bar: dict[str, Array]) -> None:
+    """Write the cotangent of the learned initial state, where there is one."""
+    if "initial_state" in params_bar:
+        np.sum(initial_bar[0], axis=0, out=params_bar["initial_state"])
+
+
+def rows_of(array: Array) -> Array:
+    """Return (n_steps, n_sequences, n) as (n_steps · n_sequences, n), without a copy."""
+    return array.reshape(-1, array.shape[-1])
+
+
+# Each activation φ comes with its slope written in terms of its value: φ'(z) = slope(φ(z)).
+
+
+def _tanh_slope(values: Array, out: Array) -> None:
+    """Write 1 - φ²."""
+    np.multiply(values, values, out=out)
+    np.subtract(1, out, out=out)
+
+
+def _logistic_slope(values: Array, out: Array) -> None:
+    """Write φ (1 - φ)."""
+    np.subtract(1, values, out=out)
+    out *= values
+
+
+def _relu(z: Array, out: Array) -> None:
+    """Write max(z, 0)."""
+    np.maximum(z, 0, out=out)
+
+
+def _relu_slope(values: Array, out: Array) -> None:
+    """Write 1 where φ > 0, else 0."""
+    np.greater(values, 0, out=out, casting="unsafe")
+
+
+ACTIVATIONS: dict[str, tuple[Any, Any]] = {
+    "tanh": (np.tanh, _tanh_slope),
+    "logistic": (expit, _logistic_slope),
+    "relu": (_relu, _relu_slope),
+}
+
+
+def flush_constant(dtype: np.dtype[Any]) -> Any:
+    """Return c such that (x + c) - c rounds what is nearly subnormal to zero.
+
+    Adding and taking away c rounds x to a multiple of the spacing of numbers at c, about
+    1.6e-30 in float32: small enough to be without influence, and large enough that products with
+    weights and slopes are no subnormal numbers either.
+    """
+    info = np.finfo(dtype)
+    return dtype.type(2.0 ** (info.minexp + info.nmant + 27))

@@ -1,0 +1,211 @@
+"""The vanilla recurrent net of Elman: one matrix from state to state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hessianfree.cells._inputs import Inputs, wrap_inputs
+from hessianfree.cells._workspace import Workspace
+from hessianfree.cells.base import (
+    ACTIVATIONS,
+    Blocks,
+    SweepingCell,
+    accumulate_initial_state,
+    flush_constant,
+    rows_of,
+    start_states,
+)
+from hessianfree.objective import Array
+from reservoir._validation import check_choice, check_integer
+
+
+@dataclass(frozen=True, eq=False)
+class ElmanTrajectory:
+    """States and slopes of an `ElmanCell` along its sequences."""
+
+    inputs: Inputs
+    all_states: Array  # (n_steps + 1, n_sequences, n_units), the initial state first
+    slopes: Array  # φ'(z_t), (n_steps, n_sequences, n_units)
+    learns_initial_state: bool
+    workspace: Workspace
+
+    @property
+    def states(self) -> Array:
+        """States h_1 to h_T, of shape (n_steps, n_sequences, n_units)."""
+        return self.all_states[1:]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes."""
+        return self.all_states.nbytes + self.slopes.nbytes + self.workspace.nbytes
+
+
+class ElmanCell(SweepingCell):
+    """Vanilla recurrent layer.
+
+    h_t = φ(W_hh h_{t-1} + W_hx x_t + b)
+
+    Parameters
+    ----------
+    n_inputs : int
+        Features of a real-valued x_t, or number of symbols.
+    n_units : int
+        Width of h_t.
+    activation : {"tanh", "logistic", "relu"}, default="tanh"
+        φ. For "relu" the slope at 0 is taken as 0.
+    learn_initial_state : bool, default=True
+        Whether h_0 is a parameter; otherwise it is zero.
+
+    Raises
+    ------
+    TypeError
+        If a size is no integer.
+    ValueError
+        If a size is below 1 or the activation unknown.
+
+    Notes
+    -----
+    Blocks of parameters: `recurrent` W_hh (n_units, n_units), `input` W_hx (n_units, n_inputs),
+    `bias` b (n_units,), `initial_state` h_0 (n_units,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cell = ElmanCell(n_inputs=1, n_units=1, learn_initial_state=False)
+    >>> params = {"recurrent": np.array([[0.5]]), "input": np.array([[1.0]]), "bias": np.zeros(1)}
+    >>> cell.forward(params, np.array([[[1.0]], [[0.0]]])).states.ravel().round(4)
+    array([0.7616, 0.3634])
+
+    References
+    ----------
+    Elman (1990), Finding structure in time, Cognitive Science 14.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_units: int,
+        *,
+        activation: str = "tanh",
+        learn_initial_state: bool = True,
+    ) -> None:
+        self.n_inputs = check_integer("n_inputs", n_inputs, minimum=1)
+        self.n_units = check_integer("n_units", n_units, minimum=1)
+        self.activation = check_choice("activation", activation, ACTIVATIONS)
+        self.learn_initial_state = learn_initial_state
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each block of parameters."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "recurrent": (self.n_units, self.n_units),
+            "input": (self.n_units, self.n_inputs),
+            "bias": (self.n_units,),
+        }
+        if self.learn_initial_state:
+            shapes["initial_state"] = (self.n_units,)
+        return shapes
+
+    def forward(
+        self, params: Blocks, inputs: NDArray[Any], initial_state: Array | None = None
+    ) -> ElmanTrajectory:
+        """Run the recurrence; see `Cell.forward`."""
+        activate, slope = ACTIVATIONS[self.activation]
+        wrapped = wrap_inputs(inputs, self.n_inputs)
+        recurrent = params["recurrent"]
+        n_steps, n_sequences = inputs.shape[:2]
+        all_states = np.empty((n_steps + 1, n_sequences, self.n_units), dtype=recurrent.dtype)
+        start_states(all_states, params, initial_state)
+        wrapped.project(params["input"], all_states[1:], params["bias"])
+        step = np.empty_like(all_states[0])
+        for t in range(n_steps):
+            np.matmul(all_states[t], recurrent.T, out=step)
+            step += all_states[t + 1]
+            activate(step, out=all_states[t + 1])
+        slopes = np.empty_like(all_states[1:])
+        slope(all_states[1:], out=slopes)
+        return ElmanTrajectory(
+            wrapped,
+            all_states,
+            slopes,
+            self.learn_initial_state and initial_state is None,
+            Workspace(recurrent.dtype),
+        )
+
+    def jvp(
+        self,
+        params: Blocks,
+        trajectory: ElmanTrajectory,
+        d_params: Blocks,
+        d_inputs: Array | None = None,
+    ) -> Array:
+        """Return the tangents of the states; see `Cell.jvp`.
+
+        dh_t = φ'(z_t) ⊙ (W_hh dh_{t-1} + dW_hh h_{t-1} + dW_hx x_t + db + W_hx dx_t)
+        """
+        before, slopes, work = trajectory.all_states[:-1], trajectory.slopes, trajectory.workspace
+        recurrent = params["recurrent"]
+        d_states = work.get("d_states", slopes.shape)
+        drive = work.get("drive", slopes.shape)
+        step = work.get("step", slopes.shape[1:])
+        trajectory.inputs.project(d_params["input"], drive, d_params["bias"])
+        flat = d_states.reshape(-1, self.n_units)
+        np.matmul(before.reshape(-1, self.n_units), d_params["recurrent"].T, out=flat)
+        d_states += drive
+        if d_inputs is not None:
+            d_states += d_inputs @ params["input"].T
+        if trajectory.learns_initial_state:
+            d_states[0] += params["recurrent"] @ d_params["initial_state"]
+        d_states[0] *= slopes[0]
+        for t in range(1, len(d_states)):
+            np.matmul(d_states[t - 1], recurrent.T, out=step)
+            d_states[t] += step
+            d_states[t] *= slopes[t]
+        return d_states
+
+    def _backward(
+        self,
+        params: Blocks,
+        trajectory: ElmanTrajectory,
+        states_bar: Array,
+        preactivations_bar: Array | None,
+    ) -> dict[str, Array]:
+        """Return the cotangents of the pre-activations, z̄_t = φ'(z_t) ⊙ (h̄_t + W_hhᵀ z̄_{t+1})."""
+        slopes, work = trajectory.slopes, trajectory.workspace
+        recurrent = params["recurrent"]
+        n_steps = len(slopes)
+        first = n_steps - len(states_bar)
+        z_bar = work.get("z_bar", slopes.shape)
+        step = work.get("step", slopes.shape[1:])
+        tiny = flush_constant(slopes.dtype)
+        step[...] = 0
+        for t in reversed(range(n_steps)):
+            if t >= first:
+                step += states_bar[t - first]
+            np.multiply(step, slopes[t], out=z_bar[t])
+            if preactivations_bar is not None:
+                z_bar[t] += preactivations_bar[t]
+            z_bar[t] += tiny
+            z_bar[t] -= tiny
+            np.matmul(z_bar[t], recurrent, out=step)
+        if not trajectory.learns_initial_state:
+            step[...] = 0
+        return {"before": trajectory.all_states[:-1], "z_bar": z_bar, "initial_bar": step[None]}
+
+    def _accumulate(
+        self, params: Blocks, inputs: Inputs, parts: dict[str, Array], params_bar: dict[str, Array]
+    ) -> None:
+        """Write W̄_hh = Σ_t z̄_t h_{t-1}ᵀ and the rest to `params_bar`."""
+        z_bar = parts["z_bar"]
+        np.matmul(rows_of(z_bar).T, rows_of(parts["before"]), out=params_bar["recurrent"])
+        inputs.accumulate(z_bar, params_bar["input"], params_bar["bias"])
+        accumulate_initial_state(parts["initial_bar"], params_bar)
+
+    def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:
+        """Return W_hxᵀ z̄_t."""
+        inputs_bar: Array = parts["z_bar"] @ params["input"]
+        return inputs_bar

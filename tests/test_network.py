@@ -1,0 +1,225 @@
+"""SequenceNetwork against the plain nets, explicit matrices and what must not change."""
+
+import itertools
+
+import numpy as np
+import plain_nets as plain
+import pytest
+
+from hessianfree.batch import Batch
+from hessianfree.cells import ElmanCell, MultiplicativeCell, TensorCell
+from hessianfree.network import SequenceNetwork
+from hessianfree.objective import FisherObjective
+
+N_INPUTS, N_UNITS, N_OUTPUTS, N_STEPS, N_SEQUENCES = 3, 2, 3, 4, 3
+
+CELLS = {
+    "tanh": lambda: ElmanCell(N_INPUTS, N_UNITS),
+    "logistic": lambda: ElmanCell(N_INPUTS, N_UNITS, activation="logistic"),
+    "relu": lambda: ElmanCell(N_INPUTS, N_UNITS, activation="relu"),
+    "fixed start": lambda: ElmanCell(N_INPUTS, N_UNITS, learn_initial_state=False),
+    "multiplicative": lambda: MultiplicativeCell(N_INPUTS, N_UNITS, 3),
+    "shifted gain": lambda: MultiplicativeCell(N_INPUTS, N_UNITS, 3, gain="shifted_tanh"),
+    "tensor": lambda: TensorCell(N_INPUTS, N_UNITS),
+}
+LOSSES = ["squared_error", "logistic", "softmax"]
+MASKS = ["every step", "last step", "various lengths", "weights"]
+INPUTS = ["real", "symbols"]
+EVERYTHING = list(itertools.product(CELLS, INPUTS, LOSSES, MASKS))
+
+
+def make_mask(kind, rng, n_steps=N_STEPS, n_sequences=N_SEQUENCES):
+    if kind == "every step":
+        return None
+    mask = np.zeros((n_steps, n_sequences))
+    if kind == "last step":
+        mask[-1] = 1
+    elif kind == "various lengths":
+        mask = np.arange(n_steps)[:, None] < 1 + np.arange(n_sequences)
+    else:
+        mask[1:3] = rng.uniform(0.5, 2.0, size=(2, n_sequences))
+        mask[2, 0] = 0
+    return mask
+
+
+def make_targets(loss, rng, shape):
+    if loss == "squared_error":
+        return rng.normal(size=(*shape, N_OUTPUTS))
+    if loss == "logistic":
+        return rng.uniform(size=(*shape, N_OUTPUTS))
+    return rng.integers(N_OUTPUTS, size=shape)
+
+
+def make_problem(cell, inputs, loss, mask, rng, dtype=np.float64, **options):
+    network = SequenceNetwork(CELLS[cell](), N_OUTPUTS, loss, **options)
+    shape = (N_STEPS, N_SEQUENCES)
+    x = rng.normal(size=(*shape, N_INPUTS)) if inputs == "real" else rng.integers(3, size=shape)
+    batch = Batch(x, make_targets(loss, rng, shape), make_mask(mask, rng))
+    return network, rng.normal(size=network.n_params).astype(dtype), batch
+
+
+def product_matrix(linearization, dtype, n_params, **options):
+    eye = np.eye(n_params, dtype=dtype)
+    return np.stack([linearization.gauss_newton_product(e, **options) for e in eye], axis=1)
+
+
+@pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
+def test_derivatives_equal_explicit_ones(problem, rng):
+    cell, inputs, loss, mask = problem
+    network, params, batch = make_problem(*problem, rng, l2=0.1)
+    linearization = network.linearize(params, batch)
+    expected = plain.value(network, loss, params, batch)
+    np.testing.assert_allclose(linearization.value, expected, rtol=1e-13)
+    np.testing.assert_allclose(network.value(params, batch), expected, rtol=1e-13)
+    slope = plain.gradient(network, loss, params, batch)
+    np.testing.assert_allclose(linearization.gradient(), slope, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(
+        network.value_and_gradient(params, batch)[1], slope, rtol=1e-11, atol=1e-14
+    )
+    matrix = plain.gauss_newton_matrix(network, loss, params, batch)
+    structure = plain.structural_matrix(network, params, batch)
+    product = product_matrix(linearization, float, network.n_params)
+    np.testing.assert_allclose(product, matrix, rtol=1e-11, atol=1e-13)
+    damped = product_matrix(linearization, float, network.n_params, structural_damping=0.7)
+    np.testing.assert_allclose(damped, matrix + 0.7 * structure, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(damped, damped.T, rtol=1e-11, atol=1e-12)
+    eigenvalues = np.linalg.eigvalsh(damped)
+    assert eigenvalues[0] > -1e-13 * eigenvalues[-1]
+    # The gradient comes from buffers that the products have used in between.
+    np.testing.assert_allclose(linearization.gradient(), slope, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
+def test_fisher_diagonal_squares_the_gradient_of_each_sequence(problem, rng):
+    network, params, batch = make_problem(*problem, rng, l2=0.1)
+    assert isinstance(network, FisherObjective)
+    expected = plain.fisher_diagonal(network, problem[2], params, batch)
+    np.testing.assert_allclose(
+        network.fisher_diagonal(params, batch), expected, rtol=1e-11, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("cell", ["tanh", "multiplicative", "shifted gain", "tensor"])
+@pytest.mark.parametrize("inputs", INPUTS)
+@pytest.mark.parametrize("mask", MASKS)
+def test_quarter_form_of_structural_damping(cell, inputs, mask, rng):
+    network, params, batch = make_problem(
+        cell, inputs, "softmax", mask, rng, structural_distance="quarter"
+    )
+    damped = product_matrix(
+        network.linearize(params, batch), float, network.n_params, structural_damping=0.7
+    )
+    expected = plain.gauss_newton_matrix(network, "softmax", params, batch)
+    expected += 0.7 * plain.structural_matrix(network, params, batch)
+    np.testing.assert_allclose(damped, expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
+def test_float32_stays_float32_and_near_float64(problem, rng):
+    network, params, batch = make_problem(*problem, rng, l2=0.1)
+    single = network.linearize(params.astype(np.float32), batch)
+    double = network.linearize(params.astype(np.float32).astype(float), batch)
+    v = rng.normal(size=network.n_params)
+    product = single.gauss_newton_product(v.astype(np.float32), structural_damping=0.5)
+    expected = double.gauss_newton_product(v, structural_damping=0.5)
+    gradient, diagonal = single.gradient(), network.fisher_diagonal(params.astype("f4"), batch)
+    assert product.dtype == gradient.dtype == diagonal.dtype == np.float32
+    assert np.linalg.norm(product - expected) < 1e-5 * np.linalg.norm(expected)
+    assert np.linalg.norm(gradient - double.gradient()) < 1e-5 * np.linalg.norm(gradient)
+    np.testing.assert_allclose(single.value, double.value, rtol=1e-5)
+
+
+@pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
+def test_slices_give_the_same_result(problem, rng):
+    network, params, batch = make_problem(*problem, rng, l2=0.1)
+    sliced = SequenceNetwork(network.cell, N_OUTPUTS, problem[2], l2=0.1, max_rows=N_STEPS)
+    v = rng.normal(size=network.n_params)
+    whole, parts = network.linearize(params, batch), sliced.linearize(params, batch)
+    np.testing.assert_allclose(parts.value, whole.value, rtol=1e-13)
+    np.testing.assert_allclose(
+        parts.gauss_newton_product(v, 0.3), whole.gauss_newton_product(v, 0.3), rtol=1e-11
+    )
+    np.testing.assert_allclose(parts.gradient(), whole.gradient(), rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(
+        sliced.fisher_diagonal(params, batch), network.fisher_diagonal(params, batch), rtol=1e-11
+    )
+
+
+def everything_about(network, params, batch, v):
+    linearization = network.linearize(params, batch)
+    return [
+        linearization.value,
+        linearization.gradient(),
+        linearization.gauss_newton_product(v, 0.4),
+        network.fisher_diagonal(params, batch),
+    ]
+
+
+@pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
+def test_a_doubled_batch_changes_nothing(problem, rng):
+    network, params, batch = make_problem(*problem, rng, l2=0.1)
+    v = rng.normal(size=network.n_params)
+    doubled = Batch(
+        *(
+            None if a is None else np.concatenate([a, a], axis=1)
+            for a in (batch.inputs, batch.targets, batch.mask)
+        )
+    )
+    for a, b in zip(
+        everything_about(network, params, batch, v), everything_about(network, params, doubled, v)
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
+def test_padding_changes_nothing_and_is_never_read(problem, rng):
+    cell, inputs, loss, mask = problem
+    network, params, batch = make_problem(*problem, rng, l2=0.1)
+    v = rng.normal(size=network.n_params)
+
+    def pad(array, value):
+        padded = np.full((N_STEPS + 2, N_SEQUENCES + 1, *array.shape[2:]), value, array.dtype)
+        padded[:N_STEPS, :N_SEQUENCES] = array
+        return padded
+
+    weights = np.ones((N_STEPS, N_SEQUENCES)) if batch.mask is None else batch.mask.astype(float)
+    padded = Batch(
+        pad(batch.inputs, np.nan if inputs == "real" else -1),
+        pad(batch.targets, -1 if loss == "softmax" else np.nan),
+        pad(3 * weights, 0),
+    )
+    for a, b in zip(
+        everything_about(network, params, batch, v), everything_about(network, params, padded, v)
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_symbols_are_one_hot_inputs(cell, inputs, rng):
+    network, params, batch = make_problem(cell, "symbols", "softmax", "every step", rng)
+    one_hot = Batch(np.eye(N_INPUTS)[batch.inputs], batch.targets)
+    v = rng.normal(size=network.n_params)
+    for a, b in zip(
+        everything_about(network, params, batch, v), everything_about(network, params, one_hot, v)
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_one_step_and_one_sequence(cell, rng):
+    network = SequenceNetwork(CELLS[cell](), N_OUTPUTS)
+    params = rng.normal(size=network.n_params)
+    batch = Batch(rng.normal(size=(1, 1, N_INPUTS)), rng.normal(size=(1, 1, N_OUTPUTS)))
+    np.testing.assert_allclose(
+        product_matrix(network.linearize(params, batch), float, network.n_params),
+        plain.gauss_newton_matrix(network, "squared_error", params, batch),
+        rtol=1e-12,
+        atol=1e-14,
+    )
+    np.testing.assert_allclose(
+        network.value_and_gradient(params, batch)[1],
+        plain.gradient(network, "squared_error", params, batch),
+        rtol=1e-12,
+        atol=1e-14,
+    )
