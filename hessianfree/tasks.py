@@ -1,0 +1,470 @@
+"""Artificial problems with a known answer: binary addition, and the problems of long time lags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hessianfree.batch import Batch
+from hessianfree.objective import Array
+from reservoir._validation import check_choice, check_integer
+
+Wrong = Callable[[Array, Batch], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem: how to draw it, what net it needs, and when a sequence counts as wrong.
+
+    Attributes
+    ----------
+    name : str
+    n_inputs : int
+        Channels, or symbols where the inputs are integers.
+    n_outputs : int
+    loss : str
+        Name of the loss of `SequenceNetwork` that the targets are for.
+    draw : callable
+        n_sequences, rng -> Batch.
+    wrong : callable
+        Predictions of shape (n_steps, n_sequences, n_outputs), Batch -> bool of shape
+        (n_sequences,).
+    solved_below : float
+        The published criterion: the task is solved where a smaller fraction than this of unseen
+        sequences is wrong.
+    """
+
+    name: str
+    n_inputs: int
+    n_outputs: int
+    loss: str
+    draw: Callable[[int, np.random.Generator], Batch]
+    wrong: Wrong
+    solved_below: float = 0.01
+
+    def fraction_wrong(self, predictions: Array, batch: Batch) -> float:
+        """Return the fraction of sequences that are wrong."""
+        return float(np.mean(self.wrong(predictions, batch)))
+
+
+def make_task(name: str, n_steps: int) -> Task:
+    """Return one of the problems by its name.
+
+    Parameters
+    ----------
+    name : str
+        "binary_addition", "adding", "multiplication", "xor", "temporal_order", "temporal_order_3",
+        "random_permutation", "memorization_5_bits" or "memorization_20_bits".
+    n_steps : int
+        Length T, or the number of bits of "binary_addition", or the delay of the memorizations.
+
+    Returns
+    -------
+    Task
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> task = make_task("adding", 50)
+    >>> batch = task.draw(3, np.random.default_rng(0))
+    >>> batch.inputs.shape[1:], batch.n_scored, task.loss
+    ((3, 2), 3, 'squared_error')
+    """
+    T, order = n_steps, temporal_order
+    tasks = [
+        Task("binary_addition", 2, 1, "logistic", partial(binary_addition, T), wrong_bits),
+        Task("adding", 2, 1, "squared_error", partial(adding, T), wrong_numbers),
+        Task("multiplication", 2, 1, "squared_error", partial(multiplication, T), wrong_numbers),
+        Task("xor", 2, 1, "logistic", partial(xor, T), wrong_bits),
+        Task("temporal_order", 6, 4, "softmax", partial(order, T), wrong_classes),
+        Task("temporal_order_3", 6, 8, "softmax", partial(order, T, n_symbols=3), wrong_classes),
+        Task(
+            "random_permutation", 100, 100, "softmax", partial(random_permutation, T), wrong_classes
+        ),
+        # All 32 strings are the data, whatever size is asked for.
+        Task("memorization_5_bits", 4, 2, "softmax", lambda *_: all_patterns(T), wrong_classes),
+        Task("memorization_20_bits", 7, 5, "softmax", partial(memorization, T), wrong_classes),
+    ]
+    by_name = {task.name: task for task in tasks}
+    check_choice("name", name, by_name)
+    return by_name[name]
+
+
+def binary_addition(n_bits: int, n_sequences: int, rng: np.random.Generator) -> Batch:
+    """Return sums of two random binary numbers, the least significant bit first.
+
+    At step i the inputs are the bits a_i and b_i, and the target is the bit of a + b. One more step
+    with inputs of zero asks for the last carry.
+
+    Parameters
+    ----------
+    n_bits : int
+        Bits of each of the two numbers.
+    n_sequences : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Batch
+        Inputs of shape (n_bits + 1, n_sequences, 2) and targets of shape (n_bits + 1,
+        n_sequences, 1) in {0, 1}, all steps scored; for the logistic loss.
+
+    Examples
+    --------
+    9 + 7 = 16:
+
+    >>> import numpy as np
+    >>> batch = binary_addition(4, 1, np.random.default_rng(5))
+    >>> batch.inputs[:, 0, 0], batch.inputs[:, 0, 1], batch.targets[:, 0, 0]
+    (array([1., 0., 0., 1., 0.]), array([1., 1., 1., 0., 0.]), array([0., 0., 0., 0., 1.]))
+    """
+    check_integer("n_bits", n_bits, minimum=1)
+    inputs = np.zeros((n_bits + 1, n_sequences, 2))
+    inputs[:-1] = rng.integers(2, size=(n_bits, n_sequences, 2))
+    targets = np.empty((n_bits + 1, n_sequences, 1))
+    carry = np.zeros(n_sequences)
+    for bits, target in zip(inputs, targets):
+        total = bits.sum(axis=1) + carry
+        carry = np.floor(total / 2)
+        target[:, 0] = total - 2 * carry
+    return Batch(inputs, targets)
+
+
+def adding(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
+    """Return sequences of random numbers whose two marked ones have to be averaged.
+
+    Channels are a number from [0, 1) and a mark. Lengths are T to 1.1 T; one mark is among the
+    first T / 10 steps, the other from there to T / 2. The target, at the last step, is
+    (x_1 + x_2) / 2   [1]_.
+
+    Parameters
+    ----------
+    n_steps : int
+        T, at least 10.
+    n_sequences : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Batch
+        Inputs of shape (n_steps of the longest, n_sequences, 2), targets (..., 1); for the squared
+        error.
+
+    Notes
+    -----
+    The mean, not the sum: it has the scale of [0, 1] on which 0.04 is the published tolerance.
+
+    References
+    ----------
+    .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory, section 5.4.
+    """
+    return _two_marked_numbers(n_steps, n_sequences, rng, lambda x, y: (x + y) / 2)
+
+
+def multiplication(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
+    """Return sequences of random numbers whose two marked ones have to be multiplied.
+
+    As `adding`, with the target x_1 x_2   [1]_.
+
+    Parameters
+    ----------
+    n_steps : int
+        T, at least 10.
+    n_sequences : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Batch
+
+    References
+    ----------
+    .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory, section 5.5.
+    """
+    return _two_marked_numbers(n_steps, n_sequences, rng, lambda x, y: x * y)
+
+
+def xor(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
+    """Return sequences of random bits whose two marked ones have to be compared.
+
+    As `adding`, with bits for numbers; the marks are among the first T / 5 steps and from 0.3 T to
+    0.5 T (published for T = 50: 1-10 and 15-25), and the target is x_1 xor x_2   [1]_.
+
+    Parameters
+    ----------
+    n_steps : int
+        T, at least 10.
+    n_sequences : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Batch
+        For the logistic loss.
+
+    References
+    ----------
+    .. [1] Martens & Sutskever (2011), Learning recurrent neural networks with Hessian-free
+       optimization, section 4.
+    """
+    lengths, sequences = _lengths(n_steps, n_sequences, rng), np.arange(n_sequences)
+    inputs = np.zeros((lengths.max(), n_sequences, 2))
+    inputs[..., 0] = rng.integers(2, size=inputs.shape[:2])
+    first = _position(n_steps, 0.0, 0.2, n_sequences, rng)
+    second = _position(n_steps, 0.3, 0.5, n_sequences, rng)
+    inputs[first, sequences, 1] = inputs[second, sequences, 1] = 1
+    target = inputs[first, sequences, 0] != inputs[second, sequences, 0]
+    return _scored_at_the_end(inputs, lengths, target[:, None].astype(float))
+
+
+def temporal_order(
+    n_steps: int, n_sequences: int, rng: np.random.Generator, *, n_symbols: int = 2
+) -> Batch:
+    """Return sequences of symbols in which the order of a few has to be told.
+
+    Symbols 0 and 1 stand at two (or three) places, 2 to 5 are distractors elsewhere. With two, the
+    places are among the first T / 10 steps and from 0.4 T to 0.5 T; with three, the first T / 10,
+    0.3 T to 0.4 T and 0.5 T to 0.6 T. Lengths are T to 1.1 T, and the class, at the last step, is
+    the number that the symbols spell, the first being the highest digit   [1]_.
+
+    Parameters
+    ----------
+    n_steps : int
+        T, at least 10.
+    n_sequences : int
+    rng : numpy.random.Generator
+    n_symbols : {2, 3}, default=2
+
+    Returns
+    -------
+    Batch
+        Integer inputs and targets of shape (n_steps of the longest, n_sequences), of 6 symbols and
+        4 or 8 classes; for the softmax loss.
+
+    References
+    ----------
+    .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory, section 5.6; places as in
+       Martens & Sutskever (2011).
+    """
+    check_integer("n_symbols", n_symbols, minimum=2, maximum=3)
+    ranges = {2: [(0.0, 0.1), (0.4, 0.5)], 3: [(0.0, 0.1), (0.3, 0.4), (0.5, 0.6)]}[n_symbols]
+    lengths, sequences = _lengths(n_steps, n_sequences, rng), np.arange(n_sequences)
+    inputs = rng.integers(2, 6, size=(lengths.max(), n_sequences))
+    target = np.zeros(n_sequences, dtype=int)
+    for low, high in ranges:
+        symbol = rng.integers(2, size=n_sequences)
+        inputs[_position(n_steps, low, high, n_sequences, rng), sequences] = symbol
+        target = 2 * target + symbol
+    return _scored_at_the_end(inputs, lengths, target)
+
+
+def random_permutation(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
+    """Return sequences whose first symbol has to be told after many others.
+
+    Of 100 symbols, 0 or 1 comes first, then a random permutation of the other 98 (another one after
+    it where T > 99, cut off at T); the class at the last step is the first symbol   [1]_.
+
+    Parameters
+    ----------
+    n_steps : int
+        T, at least 10.
+    n_sequences : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Batch
+        Integer inputs and targets of shape (n_steps, n_sequences), 100 symbols and classes; for the
+        softmax loss.
+
+    References
+    ----------
+    .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory, section 5.2; Martens & Sutskever
+       (2011), section 4.
+    """
+    check_integer("n_steps", n_steps, minimum=10)
+    first = rng.integers(2, size=(1, n_sequences))
+    others = np.tile(np.arange(2, 100)[:, None], n_sequences)
+    rounds = [rng.permuted(others, axis=0) for _ in range(-(-(n_steps - 1) // 98))]
+    inputs = np.concatenate([first, *rounds])[:n_steps]
+    lengths = np.full(n_sequences, n_steps)
+    return _scored_at_the_end(inputs, lengths, first[0])
+
+
+def memorization(
+    n_steps: int,
+    n_sequences: int,
+    rng: np.random.Generator,
+    *,
+    n_symbols: int = 10,
+    n_kinds: int = 5,
+) -> Batch:
+    """Return strings of symbols to be repeated after a delay, without noise.
+
+    `n_symbols` symbols of `n_kinds` kinds come first, then T - 1 blanks, a cue, and blanks again
+    while the string is to be repeated   [1]_.
+
+    Parameters
+    ----------
+    n_steps : int
+        T, steps from the end of the string to the beginning of its repetition.
+    n_sequences : int
+    rng : numpy.random.Generator
+    n_symbols, n_kinds : int
+        By default 10 symbols of 5 kinds, the "20-bit" problem; 5 of 2 kinds is the 5-bit one.
+
+    Returns
+    -------
+    Batch
+        Integer inputs and targets of shape (T + 2 n_symbols, n_sequences): `n_kinds` symbols, the
+        blank and the cue; the last `n_symbols` steps are scored. For the softmax loss.
+
+    References
+    ----------
+    .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory; Martens & Sutskever (2011),
+       section 4.
+    """
+    check_integer("n_kinds", n_kinds, minimum=2)
+    check_integer("n_symbols", n_symbols, minimum=1)
+    return _repeat(rng.integers(n_kinds, size=(n_symbols, n_sequences)), n_steps, n_kinds)
+
+
+def all_patterns(n_steps: int, n_bits: int = 5) -> Batch:
+    """Return the 2^n_bits strings of the n-bit memorization problem, as one batch.
+
+    Parameters
+    ----------
+    n_steps : int
+        T, as in `memorization`.
+    n_bits : int, default=5
+
+    Returns
+    -------
+    Batch
+        As of `memorization`.
+    """
+    strings = np.arange(2**n_bits) >> np.arange(n_bits)[::-1, None] & 1
+    return _repeat(strings, n_steps, 2)
+
+
+def wrong_numbers(predictions: Array, batch: Batch, tolerance: float = 0.04) -> NDArray[np.bool_]:
+    """Say which sequences have an error of more than 0.04 at a scored step.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_steps, n_sequences, n_outputs)
+    batch : Batch
+    tolerance : float, default=0.04
+        That of Hochreiter & Schmidhuber (1997).
+
+    Returns
+    -------
+    ndarray of bool, shape (n_sequences,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batch = Batch(np.zeros((1, 2, 1)), np.zeros((1, 2, 1)))
+    >>> wrong_numbers(np.array([[[0.03], [-0.05]]]), batch)
+    array([False,  True])
+    """
+    return _any_scored(np.any(np.abs(predictions - batch.targets) > tolerance, axis=2), batch)
+
+
+def wrong_bits(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
+    """Say which sequences have a wrong bit at a scored step, a prediction above 1/2 being a 1.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_steps, n_sequences, n_outputs)
+    batch : Batch
+
+    Returns
+    -------
+    ndarray of bool, shape (n_sequences,)
+    """
+    return _any_scored(np.any((predictions > 0.5) != (batch.targets > 0.5), axis=2), batch)
+
+
+def wrong_classes(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
+    """Say which sequences have a wrong class at a scored step.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_steps, n_sequences, n_outputs)
+    batch : Batch
+
+    Returns
+    -------
+    ndarray of bool, shape (n_sequences,)
+    """
+    return _any_scored(np.argmax(predictions, axis=2) != batch.targets, batch)
+
+
+def _any_scored(wrong: NDArray[np.bool_], batch: Batch) -> NDArray[np.bool_]:
+    """Return which sequences have a wrong step among those that are scored."""
+    scored = np.True_ if batch.mask is None else batch.mask > 0
+    anywhere: NDArray[np.bool_] = np.any(wrong & scored, axis=0)
+    return anywhere
+
+
+def _two_marked_numbers(
+    n_steps: int,
+    n_sequences: int,
+    rng: np.random.Generator,
+    combine: Callable[[Array, Array], Array],
+) -> Batch:
+    """Return the sequences of `adding` with the target `combine(x_1, x_2)`."""
+    lengths, sequences = _lengths(n_steps, n_sequences, rng), np.arange(n_sequences)
+    inputs = np.zeros((lengths.max(), n_sequences, 2))
+    inputs[..., 0] = rng.random(inputs.shape[:2])
+    first = _position(n_steps, 0.0, 0.1, n_sequences, rng)
+    second = _position(n_steps, 0.1, 0.5, n_sequences, rng)
+    inputs[first, sequences, 1] = inputs[second, sequences, 1] = 1
+    target = combine(inputs[first, sequences, 0], inputs[second, sequences, 0])
+    return _scored_at_the_end(inputs, lengths, target[:, None])
+
+
+def _lengths(n_steps: int, n_sequences: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return lengths from T to 1.1 T."""
+    check_integer("n_steps", n_steps, minimum=10)
+    check_integer("n_sequences", n_sequences, minimum=1)
+    return rng.integers(n_steps, n_steps + n_steps // 10, size=n_sequences, endpoint=True)
+
+
+def _position(
+    n_steps: int, low: float, high: float, n_sequences: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return steps from `low` T to before `high` T."""
+    return rng.integers(round(low * n_steps), round(high * n_steps), size=n_sequences)
+
+
+def _scored_at_the_end(
+    inputs: NDArray[Any], lengths: NDArray[np.int64], target: NDArray[Any]
+) -> Batch:
+    """Return a batch with one target per sequence, at its last step."""
+    last, sequences = lengths - 1, np.arange(len(lengths))
+    targets = np.zeros((len(inputs), *target.shape), dtype=target.dtype)
+    targets[last, sequences] = target
+    mask = np.zeros(inputs.shape[:2], dtype=bool)
+    mask[last, sequences] = True
+    return Batch(inputs, targets, mask)
+
+
+def _repeat(strings: NDArray[np.int64], n_steps: int, n_kinds: int) -> Batch:
+    """Return the memorization problem for strings of shape (n_symbols, n_sequences)."""
+    check_integer("n_steps", n_steps, minimum=1)
+    n_symbols, n_sequences = strings.shape
+    inputs = np.full((n_steps + 2 * n_symbols, n_sequences), n_kinds)
+    inputs[:n_symbols] = strings
+    inputs[n_symbols + n_steps - 1] = n_kinds + 1
+    targets = np.zeros_like(inputs)
+    targets[-n_symbols:] = strings
+    mask = np.zeros(inputs.shape, dtype=bool)
+    mask[-n_symbols:] = True
+    return Batch(inputs, targets, mask)

@@ -1,0 +1,209 @@
+import numpy as np
+import pytest
+
+from hessianfree.batch import Batch
+from hessianfree.tasks import (
+    adding,
+    all_patterns,
+    binary_addition,
+    make_task,
+    memorization,
+    multiplication,
+    random_permutation,
+    temporal_order,
+    wrong_bits,
+    wrong_classes,
+    wrong_numbers,
+    xor,
+)
+
+NAMES = [
+    "binary_addition",
+    "adding",
+    "multiplication",
+    "xor",
+    "temporal_order",
+    "temporal_order_3",
+    "random_permutation",
+    "memorization_5_bits",
+    "memorization_20_bits",
+]
+
+
+def to_integer(bits):
+    """The number that bits spell, least significant first; exact for any length."""
+    return sum(int(bit) << i for i, bit in enumerate(bits))
+
+
+@pytest.mark.parametrize("n_bits", [1, 8, 200])
+def test_binary_addition_adds(n_bits, rng):
+    batch = binary_addition(n_bits, 20, rng)
+    assert batch.inputs.shape == (n_bits + 1, 20, 2)
+    for i in range(20):
+        a, b = to_integer(batch.inputs[:, i, 0]), to_integer(batch.inputs[:, i, 1])
+        assert a < 2**n_bits
+        assert to_integer(batch.targets[:, i, 0]) == a + b
+
+
+def lengths_of(batch):
+    """Length of each sequence: its one scored step is the last."""
+    assert np.all(batch.mask.sum(axis=0) == 1)
+    return np.argmax(batch.mask, axis=0) + 1
+
+
+def marks_of(batch):
+    """Steps of the two marks of each sequence."""
+    assert np.all(batch.inputs[..., 1].sum(axis=0) == 2)
+    return np.array([np.flatnonzero(batch.inputs[:, i, 1]) for i in range(batch.n_sequences)]).T
+
+
+@pytest.mark.parametrize(
+    ("draw", "combine"),
+    [
+        (adding, lambda x, y: (x + y) / 2),
+        (multiplication, lambda x, y: x * y),
+        (xor, lambda x, y: x != y),
+    ],
+)
+@pytest.mark.parametrize("n_steps", [100, 50])
+def test_targets_follow_from_the_marked_inputs(draw, combine, n_steps, rng):
+    batch = draw(n_steps, 2000, rng)
+    lengths, (first, second), all_ = lengths_of(batch), marks_of(batch), np.arange(2000)
+    x, y = batch.inputs[first, all_, 0], batch.inputs[second, all_, 0]
+    np.testing.assert_allclose(batch.targets[lengths - 1, all_, 0], combine(x, y))
+    # Every length and every place of the published ranges occurs, and no other.
+    assert set(lengths) == set(range(n_steps, n_steps + n_steps // 10 + 1))
+    if draw is xor:
+        assert set(first) == set(range(n_steps // 5))
+        assert set(second) == set(range(3 * n_steps // 10, n_steps // 2))
+        assert set(np.unique(batch.inputs)) == {0, 1}
+    else:
+        assert set(first) == set(range(n_steps // 10))
+        assert set(second) == set(range(n_steps // 10, n_steps // 2))
+
+
+@pytest.mark.parametrize(
+    ("n_symbols", "ranges"),
+    [(2, [(0, 10), (40, 50)]), (3, [(0, 10), (30, 40), (50, 60)])],
+)
+def test_temporal_order_spells_a_number(n_symbols, ranges, rng):
+    batch = temporal_order(100, 2000, rng, n_symbols=n_symbols)
+    lengths = lengths_of(batch)
+    places = set()
+    for i in range(2000):
+        relevant = np.flatnonzero(batch.inputs[:, i] < 2)
+        assert len(relevant) == n_symbols
+        places |= set(relevant)
+        spelled = int("".join(str(s) for s in batch.inputs[relevant, i]), 2)
+        assert batch.targets[lengths[i] - 1, i] == spelled
+    assert places == {place for low, high in ranges for place in range(low, high)}
+    assert set(np.unique(batch.inputs)) == set(range(6))
+    assert set(batch.targets[batch.mask]) == set(range(2**n_symbols))
+
+
+@pytest.mark.parametrize("n_steps", [50, 99, 250])
+def test_random_permutation(n_steps, rng):
+    batch = random_permutation(n_steps, 30, rng)
+    assert batch.inputs.shape == (n_steps, 30)
+    assert set(batch.inputs[0]) == {0, 1}
+    np.testing.assert_array_equal(batch.targets[-1], batch.inputs[0])
+    for sequence in batch.inputs[1:].T:
+        for part in np.split(sequence, range(98, len(sequence), 98)):
+            assert len(set(part)) == len(part)
+            assert set(part) <= set(range(2, 100))
+            if len(part) == 98:
+                assert set(part) == set(range(2, 100))
+    assert np.all(batch.mask == (np.arange(n_steps) == n_steps - 1)[:, None])
+
+
+def test_memorization_repeats_the_string(rng):
+    batch = memorization(40, 300, rng)
+    assert batch.inputs.shape == (60, 300)
+    np.testing.assert_array_equal(batch.targets[50:], batch.inputs[:10])
+    assert set(np.unique(batch.inputs[:10])) == set(range(5))
+    assert np.all(batch.inputs[49] == 6)
+    assert np.all(batch.inputs[10:49] == 5)
+    assert np.all(batch.inputs[50:] == 5)
+    assert np.all(batch.mask.sum(axis=0) == 10)
+    assert batch.mask[50:].all()
+
+
+def test_five_bits_are_all_strings():
+    batch = all_patterns(100)
+    assert batch.inputs.shape == (110, 32)
+    assert {to_integer(string) for string in batch.targets[-5:].T} == set(range(32))
+
+
+def test_guesses_are_wrong_as_often_as_published(rng):
+    # "Biases only" in table 5 of Sutskever, Martens, Dahl & Hinton (2013): adding 0.82,
+    # multiplication 0.84, 5 bits 2.5 of 5 symbols, 20 bits 8.0 of 10.
+    batch = adding(80, 20_000, rng)
+    constant = np.full((*batch.inputs.shape[:2], 1), 0.5)
+    # |(x + y) / 2 - 1/2| > 0.04 has probability 0.92² = 0.846.
+    assert wrong_numbers(constant, batch).mean() == pytest.approx(0.846, abs=0.01)
+    batch = multiplication(80, 20_000, rng)
+    guesses = [wrong_numbers(np.full_like(constant[:1], c), batch).mean() for c in (0.04, 0.25)]
+    # P(xy < 0.08) = 0.08 (1 - ln 0.08) = 0.282 and P(0.21 < xy < 0.29) = 0.111.
+    np.testing.assert_allclose(guesses, [0.718, 0.889], atol=0.01)
+    batch = memorization(80, 2000, rng)
+    assert np.mean(batch.targets[-10:] != 3) * 10 == pytest.approx(8, abs=0.1)
+
+
+class TestCriteria:
+    def test_numbers(self):
+        mask = np.array([[1, 1], [0, 1]])
+        batch = Batch(np.zeros((2, 2, 1)), np.ones((2, 2, 1)), mask)
+        predictions = np.array([[[0.961], [1.03]], [[5.0], [1.041]]])
+        np.testing.assert_array_equal(wrong_numbers(predictions, batch), [False, True])
+
+    def test_bits(self):
+        batch = Batch(np.zeros((2, 2, 1)), np.array([[[1.0], [0.0]], [[1.0], [0.0]]]))
+        predictions = np.array([[[0.9], [0.4]], [[0.4], [0.1]]])
+        np.testing.assert_array_equal(wrong_bits(predictions, batch), [True, False])
+
+    def test_classes(self):
+        batch = Batch(np.zeros((2, 2, 1)), np.array([[0, 2], [1, 1]]))
+        predictions = np.eye(3)[[[0, 2], [1, 0]]]
+        np.testing.assert_array_equal(wrong_classes(predictions, batch), [False, True])
+
+    def test_fraction(self, rng):
+        task = make_task("xor", 50)
+        batch = task.draw(400, rng)
+        right = np.where(batch.targets > 0.5, 0.9, 0.1)
+        assert task.fraction_wrong(right, batch) == 0
+        right[:, :40] = 1 - right[:, :40]
+        assert task.fraction_wrong(right, batch) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tasks_are_what_they_say(name, rng):
+    task = make_task(name, 20)
+    batch = task.draw(64, rng)
+    if batch.inputs.ndim == 2:
+        assert batch.inputs.max() < task.n_inputs
+        assert batch.targets.max() < task.n_outputs
+    else:
+        assert batch.inputs.shape[2] == task.n_inputs
+        assert batch.targets.shape[2] == task.n_outputs
+    kinds = {"softmax": wrong_classes, "logistic": wrong_bits, "squared_error": wrong_numbers}
+    assert task.wrong is kinds[task.loss]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "memorization_5_bits"])
+def test_seeds(name):
+    draw = make_task(name, 20).draw
+    first, again, other = (draw(50, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.inputs, again.inputs)
+    np.testing.assert_array_equal(first.targets, again.targets)
+    assert first.inputs.shape != other.inputs.shape or np.any(first.inputs != other.inputs)
+
+
+def test_errors(rng):
+    with pytest.raises(ValueError, match="`name` is 'sorting'"):
+        make_task("sorting", 10)
+    with pytest.raises(ValueError, match="`n_steps` is 9"):
+        adding(9, 5, rng)
+    with pytest.raises(ValueError, match="`n_symbols` is 4"):
+        temporal_order(100, 5, rng, n_symbols=4)
+    with pytest.raises(ValueError, match="`n_bits` is 0"):
+        binary_addition(0, 5, rng)
