@@ -232,8 +232,8 @@ class TestOtherProblems:
         _, gradient = objective.value_and_gradient(np.zeros(8), cases)
         step = -np.linalg.solve(objective.matrix(np.zeros(8), some), gradient)
         np.testing.assert_allclose(state.params, info["step_size"] * step, rtol=1e-8)
-        # ρ compares on the curvature batch, with the gradient of the gradient batch in q.
-        change = objective.value(step, some) - objective.value(np.zeros(8), some)
+        # ρ: the gradient batch for losses and slope, the curvature batch for the curvature.
+        change = objective.value(step, cases) - objective.value(np.zeros(8), cases)
         foretold = gradient @ step + 0.5 * step @ objective.matrix(np.zeros(8), some) @ step
         assert info["reduction_ratio"] == pytest.approx(change / foretold)
         assert info["loss"] == pytest.approx(objective.value(np.zeros(8), cases))
