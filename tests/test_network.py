@@ -65,7 +65,7 @@ def product_matrix(linearization, dtype, n_params, **options):
 
 @pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
 def test_derivatives_equal_explicit_ones(problem, rng):
-    cell, inputs, loss, mask = problem
+    loss = problem[2]
     network, params, batch = make_problem(*problem, rng, l2=0.1)
     linearization = network.linearize(params, batch)
     expected = plain.value(network, loss, params, batch)
@@ -173,7 +173,7 @@ def test_a_doubled_batch_changes_nothing(problem, rng):
 
 @pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
 def test_padding_changes_nothing_and_is_never_read(problem, rng):
-    cell, inputs, loss, mask = problem
+    _, inputs, loss, _ = problem
     network, params, batch = make_problem(*problem, rng, l2=0.1)
     v = rng.normal(size=network.n_params)
 

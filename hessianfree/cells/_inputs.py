@@ -1,4 +1,10 @@
-"""What enters a cell: real numbers or symbols, and the two products a cell needs with each."""
+"""What enters a cell: real numbers or symbols, and the products a cell needs with each.
+
+Both kinds serve an affine map z_t = W s_t + W_x x_t + b of a recurrent part s_t and the input x_t.
+Real-valued inputs become further columns of the rows that hold s_t, and the weights are joined to
+one matrix [W, W_x, b], so that inputs and bias cost no pass over memory of their own. Symbols stay
+out of the rows: what they add is a row of the table W_xᵀ + b.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +12,58 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
+from hessianfree.cells._workspace import Workspace
 from hessianfree.objective import Array
 
 
 class Inputs(Protocol):
-    """Inputs x of shape (n_steps, n_sequences), seen as rows that weights multiply."""
+    """Inputs x_t of all steps and sequences.
+
+    Attributes
+    ----------
+    n_columns : int
+        Columns that rows [s_t, x_t, 1] have after those of s_t.
+    """
+
+    n_columns: int
+
+    def write_columns(self, columns: Array) -> None:
+        """Write x_t and 1 to `columns` of shape (n_steps, n_sequences, n_columns)."""
+        ...
+
+    def join(
+        self, weights: Array, input_weights: Array, bias: Array, work: Workspace
+    ) -> tuple[Array, Array | None]:
+        """Return the matrix that multiplies the rows, and the table of what symbols add."""
+        ...
+
+    def add(self, table: Array | None, t: int, step: Array, scratch: Array) -> None:
+        """Add to `step` what the symbols of step t choose from `table`."""
+        ...
+
+    def accumulate_joined(
+        self,
+        rows_bar: Array,
+        rows: Array,
+        weights_bar: Array,
+        input_bar: Array,
+        bias_bar: Array,
+    ) -> None:
+        """Write the cotangents of W, W_x and b, given those of z_t and the rows."""
+        ...
 
     def project(self, weights: Array, out: Array, bias: Array | None = None) -> None:
-        """Write W x + b to `out` of shape (n_steps, n_sequences, n_rows of W)."""
+        """Write W_x x_t + b of all steps to `out` of shape (n_steps, n_sequences, -1)."""
+        ...
+
+    def table(self, weights: Array) -> Array:
+        """Return W_xᵀ, laid out for `project_step`."""
+        ...
+
+    def project_step(self, table: Array, t: int, out: Array) -> None:
+        """Write W_x x_t of one step to `out` of shape (n_sequences, -1)."""
         ...
 
     def accumulate(self, rows_bar: Array, weights_bar: Array, bias_bar: Array | None) -> None:
@@ -39,30 +88,72 @@ class RealInputs:
 
     def __init__(self, values: Array) -> None:
         self.values = values
+        self.n_columns = values.shape[2] + 1
+
+    def write_columns(self, columns: Array) -> None:
+        """Write x_t and 1."""
+        columns[..., :-1] = self.values
+        columns[..., -1] = 1
+
+    def join(
+        self, weights: Array, input_weights: Array, bias: Array, work: Workspace
+    ) -> tuple[Array, Array | None]:
+        """Return [W, W_x, b], and no table."""
+        n_rows, width = weights.shape
+        joined = work.get("joined", (n_rows, width + self.n_columns))
+        joined[:, :width] = weights
+        joined[:, width:-1] = input_weights
+        joined[:, -1] = bias
+        return joined, None
+
+    def add(self, table: Array | None, t: int, step: Array, scratch: Array) -> None:
+        """Add nothing: the rows hold the inputs."""
+
+    def accumulate_joined(
+        self,
+        rows_bar: Array,
+        rows: Array,
+        weights_bar: Array,
+        input_bar: Array,
+        bias_bar: Array,
+    ) -> None:
+        """Write the parts of the cotangent of [W, W_x, b]."""
+        joined_bar = flatten_rows(rows_bar).T @ flatten_rows(rows)
+        weights_bar[...] = joined_bar[:, : weights_bar.shape[1]]
+        input_bar[...] = joined_bar[:, weights_bar.shape[1] : -1]
+        bias_bar[...] = joined_bar[:, -1]
 
     def project(self, weights: Array, out: Array, bias: Array | None = None) -> None:
-        """Write W x + b to `out`."""
+        """Write W_x x_t + b of all steps."""
         np.matmul(self.values, weights.T, out=out)
         if bias is not None:
             out += bias
 
+    def table(self, weights: Array) -> Array:
+        """Return W_xᵀ, contiguous."""
+        return np.ascontiguousarray(weights.T)
+
+    def project_step(self, table: Array, t: int, out: Array) -> None:
+        """Write W_x x_t of one step."""
+        np.matmul(self.values[t], table, out=out)
+
     def accumulate(self, rows_bar: Array, weights_bar: Array, bias_bar: Array | None) -> None:
         """Write Σ rows_bar xᵀ and Σ rows_bar."""
-        rows = rows_bar.reshape(-1, rows_bar.shape[-1])
-        np.matmul(rows.T, self.values.reshape(len(rows), -1), out=weights_bar)
+        rows = flatten_rows(rows_bar)
+        np.matmul(rows.T, flatten_rows(self.values), out=weights_bar)
         if bias_bar is not None:
             np.sum(rows, axis=0, out=bias_bar)
 
     def mix(self, tensor: Array, rows: Array, out: Array) -> None:
         """Write Σ_k x_k W_k r of each row r to `out`."""
-        columns = self.values.reshape(len(rows), -1)
+        columns = flatten_rows(self.values)
         out[...] = 0
         for k, matrix in enumerate(tensor):
             out += columns[:, k : k + 1] * (rows @ matrix.T)
 
     def accumulate_outer(self, rows_bar: Array, rows: Array, tensor_bar: Array) -> None:
         """Write Σ x_k r̄ rᵀ over all rows, for each k."""
-        columns = self.values.reshape(len(rows), -1)
+        columns = flatten_rows(self.values)
         for k, matrix_bar in enumerate(tensor_bar):
             np.matmul((columns[:, k : k + 1] * rows_bar).T, rows, out=matrix_bar)
 
@@ -74,41 +165,97 @@ class RealInputs:
 class SymbolInputs:
     """Integer symbols of shape (n_steps, n_sequences): one-hot inputs without the zeros."""
 
-    def __init__(self, symbols: NDArray[np.intp]) -> None:
+    n_columns = 0
+
+    def __init__(self, symbols: NDArray[np.intp], n_symbols: int) -> None:
         self.symbols = symbols
+        self.n_symbols = n_symbols
         flat = symbols.ravel()
-        # Rows sorted by symbol, once: a scatter-add is then a sum over runs of rows.
+        # Rows sorted by symbol, once: a scatter-add is a sparse product, row after row.
         self._order = np.argsort(flat, kind="stable")
-        self._present, self._starts = np.unique(flat[self._order], return_index=True)
+        self._bounds = np.searchsorted(flat[self._order], np.arange(n_symbols + 1))
+        self._one_hot: csr_array | None = None
+
+    def write_columns(self, columns: Array) -> None:
+        """Write nothing: there are no columns."""
+
+    def join(
+        self, weights: Array, input_weights: Array, bias: Array, work: Workspace
+    ) -> tuple[Array, Array | None]:
+        """Return W as it is, and the table W_xᵀ + b."""
+        table = work.get("table", (self.n_symbols, len(bias)))
+        np.add(input_weights.T, bias, out=table)
+        return weights, table
+
+    def add(self, table: Array | None, t: int, step: Array, scratch: Array) -> None:
+        """Add the rows of the table that the symbols of step t choose."""
+        # The symbols were checked; mode "clip" is there because "raise" would buffer the result.
+        if table is not None:
+            np.take(table, self.symbols[t], axis=0, out=scratch, mode="clip")
+            step += scratch
+
+    def accumulate_joined(
+        self,
+        rows_bar: Array,
+        rows: Array,
+        weights_bar: Array,
+        input_bar: Array,
+        bias_bar: Array,
+    ) -> None:
+        """Write the cotangent of W, and scatter those of W_x and b."""
+        np.matmul(flatten_rows(rows_bar).T, flatten_rows(rows), out=weights_bar)
+        self.accumulate(rows_bar, input_bar, bias_bar)
 
     def project(self, weights: Array, out: Array, bias: Array | None = None) -> None:
-        """Write the columns of W that the symbols choose, plus b, to `out`."""
-        table = weights.T.copy() if bias is None else weights.T + bias
+        """Write the columns of W_x that the symbols choose, plus b."""
+        table = self.table(weights)
+        if bias is not None:
+            table = table + bias
         np.take(table, self.symbols, axis=0, out=out, mode="clip")
+
+    def table(self, weights: Array) -> Array:
+        """Return W_xᵀ, contiguous."""
+        return np.ascontiguousarray(weights.T)
+
+    def project_step(self, table: Array, t: int, out: Array) -> None:
+        """Write the rows of the table that the symbols of step t choose."""
+        np.take(table, self.symbols[t], axis=0, out=out, mode="clip")
 
     def accumulate(self, rows_bar: Array, weights_bar: Array, bias_bar: Array | None) -> None:
         """Write the sums of `rows_bar` over the steps of each symbol, and over all steps."""
-        rows = rows_bar.reshape(-1, rows_bar.shape[-1])
-        sums = np.add.reduceat(rows[self._order], self._starts, axis=0)
-        weights_bar[...] = 0
-        weights_bar[:, self._present] = sums.T
+        if self._one_hot is None or self._one_hot.dtype != rows_bar.dtype:
+            ones = np.ones(self.symbols.size, dtype=rows_bar.dtype)
+            shape = (self.n_symbols, self.symbols.size)
+            self._one_hot = csr_array((ones, self._order, self._bounds), shape=shape)
+        sums = self._one_hot @ flatten_rows(rows_bar)
+        weights_bar[...] = sums.T
         if bias_bar is not None:
             np.sum(sums, axis=0, out=bias_bar)
 
     def mix(self, tensor: Array, rows: Array, out: Array) -> None:
         """Write W_k r of each row r and its symbol k to `out`."""
-        for k, chosen in zip(self._present, np.split(self._order, self._starts[1:])):
+        for k, chosen in self._runs():
             out[chosen] = rows[chosen] @ tensor[k].T
 
     def accumulate_outer(self, rows_bar: Array, rows: Array, tensor_bar: Array) -> None:
         """Write Σ r̄ rᵀ over the rows of each symbol."""
         tensor_bar[...] = 0
-        for k, chosen in zip(self._present, np.split(self._order, self._starts[1:])):
+        for k, chosen in self._runs():
             np.matmul(rows_bar[chosen].T, rows[chosen], out=tensor_bar[k])
 
     def sequence(self, index: int) -> SymbolInputs:
         """Return the symbols of one sequence, as a batch of one."""
-        return SymbolInputs(self.symbols[:, index : index + 1])
+        return SymbolInputs(self.symbols[:, index : index + 1], self.n_symbols)
+
+    def _runs(self) -> list[tuple[int, NDArray[np.intp]]]:
+        """Return each symbol that occurs, with its rows."""
+        present = np.flatnonzero(np.diff(self._bounds))
+        return [(k, self._order[self._bounds[k] : self._bounds[k + 1]]) for k in present.tolist()]
+
+
+def flatten_rows(array: Array) -> Array:
+    """Return (n_steps, n_sequences, n) as (n_steps · n_sequences, n), without a copy."""
+    return array.reshape(-1, array.shape[-1])
 
 
 def wrap_inputs(inputs: NDArray[Any], n_inputs: int) -> Inputs:
@@ -125,4 +272,4 @@ def wrap_inputs(inputs: NDArray[Any], n_inputs: int) -> Inputs:
             f"`inputs` has symbols from {inputs.min()} to {inputs.max()}, but 0 to {n_inputs - 1} "
             "were expected. Number the symbols from 0."
         )
-    return SymbolInputs(inputs)
+    return SymbolInputs(inputs, n_inputs)

@@ -202,9 +202,9 @@ def accumulate_initial_state(initial_bar: Array, params_bar: dict[str, Array]) -
         np.sum(initial_bar[0], axis=0, out=params_bar["initial_state"])
 
 
-def rows_of(array: Array) -> Array:
-    """Return (n_steps, n_sequences, n) as (n_steps · n_sequences, n), without a copy."""
-    return array.reshape(-1, array.shape[-1])
+# A vanishing sweep is rounded to zero every few steps only: in between it cannot fall from
+# the flushed level to subnormal numbers, unless by more than a factor of a hundred a step.
+FLUSH_EVERY = 4
 
 
 # Each activation φ comes with its slope written in terms of its value: φ'(z) = slope(φ(z)).

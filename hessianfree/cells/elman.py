@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hessianfree.cells._inputs import Inputs, wrap_inputs
+from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
     ACTIVATIONS,
+    FLUSH_EVERY,
     Blocks,
     SweepingCell,
     accumulate_initial_state,
     flush_constant,
-    rows_of,
     start_states,
 )
 from hessianfree.objective import Array
@@ -28,20 +28,22 @@ class ElmanTrajectory:
     """States and slopes of an `ElmanCell` along its sequences."""
 
     inputs: Inputs
-    all_states: Array  # (n_steps + 1, n_sequences, n_units), the initial state first
+    rows: Array  # [h_t, x_{t+1}, 1] for t = 0 to T: (n_steps + 1, n_sequences, n_units + ...)
     slopes: Array  # φ'(z_t), (n_steps, n_sequences, n_units)
+    recurrent_transposed: Array  # contiguous: one copy makes every step of a sweep faster
     learns_initial_state: bool
     workspace: Workspace
 
     @property
     def states(self) -> Array:
         """States h_1 to h_T, of shape (n_steps, n_sequences, n_units)."""
-        return self.all_states[1:]
+        return self.rows[1:, :, : self.slopes.shape[2]]
 
     @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
-        return self.all_states.nbytes + self.slopes.nbytes + self.workspace.nbytes
+        arrays = (self.rows, self.slopes, self.recurrent_transposed)
+        return sum(array.nbytes for array in arrays) + self.workspace.nbytes
 
 
 class ElmanCell(SweepingCell):
@@ -117,23 +119,29 @@ class ElmanCell(SweepingCell):
         activate, slope = ACTIVATIONS[self.activation]
         wrapped = wrap_inputs(inputs, self.n_inputs)
         recurrent = params["recurrent"]
-        n_steps, n_sequences = inputs.shape[:2]
-        all_states = np.empty((n_steps + 1, n_sequences, self.n_units), dtype=recurrent.dtype)
-        start_states(all_states, params, initial_state)
-        wrapped.project(params["input"], all_states[1:], params["bias"])
-        step = np.empty_like(all_states[0])
+        n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
+        work = Workspace(recurrent.dtype)
+        rows = np.empty((n_steps + 1, n_sequences, n + wrapped.n_columns), dtype=recurrent.dtype)
+        wrapped.write_columns(rows[:-1, :, n:])
+        rows[-1, :, n:] = 0
+        start_states(rows[..., :n], params, initial_state)
+        joined, table = wrapped.join(recurrent, params["input"], params["bias"], work)
+        joined_transposed = np.ascontiguousarray(joined.T)
+        slopes = np.empty((n_steps, n_sequences, n), dtype=recurrent.dtype)
+        step = work.get("step", slopes.shape[1:])
         for t in range(n_steps):
-            np.matmul(all_states[t], recurrent.T, out=step)
-            step += all_states[t + 1]
-            activate(step, out=all_states[t + 1])
-        slopes = np.empty_like(all_states[1:])
-        slope(all_states[1:], out=slopes)
+            np.matmul(rows[t], joined_transposed, out=step)
+            wrapped.add(table, t, step, slopes[t])
+            activate(step, out=step)
+            slope(step, out=slopes[t])
+            rows[t + 1, :, :n] = step
         return ElmanTrajectory(
             wrapped,
-            all_states,
+            rows,
             slopes,
+            joined_transposed[:n],
             self.learn_initial_state and initial_state is None,
-            Workspace(recurrent.dtype),
+            work,
         )
 
     def jvp(
@@ -147,24 +155,26 @@ class ElmanCell(SweepingCell):
 
         dh_t = φ'(z_t) ⊙ (W_hh dh_{t-1} + dW_hh h_{t-1} + dW_hx x_t + db + W_hx dx_t)
         """
-        before, slopes, work = trajectory.all_states[:-1], trajectory.slopes, trajectory.workspace
-        recurrent = params["recurrent"]
-        d_states = work.get("d_states", slopes.shape)
-        drive = work.get("drive", slopes.shape)
+        rows, slopes, work = trajectory.rows, trajectory.slopes, trajectory.workspace
+        inputs, transposed = trajectory.inputs, trajectory.recurrent_transposed
+        d_states = work.get("sweep", slopes.shape)
         step = work.get("step", slopes.shape[1:])
-        trajectory.inputs.project(d_params["input"], drive, d_params["bias"])
-        flat = d_states.reshape(-1, self.n_units)
-        np.matmul(before.reshape(-1, self.n_units), d_params["recurrent"].T, out=flat)
-        d_states += drive
+        scratch = work.get("scratch", slopes.shape[1:])
+        joined, table = inputs.join(
+            d_params["recurrent"], d_params["input"], d_params["bias"], work
+        )
+        np.matmul(flatten_rows(rows[:-1]), joined.T, out=flatten_rows(d_states))
         if d_inputs is not None:
             d_states += d_inputs @ params["input"].T
+        step[...] = 0
         if trajectory.learns_initial_state:
-            d_states[0] += params["recurrent"] @ d_params["initial_state"]
-        d_states[0] *= slopes[0]
-        for t in range(1, len(d_states)):
-            np.matmul(d_states[t - 1], recurrent.T, out=step)
-            d_states[t] += step
-            d_states[t] *= slopes[t]
+            step += d_params["initial_state"] @ transposed
+        for t, (d_state, slope) in enumerate(zip(d_states, slopes)):
+            if t:
+                np.matmul(d_states[t - 1], transposed, out=step)
+            inputs.add(table, t, step, scratch)
+            step += d_state
+            np.multiply(step, slope, out=d_state)
         return d_states
 
     def _backward(
@@ -179,30 +189,38 @@ class ElmanCell(SweepingCell):
         recurrent = params["recurrent"]
         n_steps = len(slopes)
         first = n_steps - len(states_bar)
-        z_bar = work.get("z_bar", slopes.shape)
+        z_bar = work.get("sweep", slopes.shape)
         step = work.get("step", slopes.shape[1:])
         tiny = flush_constant(slopes.dtype)
         step[...] = 0
         for t in reversed(range(n_steps)):
             if t >= first:
                 step += states_bar[t - first]
-            np.multiply(step, slopes[t], out=z_bar[t])
-            if preactivations_bar is not None:
-                z_bar[t] += preactivations_bar[t]
-            z_bar[t] += tiny
-            z_bar[t] -= tiny
-            np.matmul(z_bar[t], recurrent, out=step)
+            z = z_bar[t]
+            if preactivations_bar is None:
+                np.multiply(step, slopes[t], out=z)
+            else:
+                step *= slopes[t]
+                np.add(step, preactivations_bar[t], out=z)
+            if t % FLUSH_EVERY == 0:
+                z += tiny
+                z -= tiny
+            np.matmul(z, recurrent, out=step)
         if not trajectory.learns_initial_state:
             step[...] = 0
-        return {"before": trajectory.all_states[:-1], "z_bar": z_bar, "initial_bar": step[None]}
+        return {"rows": trajectory.rows[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
         self, params: Blocks, inputs: Inputs, parts: dict[str, Array], params_bar: dict[str, Array]
     ) -> None:
         """Write W̄_hh = Σ_t z̄_t h_{t-1}ᵀ and the rest to `params_bar`."""
-        z_bar = parts["z_bar"]
-        np.matmul(rows_of(z_bar).T, rows_of(parts["before"]), out=params_bar["recurrent"])
-        inputs.accumulate(z_bar, params_bar["input"], params_bar["bias"])
+        inputs.accumulate_joined(
+            parts["z_bar"],
+            parts["rows"],
+            params_bar["recurrent"],
+            params_bar["input"],
+            params_bar["bias"],
+        )
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
     def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hessianfree.cells._inputs import Inputs, wrap_inputs
+from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
     ACTIVATIONS,
+    FLUSH_EVERY,
     Blocks,
     SweepingCell,
     accumulate_initial_state,
     flush_constant,
-    rows_of,
     start_states,
 )
 from hessianfree.objective import Array
@@ -33,7 +33,9 @@ class MultiplicativeTrajectory:
     projections: Array  # a_t = W_fh h_{t-1}, (n_steps, n_sequences, n_factors)
     gains: Array  # g_t, (n_steps, n_sequences, n_factors)
     gain_slopes: Array | None  # ∂g_t / ∂(W_fx x_t); None where it is 1
-    factors: Array  # f_t = g_t ⊙ a_t, (n_steps, n_sequences, n_factors)
+    factor_rows: Array  # [f_t, x_t, 1], f_t = g_t ⊙ a_t: (n_steps, n_sequences, n_factors + ...)
+    to_factor_transposed: Array  # contiguous: one copy makes every step of a sweep faster
+    to_state_transposed: Array
     learns_initial_state: bool
     workspace: Workspace
 
@@ -45,7 +47,15 @@ class MultiplicativeTrajectory:
     @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
-        arrays = [self.all_states, self.slopes, self.projections, self.gains, self.factors]
+        arrays = [
+            self.all_states,
+            self.slopes,
+            self.projections,
+            self.gains,
+            self.factor_rows,
+            self.to_factor_transposed,
+            self.to_state_transposed,
+        ]
         if self.gain_slopes is not None:
             arrays.append(self.gain_slopes)
         return sum(array.nbytes for array in arrays) + self.workspace.nbytes
@@ -146,29 +156,35 @@ class MultiplicativeCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         activate, slope = ACTIVATIONS[self.activation]
         wrapped = wrap_inputs(inputs, self.n_inputs)
-        to_factor, to_state = params["state_to_factor"], params["factor_to_state"]
-        n_steps, n_sequences = inputs.shape[:2]
-        dtype = to_factor.dtype
+        n_factors, (n_steps, n_sequences) = self.n_factors, inputs.shape[:2]
+        dtype = params["bias"].dtype
+        work = Workspace(dtype)
         all_states = np.empty((n_steps + 1, n_sequences, self.n_units), dtype=dtype)
         start_states(all_states, params, initial_state)
-        wrapped.project(params["input"], all_states[1:], params["bias"])
-        gains = np.empty((n_steps, n_sequences, self.n_factors), dtype=dtype)
+        gains = np.empty((n_steps, n_sequences, n_factors), dtype=dtype)
         wrapped.project(params["input_to_factor"], gains)
         gain_slopes = None
         if self.gain == "shifted_tanh":
             np.tanh(gains, out=gains)
             gain_slopes = 1 - gains * gains
             gains += params["factor_bias"]
-        projections, factors = np.empty_like(gains), np.empty_like(gains)
-        step = np.empty_like(all_states[0])
-        for t in range(n_steps):
-            np.matmul(all_states[t], to_factor.T, out=projections[t])
-            np.multiply(projections[t], gains[t], out=factors[t])
-            np.matmul(factors[t], to_state.T, out=step)
-            step += all_states[t + 1]
-            activate(step, out=all_states[t + 1])
+        projections = np.empty_like(gains)
+        factor_rows = np.empty((n_steps, n_sequences, n_factors + wrapped.n_columns), dtype=dtype)
+        wrapped.write_columns(factor_rows[..., n_factors:])
+        joined, table = wrapped.join(
+            params["factor_to_state"], params["input"], params["bias"], work
+        )
+        to_factor = np.ascontiguousarray(params["state_to_factor"].T)
+        to_state = np.ascontiguousarray(joined.T)
         slopes = np.empty_like(all_states[1:])
-        slope(all_states[1:], out=slopes)
+        for t in range(n_steps):
+            np.matmul(all_states[t], to_factor, out=projections[t])
+            np.multiply(projections[t], gains[t], out=factor_rows[t, :, :n_factors])
+            step = all_states[t + 1]
+            np.matmul(factor_rows[t], to_state, out=step)
+            wrapped.add(table, t, step, slopes[t])
+            activate(step, out=step)
+            slope(step, out=slopes[t])
         return MultiplicativeTrajectory(
             wrapped,
             all_states,
@@ -176,9 +192,11 @@ class MultiplicativeCell(SweepingCell):
             projections,
             gains,
             gain_slopes,
-            factors,
+            factor_rows,
+            to_factor,
+            to_state[:n_factors],
             self.learn_initial_state and initial_state is None,
-            Workspace(dtype),
+            work,
         )
 
     def jvp(
@@ -193,42 +211,44 @@ class MultiplicativeCell(SweepingCell):
         df_t = g_t ⊙ (W_fh dh_{t-1} + dW_fh h_{t-1}) + dg_t ⊙ W_fh h_{t-1}
         dh_t = φ'(z_t) ⊙ (W_hf df_t + dW_hf f_t + dW_hx x_t + db + W_hx dx_t)
         """
-        slopes, gains, work = trajectory.slopes, trajectory.gains, trajectory.workspace
-        to_factor, to_state = params["state_to_factor"], params["factor_to_state"]
-        d_states = work.get("d_states", slopes.shape)
-        d_factors = work.get("d_factors", gains.shape)
-        drive = work.get("drive", slopes.shape)
-        d_gains = work.get("d_gains", gains.shape)
+        inputs, work = trajectory.inputs, trajectory.workspace
+        slopes, gains, gain_slopes = trajectory.slopes, trajectory.gains, trajectory.gain_slopes
+        d_states = work.get("sweep", slopes.shape)
+        d_factors = work.get("factor_sweep", gains.shape)
         step = work.get("step", slopes.shape[1:])
+        scratch = work.get("scratch", slopes.shape[1:])
         factor_step = work.get("factor_step", gains.shape[1:])
-
-        trajectory.inputs.project(d_params["input_to_factor"], d_gains)
-        if d_inputs is not None:
-            d_gains += d_inputs @ params["input_to_factor"].T
-        if trajectory.gain_slopes is not None:
-            d_gains *= trajectory.gain_slopes
-            d_gains += d_params["factor_bias"]
-        d_gains *= trajectory.projections
-        before = rows_of(trajectory.all_states[:-1])
-        np.matmul(before, d_params["state_to_factor"].T, out=rows_of(d_factors))
-        d_factors *= gains
-        d_factors += d_gains
-
-        trajectory.inputs.project(d_params["input"], drive, d_params["bias"])
-        np.matmul(rows_of(trajectory.factors), d_params["factor_to_state"].T, out=rows_of(d_states))
-        d_states += drive
+        factor_scratch = work.get("factor_scratch", gains.shape[1:])
+        joined, table = inputs.join(
+            d_params["factor_to_state"], d_params["input"], d_params["bias"], work
+        )
+        gain_table = inputs.table(d_params["input_to_factor"])
+        before = flatten_rows(trajectory.all_states[:-1])
+        np.matmul(before, d_params["state_to_factor"].T, out=flatten_rows(d_factors))
+        np.matmul(flatten_rows(trajectory.factor_rows), joined.T, out=flatten_rows(d_states))
+        d_gain_inputs = None
         if d_inputs is not None:
             d_states += d_inputs @ params["input"].T
+            d_gain_inputs = d_inputs @ params["input_to_factor"].T
         step[...] = d_params["initial_state"] if trajectory.learns_initial_state else 0
         previous = step
-        for t in range(len(d_states)):
-            np.matmul(previous, to_factor.T, out=factor_step)
-            factor_step *= gains[t]
+        for t, (d_state, slope, gain) in enumerate(zip(d_states, slopes, gains)):
+            np.matmul(previous, trajectory.to_factor_transposed, out=factor_step)
             factor_step += d_factors[t]
-            np.matmul(factor_step, to_state.T, out=step)
-            d_states[t] += step
-            d_states[t] *= slopes[t]
-            previous = d_states[t]
+            factor_step *= gain
+            inputs.project_step(gain_table, t, factor_scratch)
+            if d_gain_inputs is not None:
+                factor_scratch += d_gain_inputs[t]
+            if gain_slopes is not None:
+                factor_scratch *= gain_slopes[t]
+                factor_scratch += d_params["factor_bias"]
+            factor_scratch *= trajectory.projections[t]
+            factor_step += factor_scratch
+            np.matmul(factor_step, trajectory.to_state_transposed, out=step)
+            inputs.add(table, t, step, scratch)
+            step += d_state
+            np.multiply(step, slope, out=d_state)
+            previous = d_state
         return d_states
 
     def _backward(
@@ -246,29 +266,34 @@ class MultiplicativeCell(SweepingCell):
         to_factor, to_state = params["state_to_factor"], params["factor_to_state"]
         n_steps = len(slopes)
         first = n_steps - len(states_bar)
-        z_bar = work.get("z_bar", slopes.shape)
-        projections_bar = work.get("projections_bar", gains.shape)
-        gains_bar = work.get("d_gains", gains.shape)
+        z_bar = work.get("sweep", slopes.shape)
+        projections_bar = work.get("factor_sweep", gains.shape)
+        gains_bar = work.get("gains_bar", gains.shape)
         step = work.get("step", slopes.shape[1:])
+        factor_step = work.get("factor_step", gains.shape[1:])
         tiny = flush_constant(slopes.dtype)
         step[...] = 0
         for t in reversed(range(n_steps)):
             if t >= first:
                 step += states_bar[t - first]
-            np.multiply(step, slopes[t], out=z_bar[t])
-            if preactivations_bar is not None:
-                z_bar[t] += preactivations_bar[t]
-            z_bar[t] += tiny
-            z_bar[t] -= tiny
-            np.matmul(z_bar[t], to_state, out=gains_bar[t])
-            np.multiply(gains_bar[t], gains[t], out=projections_bar[t])
+            z = z_bar[t]
+            if preactivations_bar is None:
+                np.multiply(step, slopes[t], out=z)
+            else:
+                step *= slopes[t]
+                np.add(step, preactivations_bar[t], out=z)
+            if t % FLUSH_EVERY == 0:
+                z += tiny
+                z -= tiny
+            np.matmul(z, to_state, out=factor_step)
+            np.multiply(factor_step, trajectory.projections[t], out=gains_bar[t])
+            np.multiply(factor_step, gains[t], out=projections_bar[t])
             np.matmul(projections_bar[t], to_factor, out=step)
-        gains_bar *= trajectory.projections
         if not trajectory.learns_initial_state:
             step[...] = 0
         parts = {
             "before": trajectory.all_states[:-1],
-            "factors": trajectory.factors,
+            "factor_rows": trajectory.factor_rows,
             "z_bar": z_bar,
             "projections_bar": projections_bar,
             "gains_bar": gains_bar,
@@ -282,18 +307,22 @@ class MultiplicativeCell(SweepingCell):
         self, params: Blocks, inputs: Inputs, parts: dict[str, Array], params_bar: dict[str, Array]
     ) -> None:
         """Write W̄_hf = Σ_t z̄_t f_tᵀ, W̄_fh = Σ_t ā_t h_{t-1}ᵀ and the rest to `params_bar`."""
-        z_bar, projections_bar = parts["z_bar"], parts["projections_bar"]
-        np.matmul(rows_of(z_bar).T, rows_of(parts["factors"]), out=params_bar["factor_to_state"])
+        inputs.accumulate_joined(
+            parts["z_bar"],
+            parts["factor_rows"],
+            params_bar["factor_to_state"],
+            params_bar["input"],
+            params_bar["bias"],
+        )
         np.matmul(
-            rows_of(projections_bar).T,
-            rows_of(parts["before"]),
+            flatten_rows(parts["projections_bar"]).T,
+            flatten_rows(parts["before"]),
             out=params_bar["state_to_factor"],
         )
-        inputs.accumulate(z_bar, params_bar["input"], params_bar["bias"])
         gain_inputs_bar = parts.get("gain_inputs_bar", parts["gains_bar"])
         inputs.accumulate(gain_inputs_bar, params_bar["input_to_factor"], None)
         if "factor_bias" in params_bar:
-            np.sum(rows_of(parts["gains_bar"]), axis=0, out=params_bar["factor_bias"])
+            np.sum(flatten_rows(parts["gains_bar"]), axis=0, out=params_bar["factor_bias"])
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
     def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hessianfree.cells._inputs import Inputs, RealInputs, wrap_inputs
+from hessianfree.cells._inputs import Inputs, RealInputs, flatten_rows, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
     ACTIVATIONS,
+    FLUSH_EVERY,
     Blocks,
     SweepingCell,
     accumulate_initial_state,
     flush_constant,
-    rows_of,
     start_states,
 )
 from hessianfree.objective import Array
@@ -153,15 +153,15 @@ class TensorCell(SweepingCell):
         dh_t = φ'(z_t) ⊙ (Σ_k x_tk (W_k dh_{t-1} + dW_k h_{t-1}) + Σ_k dx_tk W_k h_{t-1} + ...)
         """
         slopes, work = trajectory.slopes, trajectory.workspace
-        before = rows_of(trajectory.all_states[:-1])
-        d_states = work.get("d_states", slopes.shape)
+        before = flatten_rows(trajectory.all_states[:-1])
+        d_states = work.get("sweep", slopes.shape)
         drive = work.get("drive", slopes.shape)
         step = work.get("step", slopes.shape[1:])
-        trajectory.inputs.mix(d_params["recurrent"], before, out=rows_of(d_states))
+        trajectory.inputs.mix(d_params["recurrent"], before, out=flatten_rows(d_states))
         trajectory.inputs.project(d_params["input"], drive, d_params["bias"])
         d_states += drive
         if d_inputs is not None:
-            RealInputs(d_inputs).mix(params["recurrent"], before, out=rows_of(drive))
+            RealInputs(d_inputs).mix(params["recurrent"], before, out=flatten_rows(drive))
             d_states += drive
             d_states += d_inputs @ params["input"].T
         previous = work.get("d_initial", slopes.shape[1:])
@@ -185,19 +185,23 @@ class TensorCell(SweepingCell):
         transposed = params["recurrent"].transpose(0, 2, 1)
         n_steps = len(slopes)
         first = n_steps - len(states_bar)
-        z_bar = work.get("z_bar", slopes.shape)
+        z_bar = work.get("sweep", slopes.shape)
         step = work.get("step", slopes.shape[1:])
         tiny = flush_constant(slopes.dtype)
         step[...] = 0
         for t in reversed(range(n_steps)):
             if t >= first:
                 step += states_bar[t - first]
-            np.multiply(step, slopes[t], out=z_bar[t])
-            if preactivations_bar is not None:
-                z_bar[t] += preactivations_bar[t]
-            z_bar[t] += tiny
-            z_bar[t] -= tiny
-            trajectory.steps[t].mix(transposed, z_bar[t], out=step)
+            z = z_bar[t]
+            if preactivations_bar is None:
+                np.multiply(step, slopes[t], out=z)
+            else:
+                step *= slopes[t]
+                np.add(step, preactivations_bar[t], out=z)
+            if t % FLUSH_EVERY == 0:
+                z += tiny
+                z -= tiny
+            trajectory.steps[t].mix(transposed, z, out=step)
         if not trajectory.learns_initial_state:
             step[...] = 0
         return {"before": trajectory.all_states[:-1], "z_bar": z_bar, "initial_bar": step[None]}
@@ -207,7 +211,9 @@ class TensorCell(SweepingCell):
     ) -> None:
         """Write W̄_k = Σ_t x_tk z̄_t h_{t-1}ᵀ and the rest to `params_bar`."""
         z_bar = parts["z_bar"]
-        inputs.accumulate_outer(rows_of(z_bar), rows_of(parts["before"]), params_bar["recurrent"])
+        inputs.accumulate_outer(
+            flatten_rows(z_bar), flatten_rows(parts["before"]), params_bar["recurrent"]
+        )
         inputs.accumulate(z_bar, params_bar["input"], params_bar["bias"])
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
