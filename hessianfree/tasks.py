@@ -95,7 +95,9 @@ def make_task(name: str, n_steps: int) -> Task:
     return by_name[name]
 
 
-def binary_addition(n_bits: int, n_sequences: int, rng: np.random.Generator) -> Batch:
+def binary_addition(
+    n_bits: int, n_sequences: int, rng: np.random.Generator, *, as_symbols: bool = False
+) -> Batch:
     """Return sums of two random binary numbers, the least significant bit first.
 
     At step i the inputs are the bits a_i and b_i, and the target is the bit of a + b. One more step
@@ -107,12 +109,17 @@ def binary_addition(n_bits: int, n_sequences: int, rng: np.random.Generator) -> 
         Bits of each of the two numbers.
     n_sequences : int
     rng : numpy.random.Generator
+    as_symbols : bool, default=False
+        Whether a pair of bits comes as one of four symbols a_i + 2 b_i. A multiplicative net then
+        has a transition of its own for each pair; given the bits as numbers, its gains
+        W_fx x vanish for the pair (0, 0), and the carry is lost before it can be told.
 
     Returns
     -------
     Batch
-        Inputs of shape (n_bits + 1, n_sequences, 2) and targets of shape (n_bits + 1,
-        n_sequences, 1) in {0, 1}, all steps scored; for the logistic loss.
+        Inputs of shape (n_bits + 1, n_sequences, 2), or integers of shape (n_bits + 1,
+        n_sequences), and targets of shape (n_bits + 1, n_sequences, 1) in {0, 1}, all steps scored;
+        for the logistic loss.
 
     Examples
     --------
@@ -132,6 +139,8 @@ def binary_addition(n_bits: int, n_sequences: int, rng: np.random.Generator) -> 
         total = bits.sum(axis=1) + carry
         carry = np.floor(total / 2)
         target[:, 0] = total - 2 * carry
+    if as_symbols:
+        inputs = (inputs @ [1, 2]).astype(int)
     return Batch(inputs, targets)
 
 

@@ -45,6 +45,15 @@ def test_binary_addition_adds(n_bits, rng):
         assert to_integer(batch.targets[:, i, 0]) == a + b
 
 
+def test_binary_addition_as_symbols():
+    numbers = binary_addition(8, 20, np.random.default_rng(3))
+    symbols = binary_addition(8, 20, np.random.default_rng(3), as_symbols=True)
+    assert symbols.inputs.dtype.kind == "i"
+    np.testing.assert_array_equal(symbols.inputs % 2, numbers.inputs[..., 0])
+    np.testing.assert_array_equal(symbols.inputs // 2, numbers.inputs[..., 1])
+    np.testing.assert_array_equal(symbols.targets, numbers.targets)
+
+
 def lengths_of(batch):
     """Length of each sequence: its one scored step is the last."""
     assert np.all(batch.mask.sum(axis=0) == 1)
