@@ -121,7 +121,7 @@ class ElmanCell(SweepingCell):
         recurrent = params["recurrent"]
         n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
         work = Workspace(recurrent.dtype)
-        rows = np.empty((n_steps + 1, n_sequences, n + wrapped.n_columns), dtype=recurrent.dtype)
+        rows = np.empty((n_steps + 1, n_sequences, n + wrapped.n_columns(n)), dtype=recurrent.dtype)
         wrapped.write_columns(rows[:-1, :, n:])
         rows[-1, :, n:] = 0
         start_states(rows[..., :n], params, initial_state)

@@ -169,7 +169,9 @@ class MultiplicativeCell(SweepingCell):
             gain_slopes = 1 - gains * gains
             gains += params["factor_bias"]
         projections = np.empty_like(gains)
-        factor_rows = np.empty((n_steps, n_sequences, n_factors + wrapped.n_columns), dtype=dtype)
+        factor_rows = np.empty(
+            (n_steps, n_sequences, n_factors + wrapped.n_columns(n_factors)), dtype=dtype
+        )
         wrapped.write_columns(factor_rows[..., n_factors:])
         joined, table = wrapped.join(
             params["factor_to_state"], params["input"], params["bias"], work
