@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -127,7 +127,7 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         Number of training sequences.
     n_features_in_ : int
         Number of input features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had string column names.
 
     See Also
@@ -248,7 +248,8 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         ValueError, TypeError
             If a parameter or an argument is not as described; the message says which.
         """
-        inputs, targets, weights, _ = self._read_training(X, y, groups, lengths, step_weight)
+        inputs, targets, weights, layout = self._read_training(X, y, groups, lengths, step_weight)
+        self._check_washout(layout.lengths)
         self._begin(inputs[0].shape[1], targets[0].shape[1])
         return self._learn(inputs, targets, weights, n_blocks=self._n_blocks())
 
@@ -297,9 +298,10 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
                 f"`alpha_cv` is {self.alpha_cv}, but held-out blocks need all data at once. "
                 "Call `fit`, or set `alpha_cv` to None."
             )
-        inputs, targets, weights, _ = self._read_training(
+        inputs, targets, weights, layout = self._read_training(
             X, y, groups, lengths, step_weight, reset=first
         )
+        self._check_washout(layout.lengths[initial_state == "last" :])
         if first:
             self._begin(inputs[0].shape[1], targets[0].shape[1])
         elif targets[0].shape[1] != self.n_outputs_:
@@ -418,7 +420,10 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         groups: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
     ) -> float:
-        """Return the coefficient of determination R² of `predict` over all steps.
+        """Return the coefficient of determination R² of `predict`.
+
+        The first `washout` steps of each sequence do not count: `predict` starts from the zero
+        state, which the readout has learned nothing about.
 
         Parameters
         ----------
@@ -431,13 +436,31 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         -------
         float
             1 for a perfect prediction, 0 for the mean of `y`.
+
+        Raises
+        ------
+        ValueError
+            If a sequence is not longer than `washout`, and as `predict` does.
         """
         _, layout = stack_sequences(X, groups=groups, lengths=lengths)
         predicted = stack_like(self.predict(X, groups, lengths), layout, name="prediction")
-        weights = sample_weight
-        if weights is not None:
-            weights = stack_like(weights, layout, name="sample_weight")
-        return float(r2_score(stack_like(y, layout, name="y"), predicted, sample_weight=weights))
+        self._check_washout(layout.lengths)
+        counts = np.concatenate([np.arange(length) >= self.washout for length in layout.lengths])
+        weights = None
+        if sample_weight is not None:
+            weights = np.asarray(stack_like(sample_weight, layout, name="sample_weight"))[counts]
+        true = np.asarray(stack_like(y, layout, name="y"))
+        return float(r2_score(true[counts], predicted[counts], sample_weight=weights))
+
+    def _check_washout(self, lengths: Sequence[int]) -> None:
+        """Raise unless something of each sequence is left after the washout."""
+        check_integer("washout", self.washout)
+        for index, length in enumerate(lengths):
+            if length <= self.washout:
+                raise ValueError(
+                    f"`washout` is {self.washout}, but sequence {index} of the {len(lengths)} in "
+                    f"`X` has only {length} steps. Lower `washout`, or leave the sequence out."
+                )
 
     def _read_training(
         self, X: Any, y: Any, groups: Any, lengths: Any, step_weight: Any, reset: bool = True
@@ -488,7 +511,6 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         """Check the parameters, draw the reservoir, and forget what was learned."""
         self._alphas = check_alphas(self.alpha, name="alpha")
         check_choice("solver", self.solver, ("auto", "gram", "qr"))
-        check_integer("washout", self.washout)
         for name in ("noise", "feedback_noise"):
             check_real(name, getattr(self, name), minimum=0)
         has_feedback = bool(np.any(np.asarray(self.feedback_scaling) != 0))
@@ -533,13 +555,6 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
             skip[0] = max(0, self.washout - self._steps_of_last)
             states[0], outputs[0] = self.last_state_, self.last_output_
             generators.insert(0, self._last_generator)
-        for index in range(first_new, n_sequences):
-            if len(inputs[index]) <= self.washout:
-                raise ValueError(
-                    f"`washout` is {self.washout}, but sequence {index} of the {n_sequences} in "
-                    f"`X` has only {len(inputs[index])} steps. Lower `washout`, or leave the "
-                    "sequence out."
-                )
         blocks = self._fold(inputs, targets, weights, n_blocks, skip, states, outputs, generators)
         self.n_sequences_seen_ += n_sequences - first_new
         continued_steps = self._steps_of_last if continues and n_sequences == 1 else 0

@@ -38,7 +38,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         The weights and what else defines the recurrence.
     n_features_in_ : int
         Number of input features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had string column names.
 
     See Also
@@ -58,8 +58,8 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
     >>> u = np.random.default_rng(0).uniform(-1, 1, size=(500, 1))
     >>> y = np.roll(u[:, 0], 3)  # what came in three steps ago
     >>> model = make_pipeline(ReservoirTransformer(n_units=50, random_state=0), Ridge(1e-6))
-    >>> round(model.fit(u[:400], y[:400]).score(u[400:], y[400:]), 2)
-    0.95
+    >>> bool(model.fit(u[:400], y[:400]).score(u[400:], y[400:]) > 0.8)
+    True
     """
 
     def __init__(
