@@ -42,7 +42,7 @@ _NARMA_LIMIT = 2.0
 def sine_frequency(
     n_steps: int,
     *,
-    frequency_range: tuple[float, float] = (0.01, 0.05),
+    frequency_range: tuple[float, float] = (0.02, 0.06),
     hold_range: tuple[int, int] = (100, 300),
     frequencies: ArrayLike | None = None,
     hold_lengths: int | ArrayLike | None = None,
@@ -61,9 +61,9 @@ def sine_frequency(
     ----------
     n_steps : int
         Length of the series, steps.
-    frequency_range : tuple of float, default=(0.01, 0.05)
+    frequency_range : tuple of float, default=(0.02, 0.06)
         f_low and f_high, cycles per step, which X calls -1 and 1. Below 0.5, where a sampled sine
-        has no frequency any more. The default is a period of 100 to 20 steps.
+        has no frequency any more. The default is a period of 50 to 17 steps.
     hold_range : tuple of int, default=(100, 300)
         Shortest and longest stair, steps; each length is drawn evenly from it.
     frequencies : array-like of shape (n_stairs,), optional
@@ -138,7 +138,7 @@ def _frequency_range(frequency_range: tuple[float, float]) -> tuple[float, float
     if ends.shape != (2,) or not 0.0 < ends[0] < ends[1] < 0.5:
         raise ValueError(
             f"`frequency_range` is {frequency_range!r}, but two rising frequencies between 0 and "
-            "0.5 cycles per step were expected. Pass for example (0.01, 0.05)."
+            "0.5 cycles per step were expected. Pass for example (0.02, 0.06)."
         )
     return float(ends[0]), float(ends[1])
 

@@ -61,7 +61,7 @@ def test_sine_is_a_sine_of_the_frequency_asked_for():
     assert inputs.shape == (20_000, 1)
     assert targets.shape == (20_000,)
     assert np.abs(inputs).max() <= 1.0
-    asked = 0.03 + 0.02 * inputs[:, 0]
+    asked = 0.04 + 0.02 * inputs[:, 0]
     starts = np.flatnonzero(np.diff(inputs[:, 0], prepend=np.nan, append=np.nan))
     holds = np.diff(starts)
     assert holds[:-1].min() >= 200
