@@ -1,3 +1,9 @@
 """Echo state networks: sparse reservoirs, ridge readouts, scikit-learn estimators."""
 
+from reservoir.estimators import ESNRegressor
+from reservoir.sequences import from_aeon
+from reservoir.transformer import ReservoirTransformer
+
 __version__ = "0.1.0"
+
+__all__ = ["ESNRegressor", "ReservoirTransformer", "__version__", "from_aeon"]

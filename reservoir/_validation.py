@@ -25,9 +25,10 @@ def check_integer(
             f"`{name}` is {value!r} of type {type(value).__name__}, but {wanted} was expected. "
             f"{remedy}"
         )
-    if value < minimum or (maximum is not None and value > maximum):
+    number = int(value)
+    if number < minimum or (maximum is not None and number > maximum):
         raise ValueError(f"`{name}` is {value}, but {wanted} was expected. {remedy}")
-    return int(value)
+    return number
 
 
 def check_real(

@@ -29,6 +29,18 @@ class Readout:
     input: NDArray[np.floating] | None = None
     squares: NDArray[np.floating] | None = None
 
+    def __call__(
+        self, states: NDArray[np.floating], inputs: NDArray[np.floating]
+    ) -> NDArray[np.floating]:
+        """Return y[t] for rows of states (n_steps, n_units) and inputs (n_steps, n_inputs)."""
+        outputs: NDArray[np.floating] = states @ self.state.T
+        if self.squares is not None:
+            outputs += np.square(states) @ self.squares.T
+        if self.input is not None:
+            outputs += inputs @ self.input.T
+        outputs += self.intercept
+        return outputs
+
 
 @dataclass(frozen=True)
 class FeatureMap:

@@ -108,7 +108,7 @@ def unpack(packed: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
         generator.bit_generator.state = packed["generator"]
         return generator
     cls = _CLASSES[packed["class"]]
-    result = object.__new__(cls)
+    result: Any = object.__new__(cls)
     state = unpack(packed["state"], arrays)
     if hasattr(cls, "__setstate__"):
         result.__setstate__(state)

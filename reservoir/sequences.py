@@ -107,7 +107,9 @@ def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple
             f"`X` is an object array of shape {X.shape}, but numbers were expected. "
             "Pass a list of arrays of shape (n_steps, n_features)."
         )
-    if np.ndim(X) == 3:
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    if len(X.shape) == 3:
         _refuse_cuts(groups, lengths, "3-D")
         array = np.asarray(X)
         n_sequences, n_steps, n_features = array.shape
@@ -118,7 +120,7 @@ def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple
             )
         return array.reshape(-1, n_features), Layout((n_steps,) * n_sequences, "array")
     # Other numbers of dimensions are refused by the estimator's own check of 2-D input.
-    n_rows = _n_rows(X)
+    n_rows = int(X.shape[0]) if X.shape else 0
     if groups is not None:
         return X, Layout(_lengths_from_groups(groups, n_rows), "rows")
     if lengths is not None:
@@ -279,13 +281,6 @@ def _refuse_cuts(groups: Any, lengths: Any, form: str) -> None:
                 f"`{name}` was given, but `X` is {form}, which says where sequences begin. "
                 f"Leave `{name}` out, or pass a 2-D `X`."
             )
-
-
-def _n_rows(X: Any) -> int:
-    shape = getattr(X, "shape", None)
-    if shape is not None:
-        return int(shape[0]) if len(shape) > 0 else 0
-    return len(X) if hasattr(X, "__len__") else 0
 
 
 def _lengths_from_groups(groups: Any, n_rows: int) -> tuple[int, ...]:

@@ -1,0 +1,95 @@
+"""What the demos share: arguments, figures printed with name and unit, a place for pictures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that a demo measured.
+
+    Attributes
+    ----------
+    name : str
+        What it is.
+    value : float
+        What came out.
+    unit : str
+        Of `value`; empty for a pure number.
+    at_most, at_least : float or None
+        What is expected; a demo whose figure is beyond says so and fails.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def is_as_expected(self) -> bool:
+        """Whether the value is within its bounds; a NaN is not."""
+        low = self.at_least is None or self.value >= self.at_least
+        high = self.at_most is None or self.value <= self.at_most
+        return low and high and self.value == self.value
+
+    def __str__(self) -> str:
+        bound = ""
+        if self.at_most is not None:
+            bound = f"expected at most {self.at_most:g}"
+        if self.at_least is not None:
+            bound = f"expected at least {self.at_least:g}"
+        mark = "" if self.is_as_expected else "  <- NOT AS EXPECTED"
+        return f"{self.name:<58} {self.value:>10.4g} {self.unit:<16} {bound}{mark}"
+
+
+def report(title: str, figures: Sequence[Figure]) -> None:
+    """Print the figures as one table."""
+    print(f"\n{title}\n{'-' * len(title)}")
+    for figure in figures:
+        print(figure)
+    sys.stdout.flush()
+
+
+def run_demo(
+    question: str | None,
+    run: Callable[[bool, Path], list[Figure]],
+    argv: Sequence[str] | None = None,
+) -> None:
+    """Read the arguments of a demo, run it, print its figures, and fail if one is off.
+
+    Parameters
+    ----------
+    question : str or None
+        Docstring of the demo.
+    run : callable
+        (quick, folder for pictures) -> figures.
+    argv : sequence of str, optional
+        Arguments; those of the command line by default.
+    """
+    parser = argparse.ArgumentParser(
+        description=question, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a smaller run of under a minute")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demos/output"),
+        metavar="FOLDER",
+        help="where pictures go (default: %(default)s)",
+    )
+    arguments = parser.parse_args(argv)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    figures = run(arguments.quick, arguments.output)
+    title = (question or "").strip().splitlines()[0]
+    report(title, figures)
+    if not all(figure.is_as_expected for figure in figures):
+        sys.exit("A figure is not as expected.")

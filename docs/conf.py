@@ -1,0 +1,27 @@
+"""Sphinx configuration."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from reservoir import __version__
+
+project = "reservoir-hessianfree"
+author = "The reservoir-hessianfree developers"
+copyright = "2026, The reservoir-hessianfree developers"
+release = __version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
+exclude_patterns = ["_build"]
+
+html_theme = "pydata_sphinx_theme"
+html_title = "reservoir-hessianfree"
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_show_sourcelink = False
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+nitpicky = False

@@ -1,0 +1,141 @@
+"""What the estimators share: drawing a reservoir and reading sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from reservoir._random import seed_sequence
+from reservoir._validation import check_choice, check_integer, check_real
+from reservoir.dynamics import Reservoir
+from reservoir.persistence import SavableMixin, register
+from reservoir.sequences import Layout, stack_sequences
+from reservoir.weights import bias_weights, input_weights, recurrent_weights
+
+Array = NDArray[np.floating]
+
+# Order of the independent streams that one `random_state` is split into.
+_RECURRENT, _INPUT, _BIAS, _FEEDBACK, _NOISE = range(5)
+
+register(Reservoir)
+
+
+class ReservoirEstimator(SavableMixin, BaseEstimator):
+    """What every estimator with a reservoir shares: drawing it and reading sequences."""
+
+    n_units: int
+    spectral_radius: float | None
+    leak_rate: float | ArrayLike
+    input_scaling: float | ArrayLike
+    bias_scaling: float
+    feedback_scaling: float | ArrayLike
+    connectivity: float
+    topology: Any
+    distribution: str
+    activation: str | Callable[[Array], Array]
+    random_state: Any
+    dtype: str
+    reservoir_: Reservoir
+    last_state_: Array
+
+    def _draw_reservoir(self, n_inputs: int, n_outputs: int = 0) -> Reservoir:
+        """Draw the weights that the parameters describe, each kind from its own stream."""
+        n_units = check_integer("n_units", self.n_units, minimum=1)
+        dtype = self._checked_dtype()
+        streams = seed_sequence(self.random_state).spawn(5)
+        self._noise_seed = streams[_NOISE]
+        shared: dict[str, Any] = {"distribution": self.distribution, "dtype": dtype}
+        recurrent = recurrent_weights(
+            n_units,
+            spectral_radius=self.spectral_radius,
+            connectivity=self.connectivity,
+            topology=self.topology,
+            random_state=streams[_RECURRENT],
+            **shared,
+        )
+        inputs = input_weights(
+            n_units,
+            n_inputs,
+            scaling=self.input_scaling,
+            random_state=streams[_INPUT],
+            **shared,
+        )
+        bias = bias_weights(
+            n_units, scaling=self.bias_scaling, random_state=streams[_BIAS], **shared
+        )
+        feedback = None
+        if n_outputs:
+            feedback = input_weights(
+                n_units,
+                n_outputs,
+                scaling=self.feedback_scaling,
+                random_state=streams[_FEEDBACK],
+                **shared,
+            )
+        return Reservoir(
+            recurrent=recurrent,
+            input=inputs,
+            bias=bias,
+            feedback=feedback,
+            leak_rate=_as_leak_rate(self.leak_rate, dtype),
+            activation=self.activation,
+        )
+
+    def _checked_dtype(self) -> np.dtype[Any]:
+        return np.dtype(check_choice("dtype", self.dtype, ("float32", "float64")))
+
+    def _read(
+        self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
+    ) -> tuple[list[Array], Layout]:
+        """Return the sequences of `X`, checked and in the reservoir's dtype."""
+        rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        rows = validate_data(self, rows, dtype=self._checked_dtype(), reset=reset)
+        return layout.split(rows), layout
+
+    def _starts(self, initial_state: Any, n_sequences: int) -> list[Array | None]:
+        """Return the state that each sequence starts from; None stands for zeros."""
+        if initial_state is None:
+            return [None] * n_sequences
+        n_units = len(self.reservoir_.bias)
+        if isinstance(initial_state, str):
+            if initial_state != "last":
+                raise ValueError(
+                    f"`initial_state` is {initial_state!r}, but None, 'last' or an array was "
+                    "expected. Pass 'last' to go on from the end of training."
+                )
+            if n_sequences != 1:
+                raise ValueError(
+                    f"`initial_state` is 'last', but `X` holds {n_sequences} sequences, and only "
+                    "one can go on from the end of training. Pass that one, or an array of "
+                    "shape (n_sequences, n_units)."
+                )
+            return [self.last_state_]
+        states = np.asarray(initial_state, dtype=self._checked_dtype())
+        if states.shape not in ((n_units,), (n_sequences, n_units)) or (
+            states.ndim == 1 and n_sequences != 1
+        ):
+            raise ValueError(
+                f"`initial_state` has shape {states.shape}, but `X` holds {n_sequences} "
+                f"sequence(s) and the reservoir {n_units} units. Pass an array of shape "
+                "(n_sequences, n_units)."
+            )
+        if not np.isfinite(states).all():
+            raise ValueError("`initial_state` holds NaN or infinity. Pass finite numbers.")
+        return list(np.atleast_2d(states))
+
+
+def _as_leak_rate(leak_rate: Any, dtype: np.dtype[Any]) -> float | Array:
+    """Return a number, or an array of the reservoir's dtype; their values are checked later."""
+    if np.ndim(leak_rate) == 0:
+        return check_real("leak_rate", leak_rate, minimum=0, maximum=1, exclusive=True)
+    try:
+        return np.asarray(leak_rate, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`leak_rate` can't be read as numbers ({error}). Pass a number, or one a unit."
+        ) from error

@@ -1,0 +1,135 @@
+"""What drives a reservoir from outside: inputs, teacher, noise."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reservoir._loops import NumpyLoop
+from reservoir._reservoir import Array, DivergenceError, Reservoir
+from reservoir._validation import check_choice
+
+# Rows of drive that are made ahead of the loop. Measured best at 1,000 units: they stay in the
+# cache until the loop gets to them. Runs are cut here whatever the size of a chunk, so that a
+# matrix product sees the same rows, and gives the same bits, for any chunk.
+PIECE = 256
+# The same for each of several sequences side by side.
+LANE_PIECE = 32
+
+
+class Series:
+    """One sequence on its way through a reservoir.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        What is driven.
+    inputs : ndarray of shape (n_steps, n_inputs)
+        u[t].
+    teacher : ndarray of shape (n_steps, n_outputs) or None
+        y[t], of which step t hears y[t-1].
+    state : ndarray of shape (n_units,)
+        Where it starts; overwritten as it goes.
+    initial_output : ndarray of shape (n_outputs,)
+        y[-1].
+    deviations : tuple of two floats
+        Standard deviation of the noise on the drive of each unit and on what is fed back.
+    generator : numpy.random.Generator or None
+        Advanced by the noise of one step a step; None without noise.
+    """
+
+    def __init__(
+        self,
+        reservoir: Reservoir,
+        inputs: NDArray[Any],
+        teacher: NDArray[Any] | None,
+        state: Array,
+        initial_output: Array,
+        deviations: tuple[float, float],
+        generator: np.random.Generator | None,
+    ) -> None:
+        self.n_steps = len(inputs)
+        self.state = state
+        self._inputs = inputs
+        self._teacher = teacher
+        self._initial_output = initial_output
+        self._deviations = deviations
+        self._generator = generator
+        self._n_units = reservoir.n_units
+
+    def write_drive(self, start: int, drive: Array, weights: Array) -> None:
+        """Write W_in u + W_fb y + b + noise of the steps from `start` on to the rows of `drive`."""
+        stop = start + len(drive)
+        n_inputs = self._inputs.shape[1]
+        columns = np.empty((len(drive), len(weights)), dtype=drive.dtype)
+        columns[:, :n_inputs] = self._inputs[start:stop]
+        columns[:, -1] = 1
+        if self._teacher is not None:
+            heard = columns[:, n_inputs:-1]
+            heard[start == 0 :] = self._teacher[max(start - 1, 0) : stop - 1]
+            if start == 0:
+                heard[:1] = self._initial_output
+        noise = self._draw(len(drive), drive.dtype)
+        if noise is not None and self._deviations[1]:
+            columns[:, n_inputs:-1] += noise[:, -self._initial_output.size :]
+        np.dot(columns, weights, out=drive)
+        if noise is not None and self._deviations[0]:
+            drive += noise[:, : self._n_units]
+
+    def _draw(self, n_steps: int, dtype: np.dtype[Any]) -> Array | None:
+        """Return a row of noise a step: for the units, then for the outputs, where asked for."""
+        if self._generator is None:
+            return None
+        deviations = np.repeat(self._deviations, [self._n_units, self._initial_output.size])
+        deviations = deviations[deviations > 0].astype(dtype)
+        noise = self._generator.standard_normal((n_steps, len(deviations)), dtype=dtype.type)
+        noise *= deviations
+        return noise
+
+
+def drive_weights(reservoir: Reservoir) -> Array:
+    """Return [W_in | W_fb | b] transposed, of shape (n_inputs + n_outputs + 1, n_units)."""
+    parts = [reservoir.input.T, reservoir.bias[np.newaxis]]
+    if reservoir.feedback is not None:
+        parts.insert(1, reservoir.feedback.T)
+    return np.concatenate(parts).astype(reservoir.dtype)
+
+
+def choose_loop(reservoir: Reservoir, engine: str) -> Any:
+    """Return the loop that steps `reservoir`: a NumbaLoop or a NumpyLoop."""
+    check_choice("engine", engine, ("auto", "numpy", "numba"))
+    is_tanh = reservoir.activation == "tanh"
+    if engine == "numba" and not is_tanh:
+        raise ValueError(
+            f"`engine` is 'numba', but `activation` is {reservoir.activation!r} and only 'tanh' is "
+            'compiled. Use engine="auto".'
+        )
+    if engine == "numpy" or not is_tanh:
+        return NumpyLoop(reservoir)
+    try:
+        # Here, not at the top: importing numba takes longer than many a run.
+        kernels = importlib.import_module("reservoir._kernels")
+    except ImportError as error:
+        if engine == "auto":
+            return NumpyLoop(reservoir)
+        raise ImportError(
+            "`engine` is 'numba', but numba cannot be imported. Install the extra `fast`, or use "
+            'engine="auto".'
+        ) from error
+    return kernels.NumbaLoop(reservoir)
+
+
+def check_finite(rows: Array, start: int, name: str) -> None:
+    """Raise DivergenceError at the first of `rows` that is not finite; row 0 is step `start`."""
+    # Whatever is not finite stays so from step to step: the last row tells.
+    if len(rows) and not np.isfinite(rows[-1]).all():
+        step = start + int(np.argmin(np.isfinite(rows).all(axis=1)))
+        raise DivergenceError(
+            f"The {name} of step {step} is not finite, but finite numbers were expected. Lower the "
+            "spectral radius or the feedback, raise `alpha` or the training noise, or look for "
+            "NaN in the data.",
+            step,
+        )

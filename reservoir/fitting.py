@@ -1,0 +1,203 @@
+"""From sequences to a readout and back: run the reservoir, fold or map its states in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reservoir.dynamics import Reservoir, iterate_sequences
+from reservoir.features import FeatureMap, Readout
+from reservoir.readout import RidgeAccumulator
+
+# Rows folded at a time: with fewer than about 2,048 the Gram product costs more a row (measured).
+ROWS_PER_FOLD = 2048
+
+Array = NDArray[np.floating]
+
+
+class RowBuffer:
+    """Collects rows until there are enough of them for one efficient update.
+
+    Parameters
+    ----------
+    accumulator : RidgeAccumulator
+        What full buffers are folded into.
+    """
+
+    def __init__(self, accumulator: RidgeAccumulator) -> None:
+        self.accumulator = accumulator
+        self._filled = 0
+        self._features: Array | None = None
+        self._targets: Array = np.empty((0, 0))
+        self._weights: Array | None = None
+
+    def append(
+        self,
+        feature_map: FeatureMap,
+        states: Array,
+        inputs: Array,
+        targets: Array,
+        weights: Array | None,
+    ) -> None:
+        """Take rows in; fold whenever the buffer is full."""
+        if self._features is None:
+            width = feature_map.n_columns(states.shape[1], inputs.shape[1])
+            self._features = np.empty((ROWS_PER_FOLD, width), dtype=states.dtype)
+            self._targets = np.empty((ROWS_PER_FOLD, targets.shape[1]))
+            self._weights = None if weights is None else np.empty(ROWS_PER_FOLD)
+        done = 0
+        while done < len(states):
+            n_rows = min(len(states) - done, ROWS_PER_FOLD - self._filled)
+            rows, place = slice(done, done + n_rows), slice(self._filled, self._filled + n_rows)
+            feature_map.stack(states[rows], inputs[rows], out=self._features[place])
+            self._targets[place] = targets[rows]
+            if self._weights is not None and weights is not None:
+                self._weights[place] = weights[rows]
+            self._filled += n_rows
+            done += n_rows
+            if self._filled == ROWS_PER_FOLD:
+                self.flush()
+
+    def flush(self) -> None:
+        """Fold what is there."""
+        if self._features is not None and self._filled:
+            self.accumulator.update(
+                self._features[: self._filled],
+                self._targets[: self._filled],
+                None if self._weights is None else self._weights[: self._filled],
+            )
+            self._filled = 0
+
+
+class Folded(NamedTuple):
+    """What `fold_sequences` leaves.
+
+    Attributes
+    ----------
+    accumulators : list of RidgeAccumulator
+        Those that came in, fuller (copies, where another process did the work).
+    last_state : ndarray of shape (n_units,)
+        State after the last step of the last sequence.
+    last_generator : numpy.random.Generator
+        Where the noise of the last sequence would go on.
+    """
+
+    accumulators: list[RidgeAccumulator]
+    last_state: Array
+    last_generator: np.random.Generator
+
+
+def fold_sequences(
+    reservoir: Reservoir,
+    feature_map: FeatureMap,
+    accumulators: Sequence[RidgeAccumulator],
+    inputs: Sequence[Array],
+    targets: Sequence[Array],
+    *,
+    edges: Sequence[int],
+    weights: Sequence[Array] | None,
+    skip: Sequence[int],
+    initial_states: Sequence[Array | None],
+    initial_outputs: Sequence[Array | None],
+    noise: float,
+    feedback_noise: float,
+    generators: Sequence[np.random.Generator],
+) -> Folded:
+    """Drive the reservoir through sequences and fold its states and targets.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        With feedback weights, the targets are fed back (teacher forcing).
+    feature_map : FeatureMap
+        What the readout sees.
+    accumulators : sequence of RidgeAccumulator
+        One a block of rows.
+    inputs : sequence of ndarray of shape (n_steps, n_inputs)
+        One a sequence.
+    targets : sequence of ndarray of shape (n_steps, n_outputs)
+        One a sequence.
+    edges : sequence of int, of the length of `accumulators` plus one
+        Block b holds the rows from edges[b] up to edges[b + 1]; rows are counted over the
+        sequences in order, the skipped ones too.
+    weights : sequence of ndarray of shape (n_steps,), or None
+        Weights of the squared errors.
+    skip : sequence of int
+        Steps at the start of each sequence that are run and not folded (washout).
+    initial_states, initial_outputs : sequences of ndarray or None
+        Where each sequence starts; None stands for zeros.
+    noise, feedback_noise : float
+        Standard deviations of the noise inside the activation and on the teacher.
+    generators : sequence of numpy.random.Generator
+        One a sequence; advanced.
+
+    Returns
+    -------
+    Folded
+    """
+    buffers = [RowBuffer(accumulator) for accumulator in accumulators]
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
+    last_state = np.empty(0)
+    blocks = iterate_sequences(
+        reservoir,
+        inputs,
+        teachers=targets if reservoir.feedback is not None else None,
+        initial_states=initial_states,
+        initial_outputs=initial_outputs,
+        state_noise=noise,
+        feedback_noise=feedback_noise,
+        generators=generators,
+    )
+    for index, start, states in blocks:
+        stop = start + len(states)
+        if index == len(inputs) - 1 and stop == len(inputs[index]):
+            last_state = states[-1].copy()
+        for buffer, low, high in zip(buffers, edges[:-1], edges[1:], strict=True):
+            first = max(start, skip[index], low - offsets[index])
+            end = min(stop, high - offsets[index])
+            if first < end:
+                rows = slice(first, end)
+                buffer.append(
+                    feature_map,
+                    states[first - start : end - start],
+                    inputs[index][rows],
+                    targets[index][rows],
+                    None if weights is None else weights[index][rows],
+                )
+    for buffer in buffers:
+        buffer.flush()
+    return Folded(list(accumulators), last_state, generators[-1])
+
+
+def map_sequences(
+    reservoir: Reservoir,
+    readout: Readout,
+    inputs: Sequence[Array],
+    initial_states: Sequence[Array | None],
+) -> list[Array]:
+    """Return the readout's output for each step of each driven sequence.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        Without feedback weights.
+    readout : Readout
+        The fitted map.
+    inputs : sequence of ndarray of shape (n_steps, n_inputs)
+        One a sequence.
+    initial_states : sequence of ndarray of shape (n_units,) or None
+        Where each sequence starts; None stands for zeros.
+
+    Returns
+    -------
+    list of ndarray of shape (n_steps, n_outputs)
+    """
+    dtype = reservoir.input.dtype
+    outputs = [np.empty((len(part), len(readout.intercept)), dtype=dtype) for part in inputs]
+    for index, start, states in iterate_sequences(reservoir, inputs, initial_states=initial_states):
+        rows = slice(start, start + len(states))
+        outputs[index][rows] = readout(states, inputs[index][rows])
+    return outputs

@@ -1,0 +1,202 @@
+"""A reservoir that hears its own output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reservoir._loops import Closing
+from reservoir._reservoir import Array, Reservoir, as_series, as_vector
+from reservoir._series import PIECE, check_finite, choose_loop
+from reservoir._validation import check_integer
+from reservoir.features import Readout
+
+
+@dataclass(frozen=True)
+class FreeRun:
+    """What a free run gives.
+
+    Attributes
+    ----------
+    outputs : ndarray of shape (n_steps, n_outputs)
+        y[t].
+    final_state : ndarray of shape (n_units,)
+        x after the last step; with the last output it is where to go on.
+    states : ndarray of shape (n_steps, n_units) or None
+        x[t], where they were asked for.
+    """
+
+    outputs: Array
+    final_state: Array
+    states: Array | None = None
+
+
+def free_run(
+    reservoir: Reservoir,
+    readout: Readout,
+    n_steps: int,
+    *,
+    initial_state: Any = None,
+    initial_output: Any = None,
+    inputs: Any = None,
+    output_as_input: bool = False,
+    return_states: bool = False,
+    engine: str = "auto",
+) -> FreeRun:
+    """Return the outputs of a reservoir that is driven by its own output.
+
+    x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb y[t-1] + b)   [1]_
+
+    y[t] = V_u u[t] + V_x x[t] + V_q x[t]² + c
+
+    State and readout are one loop, without noise. With `output_as_input`, u[t] = y[t-1]: a model
+    trained one step ahead forecasts on its own.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        W, W_in, W_fb, b, a and f.
+    readout : Readout
+        V_u, V_x, V_q and c; rounded to the dtype of the reservoir.
+    n_steps : int
+        Steps to run.
+    initial_state : array-like of shape (n_units,), optional
+        x[-1]; zeros if left out.
+    initial_output : array-like of shape (n_outputs,), optional
+        y[-1]; zeros if left out.
+    inputs : array-like of shape (n_steps, n_inputs), optional
+        u[t]; may be left out if the reservoir has no inputs or its output takes their place.
+    output_as_input : bool, default False
+        Whether u[t] = y[t-1].
+    return_states : bool, default False
+        Whether all states are kept.
+    engine : {"auto", "numpy", "numba"}, default "auto"
+        As in `run`.
+
+    Returns
+    -------
+    FreeRun
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, inputs are missing or too many, or nothing feeds the output back.
+    DivergenceError
+        If an output is not finite; `step` says which.
+    ImportError
+        If `engine` is "numba" and numba is not there.
+
+    Examples
+    --------
+    A unit that hears half of its last output, read out as it is, halves at each step:
+
+    >>> import numpy as np
+    >>> unit = Reservoir(recurrent=np.zeros((1, 1)), input=np.zeros((1, 0)), bias=np.zeros(1),
+    ...                  feedback=np.array([[0.5]]), activation="identity")
+    >>> readout = Readout(state=np.ones((1, 1)), intercept=np.zeros(1))
+    >>> free_run(unit, readout, 3, initial_output=[8.0]).outputs.ravel()
+    array([4., 2., 1.])
+
+    References
+    ----------
+    .. [1] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, eqs. 2-4.
+    """
+    n_steps = check_integer("n_steps", n_steps)
+    n_outputs, dtype = len(readout.intercept), reservoir.dtype
+    _check_loop(reservoir, readout, output_as_input)
+    outside = _outside_inputs(reservoir, inputs, n_steps, output_as_input)
+    state = as_vector("initial_state", initial_state, reservoir.n_units, dtype)
+    output = as_vector("initial_output", initial_output, n_outputs, dtype)
+    closing = _closing(reservoir, readout, output_as_input)
+    loop = choose_loop(reservoir, engine)
+
+    input_weights = reservoir.input.T[: outside.shape[1]].astype(dtype)
+    outputs = np.empty((n_steps, n_outputs), dtype=dtype)
+    kept = n_steps if return_states else min(n_steps, PIECE)
+    states = np.empty((kept, reservoir.n_units), dtype=dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, n_steps, PIECE):
+            rows = slice(start, start + PIECE)
+            heard = outside[rows].astype(dtype, copy=False)
+            drive = states[rows] if return_states else states[: len(heard)]
+            drive[:] = reservoir.bias
+            outputs[rows] = readout.intercept
+            if heard.shape[1]:
+                drive += heard @ input_weights
+                if readout.input is not None:
+                    outputs[rows] += heard @ readout.input.T.astype(dtype, copy=False)
+            loop.advance_free(drive, state, outputs[rows], output, closing)
+            check_finite(outputs[rows], start, "output")
+    return FreeRun(outputs, state, states if return_states else None)
+
+
+def _check_loop(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> None:
+    """Raise unless reservoir and readout fit together and form a loop."""
+    n_outputs = len(readout.intercept)
+    if readout.state.shape != (n_outputs, reservoir.n_units):
+        raise ValueError(
+            f"`readout.state` has shape {readout.state.shape}, but "
+            f"({n_outputs}, {reservoir.n_units}) was expected. Fit it on this reservoir's states."
+        )
+    if readout.input is not None and readout.input.shape[1] != reservoir.n_inputs:
+        raise ValueError(
+            f"`readout.input` has {readout.input.shape[1]} columns, but the reservoir has "
+            f"{reservoir.n_inputs} inputs. Fit it on this reservoir's inputs."
+        )
+    if reservoir.feedback is None and not output_as_input:
+        raise ValueError(
+            "`reservoir.feedback` is None and `output_as_input` False, but one of them must feed "
+            "the output back. Use `run` for a reservoir that is only driven."
+        )
+    if reservoir.feedback is not None and reservoir.n_outputs != n_outputs:
+        raise ValueError(
+            f"`readout` has {n_outputs} outputs, but the reservoir feeds back "
+            f"{reservoir.n_outputs}. Make the feedback weights for as many."
+        )
+    if output_as_input and reservoir.n_inputs != n_outputs:
+        raise ValueError(
+            f"`output_as_input` needs as many outputs as inputs, but there are {n_outputs} and "
+            f"{reservoir.n_inputs}. Train the model to predict its next input."
+        )
+
+
+def _outside_inputs(
+    reservoir: Reservoir, inputs: Any, n_steps: int, output_as_input: bool
+) -> NDArray[Any]:
+    """Return the inputs that come from outside, of shape (n_steps, 0) if there are none."""
+    if output_as_input and inputs is not None:
+        raise ValueError(
+            "`inputs` were given, but with `output_as_input` the outputs take their place. "
+            "Pass one of the two."
+        )
+    if inputs is None and (output_as_input or reservoir.n_inputs == 0):
+        return np.empty((n_steps, 0), dtype=reservoir.dtype)
+    if inputs is None:
+        raise ValueError(
+            f"`inputs` are missing, but the reservoir has {reservoir.n_inputs}. Pass an array of "
+            f"shape ({n_steps}, {reservoir.n_inputs})."
+        )
+    return as_series("inputs", inputs, reservoir.n_inputs, n_steps)
+
+
+def _closing(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> Closing:
+    """Gather all maps between state and output in the layout of the loops."""
+    n_outputs, n_units = readout.state.shape
+    feedback = np.zeros((n_outputs, n_units))
+    if reservoir.feedback is not None:
+        feedback += reservoir.feedback.T
+    output = None
+    if output_as_input:
+        feedback += reservoir.input.T
+        output = readout.input
+    none = np.empty((0, max(n_units, n_outputs)))
+    maps = (
+        feedback,
+        readout.state,
+        none if readout.squares is None else readout.squares,
+        none[:, :n_outputs] if output is None else output,
+    )
+    return Closing(*(np.ascontiguousarray(part, dtype=reservoir.dtype) for part in maps))
