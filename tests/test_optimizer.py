@@ -179,8 +179,14 @@ class TestQuadratic:
         np.testing.assert_array_equal(state.cg_start, before.cg_start)
         np.testing.assert_array_equal(first.params, second.params)
 
+    def test_the_exact_diagonal_solves_a_diagonal_problem_in_one_iteration(self, rng):
+        A, b = np.diag(np.logspace(-2, 2, 12)), rng.standard_normal(12)
+        optimizer = HessianFree(preconditioner=JacobiPreconditioner(n_probes=None))
+        _, (info,) = run(optimizer, quadratic(A, b), np.zeros(12), 1)
+        assert (info["cg_iterations"], info["cg_stop"]) == (1, "solved")
+        assert info["products"] == 12 + 1
+
     def test_warm_start_is_the_decayed_last_iterate(self, rng):
-        # No iteration is possible on a curvature of NaN, so the start itself is what comes out.
         A, b = positive_definite(5, rng), rng.standard_normal(5)
         optimizer = HessianFree(damping=UNDAMPED, max_cg_iterations=1)
         state, _ = optimizer.step(quadratic(A, b), optimizer.init(np.zeros(5)))
@@ -399,7 +405,8 @@ class TestTrouble:
             value=lambda x: float(x[0]), gradient=lambda x: -np.ones(1), product=lambda x, v: v
         )
         optimizer = HessianFree()
-        state, (info,) = run(optimizer, f, [2.0], 1)
+        state = replace(optimizer.init(np.array([2.0])), cg_start=np.array([0.1]))
+        state, info = optimizer.step(f, state)
         assert not info["accepted"]
         assert (info["step_size"], info["new_loss"]) == (0.0, 2.0)
         assert state.params[0] == 2.0

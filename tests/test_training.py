@@ -148,6 +148,19 @@ class TestResuming:
         whole = train(network, OPTIMIZER, data, start(OPTIMIZER, params, 5), n_iterations=8)
         np.testing.assert_array_equal(resumed.params, whole.params)
 
+    def test_control_c_between_the_row_and_the_state(self, monkeypatch):
+        network, data, params = small_problem()
+        append = History.append
+
+        def interrupted(history, row):
+            append(history, row)
+            if len(history) == 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(History, "append", interrupted)
+        state = train(network, OPTIMIZER, data, start(OPTIMIZER, params, 5), n_iterations=8)
+        assert len(state.history) == state.iteration == 2
+
     def test_a_complete_run_is_left_alone(self):
         network, data, params = small_problem()
         state = train(network, OPTIMIZER, data, start(OPTIMIZER, params, 5), n_iterations=2)
