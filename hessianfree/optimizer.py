@@ -16,7 +16,7 @@ from hessianfree.conjugate_gradient import (
 )
 from hessianfree.damping import LevenbergMarquardt, reduction_ratio
 from hessianfree.line_search import BacktrackingLineSearch, backtrack
-from hessianfree.objective import Array, Objective
+from hessianfree.objective import Array, Linearization, Objective
 from hessianfree.preconditioning import Preconditioner
 from reservoir._validation import check_choice, check_integer, check_real
 
@@ -286,15 +286,10 @@ class HessianFree:
         accepted = search.step_size > 0 and bool(step.any())
 
         quadratic = run.quadratic(chosen.index)
-        foretold = quadratic
-        if self.ratio_model == "undamped" and self.structural_damping == 0:
-            foretold -= 0.5 * damping * float(step @ step)
-        elif self.ratio_model == "undamped":
-            cost.products += 1
-            curved = linearization.gauss_newton_product(step)
-            foretold = float(gradient @ step) + 0.5 * float(step @ curved)
-        ratio = reduction_ratio(chosen.value - loss, foretold)
-
+        ratio = reduction_ratio(
+            chosen.value - loss,
+            self._foretold_change(quadratic, step, gradient, linearization, damping, cost),
+        )
         next_damping = self.damping.update(damping, ratio)
         if not accepted or run.stop_reason in ("negative_curvature", "not_finite"):
             next_damping = self.damping.update(damping, math.nan)
@@ -325,6 +320,24 @@ class HessianFree:
         return HessianFreeState(
             state.params, damping, np.zeros_like(state.params), state.n_steps + 1
         )
+
+    def _foretold_change(
+        self,
+        quadratic: float,
+        step: Array,
+        gradient: Array,
+        linearization: Linearization,
+        damping: float,
+        cost: _Cost,
+    ) -> float:
+        """Return q(δ) for the reduction ratio, given φ(δ) of the damped system."""
+        if self.ratio_model == "damped":
+            return quadratic
+        if self.structural_damping == 0:
+            return quadratic - 0.5 * damping * float(step @ step)
+        cost.products += 1
+        curved = linearization.gauss_newton_product(step)
+        return float(gradient @ step) + 0.5 * float(step @ curved)
 
     def _preconditioner(
         self,
