@@ -44,7 +44,7 @@ class Loss(Protocol):
     def hessian_product(
         self, predictions: Array, d_outputs: Array, out: Array | None = None
     ) -> Array:
-        """Return (∂²ℓ/∂o²) d of each row, of shape (n_rows, n_outputs)."""
+        """Return (∂²ℓ/∂o²) d of each row, of shape (n_rows, n_outputs); `out` is not d itself."""
         ...
 
 
@@ -127,8 +127,10 @@ class LogisticCrossEntropy:
         self, predictions: Array, d_outputs: Array, out: Array | None = None
     ) -> Array:
         """Return p (1 - p) d, of shape (n_rows, n_outputs)."""
-        result: Array = np.multiply(predictions * (1 - predictions), d_outputs, out=out)
-        return result
+        out = np.subtract(1, predictions, out=out)
+        out *= predictions
+        out *= d_outputs
+        return out
 
 
 class SoftmaxCrossEntropy:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.batch import Batch, PreparedBatch, prepare
+from hessianfree.cells._inputs import flatten_rows
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import Cell
 from hessianfree.losses import LogisticCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
@@ -21,6 +22,10 @@ LOSSES: dict[str, type[Loss]] = {
     "logistic": LogisticCrossEntropy,
     "softmax": SoftmaxCrossEntropy,
 }
+
+
+# A loss or product that is not finite is a result and no warning: the optimizer rejects the step.
+OVERFLOW_IS_A_RESULT: Any = {"over": "ignore", "invalid": "ignore"}
 
 
 class SequenceNetwork:
@@ -69,8 +74,8 @@ class SequenceNetwork:
     >>> from hessianfree.cells import ElmanCell
     >>> network = SequenceNetwork(ElmanCell(2, 3), n_outputs=1)
     >>> batch = Batch(inputs=np.ones((4, 5, 2)), targets=np.ones((4, 5, 1)))
-    >>> network.value(np.zeros(network.n_params), batch)
-    0.5
+    >>> print(f"{network.value(np.zeros(network.n_params), batch):.6f}")
+    0.500000
 
     References
     ----------
@@ -176,11 +181,11 @@ class SequenceNetwork:
         value : float
         gradient : ndarray of shape (n_params,)
         """
-        value = self._penalty(params)
-        gradient = self._penalty_product(params)
+        value, gradient = self._penalty(params), np.zeros_like(params)
         for part in self._slices(params, batch):
             value += part.value
-            gradient += part.gradient()
+            gradient += part.gradient(part.params_bar())
+        self._add_penalty_product(params, gradient)
         return value, gradient
 
     def linearize(self, params: Array, batch: Batch) -> NetworkLinearization:
@@ -196,7 +201,7 @@ class SequenceNetwork:
         -------
         NetworkLinearization
         """
-        return NetworkLinearization(self, params.copy(), batch)
+        return NetworkLinearization(self, self.layout.check(params).copy(), batch)
 
     def fisher_diagonal(self, params: Array, batch: Batch) -> Array:
         """Return the diagonal of the empirical Fisher matrix, and of the penalty.
@@ -219,16 +224,42 @@ class SequenceNetwork:
         ----------
         Martens (2010), Deep learning via Hessian-free optimization, ICML, section 4.7.
         """
-        diagonal = self._penalty_product(np.ones_like(params))
+        diagonal = np.zeros_like(params)
         for part in self._slices(params, batch):
-            diagonal += part.squared_gradients()
+            diagonal += part.squared_gradients(part.params_bar())
+        self._add_penalty_product(np.ones_like(params), diagonal)
         return diagonal
 
     def _slices(self, params: Array, batch: Batch) -> Iterator[_LinearizedSlice]:
         """Linearize the batch slice by slice, each when it is asked for."""
-        self.layout.check(params)
-        for prepared in prepare(batch, params.dtype, self.max_rows):
+        for prepared in self._prepare(params, batch):
             yield _LinearizedSlice(self, params, prepared)
+
+    def _prepare(self, params: Array, batch: Batch) -> list[PreparedBatch]:
+        """Return the slices of the batch, after a check that they fit this network."""
+        self.layout.check(params)
+        slices = prepare(batch, params.dtype, self.max_rows)
+        classes = batch.targets.ndim == 2
+        if classes and not self.loss.takes_classes:
+            raise ValueError(
+                f"`targets` has shape {batch.targets.shape}: integer classes, which belong to the "
+                "softmax loss, but real numbers were expected. Pass an array of shape (n_steps, "
+                "n_sequences, n_outputs)."
+            )
+        if not classes and batch.targets.shape[2] != self.n_outputs:
+            raise ValueError(
+                f"`targets` has {batch.targets.shape[2]} features, but the network has "
+                f"{self.n_outputs} outputs. Pass one column per output."
+            )
+        if classes:
+            low = min(part.targets.min() for part in slices)
+            high = max(part.targets.max() for part in slices)
+            if low < 0 or high >= self.n_outputs:
+                raise ValueError(
+                    f"`targets` has classes up to {high} and down to {low}, but 0 to "
+                    f"{self.n_outputs - 1} were expected. Number the classes from 0."
+                )
+        return slices
 
     def _penalised(self) -> list[slice]:
         """Return the ranges of the flat vector that the penalty acts on."""
@@ -242,14 +273,11 @@ class SequenceNetwork:
             return 0.0
         return 0.5 * self.l2 * sum(float(np.vdot(params[p], params[p])) for p in self._penalised())
 
-    def _penalty_product(self, v: Array, out: Array | None = None) -> Array:
-        """Return l2 · v on the weights, zero elsewhere."""
-        out = np.zeros_like(v) if out is None else out
-        out[...] = 0
+    def _add_penalty_product(self, v: Array, out: Array) -> None:
+        """Add l2 · v on the weights to `out`."""
         if self.l2:
             for part in self._penalised():
-                np.multiply(v[part], self.l2, out=out[part])
-        return out
+                out[part] += self.l2 * v[part]
 
 
 class NetworkLinearization:
@@ -265,8 +293,8 @@ class NetworkLinearization:
 
     def __init__(self, network: SequenceNetwork, params: Array, batch: Batch) -> None:
         self._network = network
-        self._params = network.layout.check(params)
-        self._batches = prepare(batch, params.dtype, network.max_rows)
+        self._params = params
+        self._batches = network._prepare(params, batch)
         # One slice is kept; several are run again for every product.
         self._kept = (
             _LinearizedSlice(network, params, self._batches[0]) if len(self._batches) == 1 else None
@@ -275,9 +303,9 @@ class NetworkLinearization:
 
     def gradient(self) -> Array:
         """Return ∇f(θ), of shape (n_params,)."""
-        gradient = self._network._penalty_product(self._params)
-        for part in self._parts():
-            gradient += part.gradient()
+        gradient = np.empty_like(self._params)
+        self._sum(gradient, lambda part, out: part.gradient(out))
+        self._network._add_penalty_product(self._params, gradient)
         return gradient
 
     def gauss_newton_product(
@@ -292,17 +320,28 @@ class NetworkLinearization:
             μ. The sum over the states of all sequences, up to the last scored step of each, is
             divided by the number of scored steps, as the loss is.
         out : ndarray of shape (n_params,), optional
-            Written to and returned; made where it is missing.
+            Written to and returned, v itself excepted; made where it is missing.
 
         Returns
         -------
         ndarray of shape (n_params,)
         """
         self._network.layout.check(v, "v")
-        product = self._network._penalty_product(v, out)
-        for part in self._parts():
-            product += part.gauss_newton_product(v, structural_damping)
+        product = np.empty_like(v) if out is None else out
+        with np.errstate(**OVERFLOW_IS_A_RESULT):
+            self._sum(
+                product, lambda part, out: part.gauss_newton_product(v, structural_damping, out)
+            )
+        self._network._add_penalty_product(v, product)
         return product
+
+    def _sum(self, total: Array, contribution: Callable[[_LinearizedSlice, Array], Array]) -> None:
+        """Write the sum of the contributions of all slices to `total`."""
+        for i, part in enumerate(self._parts()):
+            if i == 0:
+                contribution(part, total)
+            else:
+                total += contribution(part, part.params_bar())
 
     @property
     def nbytes(self) -> int:
@@ -326,8 +365,7 @@ class _LinearizedSlice:
         self.batch = batch
         self.params = network.layout.views(params)
         self.work = Workspace(params.dtype)
-        # A loss that overflows is a result, not a warning: the optimizer rejects the step.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(**OVERFLOW_IS_A_RESULT):
             self.trajectory = network.cell.forward(self.params, batch.inputs)
             outputs = self.rows @ self.params["output"].T
             outputs += self.params["output_bias"]
@@ -338,52 +376,51 @@ class _LinearizedSlice:
     @property
     def rows(self) -> Array:
         """States that the output layer sees, one row per step and sequence."""
-        rows: Array = self.trajectory.states[self.batch.first_scored :]
-        return rows.reshape(-1, rows.shape[-1])
+        return flatten_rows(self.trajectory.states[self.batch.first_scored :])
 
     @property
     def nbytes(self) -> int:
         """Memory of the pass and of the buffers made so far, in bytes."""
         return int(self.trajectory.nbytes + self.predictions.nbytes + self.work.nbytes)
 
-    def gradient(self) -> Array:
-        """Return the gradient of this slice's share of the loss."""
-        flat = self.work.get("params_bar", (self.network.n_params,))
-        outputs_bar = self._outputs_bar()
-        with np.errstate(over="ignore", invalid="ignore"):
-            self._pull_back(outputs_bar, self.network.layout.views(flat))
-        return flat
+    def params_bar(self) -> Array:
+        """Return a vector to write this slice's contributions to."""
+        return self.work.get("params_bar", (self.network.n_params,))
 
-    def gauss_newton_product(self, v: Array, structural_damping: float) -> Array:
-        """Return this slice's share of the curvature product, the penalty left out."""
-        network, batch = self.network, self.batch
-        direction = network.layout.views(v)
-        flat = self.work.get("params_bar", (network.n_params,))
+    def gradient(self, out: Array) -> Array:
+        """Write the gradient of this slice's share of the loss, the penalty left out."""
+        with np.errstate(**OVERFLOW_IS_A_RESULT):
+            self._pull_back(self._outputs_bar(), self.network.layout.views(out))
+        return out
+
+    def gauss_newton_product(self, v: Array, structural_damping: float, out: Array) -> Array:
+        """Write this slice's share of the curvature product, the penalty left out."""
+        network, batch, work = self.network, self.batch, self.work
+        direction, blocks = network.layout.views(v), network.layout.views(out)
         d_states = network.cell.jvp(self.params, self.trajectory, direction)
-        d_outputs = self.work.get("outputs_bar", self.predictions.shape)
-        d_rows = d_states[batch.first_scored :].reshape(-1, network.cell.n_units)
-        other = self.work.get("outputs", self.predictions.shape)
+        d_rows = flatten_rows(d_states[batch.first_scored :])
+        d_outputs = work.get("d_outputs", self.predictions.shape)
+        outputs_bar = work.get("outputs_bar", self.predictions.shape)
         np.matmul(d_rows, self.params["output"].T, out=d_outputs)
-        np.matmul(self.rows, direction["output"].T, out=other)
-        d_outputs += other
+        np.matmul(self.rows, direction["output"].T, out=outputs_bar)
+        d_outputs += outputs_bar
         d_outputs += direction["output_bias"]
-        network.loss.hessian_product(self.predictions, d_outputs, out=d_outputs)
-        d_outputs *= batch.coefficients
+        network.loss.hessian_product(self.predictions, d_outputs, out=outputs_bar)
+        outputs_bar *= batch.coefficients
+        damping_bar = None
         if structural_damping:
             form = 1.0 if network.structural_distance == "squared" else 0.25
-            d_states *= d_states.dtype.type(form * structural_damping / batch.n_scored)
+            damping_bar = d_states
+            damping_bar *= d_states.dtype.type(form * structural_damping / batch.n_scored)
             if batch.live is not None:
-                d_states *= batch.live
-            self._pull_back(d_outputs, network.layout.views(flat), d_states)
-        else:
-            self._pull_back(d_outputs, network.layout.views(flat))
-        return flat
+                damping_bar *= batch.live
+        self._pull_back(outputs_bar, blocks, damping_bar)
+        return out
 
-    def squared_gradients(self) -> Array:
-        """Return n_scored · Σ_i (gradient of the share of sequence i)²."""
+    def squared_gradients(self, out: Array) -> Array:
+        """Write n_scored · Σ_i (gradient of the share of sequence i)²."""
         network, batch = self.network, self.batch
-        flat = self.work.get("params_bar", (network.n_params,))
-        blocks = network.layout.views(flat)
+        blocks = network.layout.views(out)
         outputs_bar = self._outputs_bar()
         states_bar = self._states_bar(outputs_bar)
         for name, block in network.cell.squared_vjp(
@@ -396,8 +433,8 @@ class _LinearizedSlice:
         for i in range(batch.n_sequences):
             blocks["output"] += (by_sequence[:, i].T @ states[:, i]) ** 2
         blocks["output_bias"][...] = (by_sequence.sum(axis=0) ** 2).sum(axis=0)
-        flat *= batch.n_scored
-        return flat
+        out *= batch.n_scored
+        return out
 
     def _outputs_bar(self) -> Array:
         """Return the cotangents of the output pre-activations."""
@@ -410,7 +447,7 @@ class _LinearizedSlice:
         """Return the cotangents of the states that the output layer sees."""
         shape = self.trajectory.states[self.batch.first_scored :].shape
         states_bar = self.work.get("states_bar", shape)
-        np.matmul(outputs_bar, self.params["output"], out=states_bar.reshape(-1, shape[-1]))
+        np.matmul(outputs_bar, self.params["output"], out=flatten_rows(states_bar))
         return states_bar
 
     def _pull_back(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from hessianfree.objective import Array
 
@@ -97,14 +98,14 @@ class ParameterLayout:
         """
         return {name: flat[part].reshape(self.shapes[name]) for name, part in self.slices.items()}
 
-    def flatten(self, blocks: Mapping[str, Array], dtype: type = np.float64) -> Array:
+    def flatten(self, blocks: Mapping[str, Array], dtype: DTypeLike = np.float64) -> Array:
         """Return a new flat vector made of `blocks`.
 
         Parameters
         ----------
         blocks : mapping of str to array_like
             Exactly the names of the layout, each of its shape.
-        dtype : type, default=float64
+        dtype : {float64, float32}, default=float64
 
         Returns
         -------

@@ -123,32 +123,28 @@ def gradient(network, loss, flat, batch):
     return jacobian(lambda p: value(network, loss, p, batch), flat)
 
 
-def gauss_newton_matrix(network, loss, flat, batch):
-    outputs = run(network, flat, batch.inputs)[0]
-    jac = jacobian(lambda p: run(network, p, batch.inputs)[0], flat)
-    matrix = network.l2 * np.diag(penalised(network))
-    for (t, b), w in np.ndenumerate(weights_of(batch)):
-        if w > 0:
-            matrix += w * jac[t, b].T @ row_hessian(loss, outputs[t, b]) @ jac[t, b]
-    return matrix
-
-
-def structural_matrix(network, flat, batch):
-    """J_hᵀ D″ J_h, over the steps of each sequence up to its last scored one."""
-    _, states, _ = run(network, flat, batch.inputs)
-    scored = weights_of(batch) > 0
+def curvature_matrices(network, loss, flat, batch):
+    """Jᵀ H_L J with the penalty, and J_hᵀ D″ J_h over the steps up to the last scored ones."""
+    outputs, states, _ = run(network, flat, batch.inputs)
+    whole = jacobian(lambda p: np.concatenate(run(network, p, batch.inputs), axis=2), flat)
+    n_outputs, n_units = network.n_outputs, network.cell.n_units
+    jac_outputs = whole[:, :, :n_outputs]
     if network.structural_distance == "squared":
-        jac = jacobian(lambda p: run(network, p, batch.inputs)[1], flat)
-        curvature = np.ones_like(states)
+        jac_hidden = whole[:, :, n_outputs : n_outputs + n_units]
+        distance = np.ones_like(states)
     else:
-        jac = jacobian(lambda p: run(network, p, batch.inputs)[2], flat)
-        curvature = (1 - states**2) / 4
-    matrix = np.zeros((len(flat), len(flat)))
-    for b in range(scored.shape[1]):
-        for t in range(scored.shape[0]):
-            if scored[t:, b].any():
-                matrix += jac[t, b].T @ np.diag(curvature[t, b]) @ jac[t, b]
-    return matrix / scored.sum()
+        jac_hidden = whole[:, :, n_outputs + n_units :]
+        distance = (1 - states**2) / 4
+    weights = weights_of(batch)
+    gauss_newton = network.l2 * np.diag(penalised(network))
+    structure = np.zeros((len(flat), len(flat)))
+    for (t, b), w in np.ndenumerate(weights):
+        if w > 0:
+            jac = jac_outputs[t, b]
+            gauss_newton += w * jac.T @ row_hessian(loss, outputs[t, b]) @ jac
+        if np.any(weights[t:, b]):
+            structure += jac_hidden[t, b].T @ np.diag(distance[t, b]) @ jac_hidden[t, b]
+    return gauss_newton, structure / np.count_nonzero(weights)
 
 
 def fisher_diagonal(network, loss, flat, batch):

@@ -1,6 +1,7 @@
 """SequenceNetwork against the plain nets, explicit matrices and what must not change."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import plain_nets as plain
@@ -26,6 +27,11 @@ LOSSES = ["squared_error", "logistic", "softmax"]
 MASKS = ["every step", "last step", "various lengths", "weights"]
 INPUTS = ["real", "symbols"]
 EVERYTHING = list(itertools.product(CELLS, INPUTS, LOSSES, MASKS))
+# Every pair of cell and mask, the other choices in turn.
+PAIRS = [
+    (cell, INPUTS[i % 2], LOSSES[i % 3], mask)
+    for i, (cell, mask) in enumerate(itertools.product(CELLS, MASKS))
+]
 
 
 def make_mask(kind, rng, n_steps=N_STEPS, n_sequences=N_SEQUENCES):
@@ -76,8 +82,7 @@ def test_derivatives_equal_explicit_ones(problem, rng):
     np.testing.assert_allclose(
         network.value_and_gradient(params, batch)[1], slope, rtol=1e-11, atol=1e-14
     )
-    matrix = plain.gauss_newton_matrix(network, loss, params, batch)
-    structure = plain.structural_matrix(network, params, batch)
+    matrix, structure = plain.curvature_matrices(network, loss, params, batch)
     product = product_matrix(linearization, float, network.n_params)
     np.testing.assert_allclose(product, matrix, rtol=1e-11, atol=1e-13)
     damped = product_matrix(linearization, float, network.n_params, structural_damping=0.7)
@@ -89,7 +94,7 @@ def test_derivatives_equal_explicit_ones(problem, rng):
     np.testing.assert_allclose(linearization.gradient(), slope, rtol=1e-11, atol=1e-14)
 
 
-@pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
+@pytest.mark.parametrize("problem", PAIRS, ids=", ".join)
 def test_fisher_diagonal_squares_the_gradient_of_each_sequence(problem, rng):
     network, params, batch = make_problem(*problem, rng, l2=0.1)
     assert isinstance(network, FisherObjective)
@@ -109,9 +114,8 @@ def test_quarter_form_of_structural_damping(cell, inputs, mask, rng):
     damped = product_matrix(
         network.linearize(params, batch), float, network.n_params, structural_damping=0.7
     )
-    expected = plain.gauss_newton_matrix(network, "softmax", params, batch)
-    expected += 0.7 * plain.structural_matrix(network, params, batch)
-    np.testing.assert_allclose(damped, expected, rtol=1e-11, atol=1e-12)
+    matrix, structure = plain.curvature_matrices(network, "softmax", params, batch)
+    np.testing.assert_allclose(damped, matrix + 0.7 * structure, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
@@ -129,7 +133,7 @@ def test_float32_stays_float32_and_near_float64(problem, rng):
     np.testing.assert_allclose(single.value, double.value, rtol=1e-5)
 
 
-@pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
+@pytest.mark.parametrize("problem", PAIRS, ids=", ".join)
 def test_slices_give_the_same_result(problem, rng):
     network, params, batch = make_problem(*problem, rng, l2=0.1)
     sliced = SequenceNetwork(network.cell, N_OUTPUTS, problem[2], l2=0.1, max_rows=N_STEPS)
@@ -155,7 +159,7 @@ def everything_about(network, params, batch, v):
     ]
 
 
-@pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
+@pytest.mark.parametrize("problem", PAIRS, ids=", ".join)
 def test_a_doubled_batch_changes_nothing(problem, rng):
     network, params, batch = make_problem(*problem, rng, l2=0.1)
     v = rng.normal(size=network.n_params)
@@ -171,7 +175,7 @@ def test_a_doubled_batch_changes_nothing(problem, rng):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-15)
 
 
-@pytest.mark.parametrize("problem", EVERYTHING, ids=", ".join)
+@pytest.mark.parametrize("problem", PAIRS, ids=", ".join)
 def test_padding_changes_nothing_and_is_never_read(problem, rng):
     _, inputs, loss, _ = problem
     network, params, batch = make_problem(*problem, rng, l2=0.1)
@@ -213,7 +217,7 @@ def test_one_step_and_one_sequence(cell, rng):
     batch = Batch(rng.normal(size=(1, 1, N_INPUTS)), rng.normal(size=(1, 1, N_OUTPUTS)))
     np.testing.assert_allclose(
         product_matrix(network.linearize(params, batch), float, network.n_params),
-        plain.gauss_newton_matrix(network, "squared_error", params, batch),
+        plain.curvature_matrices(network, "squared_error", params, batch)[0],
         rtol=1e-12,
         atol=1e-14,
     )
@@ -223,3 +227,109 @@ def test_one_step_and_one_sequence(cell, rng):
         rtol=1e-12,
         atol=1e-14,
     )
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "tensor"])
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_products_allocate_nothing_after_the_first(cell, inputs, rng):
+    network = SequenceNetwork(CELLS[cell](), N_OUTPUTS, "logistic")
+    shape = (60, 500)
+    x = rng.normal(size=(*shape, N_INPUTS)) if inputs == "real" else rng.integers(3, size=shape)
+    batch = Batch(x, rng.uniform(size=(*shape, N_OUTPUTS)))
+    linearization = network.linearize(rng.normal(size=network.n_params), batch)
+    v, out = rng.normal(size=(2, network.n_params))
+    linearization.gauss_newton_product(v, 0.1, out=out)
+    held = linearization.nbytes
+    tracemalloc.start()
+    linearization.gauss_newton_product(v, 0.1, out=out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert linearization.nbytes == held
+    # NumPy's own iteration buffers take 64 KiB; one number per step and sequence is 240 kB.
+    assert peak < 100_000
+
+
+def test_out_receives_the_product(rng):
+    network, params, batch = make_problem("tanh", "real", "softmax", "every step", rng, l2=0.1)
+    linearization = network.linearize(params, batch)
+    v, out = rng.normal(size=(2, network.n_params))
+    assert linearization.gauss_newton_product(v, out=out) is out
+    np.testing.assert_array_equal(out, linearization.gauss_newton_product(v))
+
+
+def test_a_linearization_does_not_follow_params_changed_in_place(rng):
+    network, params, batch = make_problem("multiplicative", "real", "logistic", "weights", rng)
+    v = rng.normal(size=network.n_params)
+    linearization = network.linearize(params, batch)
+    before = linearization.gradient(), linearization.gauss_newton_product(v)
+    params *= 2
+    np.testing.assert_array_equal(before[0], linearization.gradient())
+    np.testing.assert_array_equal(before[1], linearization.gauss_newton_product(v))
+
+
+def test_a_loss_that_overflows_is_a_result(rng):
+    network, params, batch = make_problem("relu", "real", "squared_error", "every step", rng)
+    linearization = network.linearize(1e100 * np.abs(params), batch)
+    assert not np.isfinite(linearization.value)
+    assert not np.all(np.isfinite(linearization.gradient()))
+    assert not np.all(np.isfinite(linearization.gauss_newton_product(params)))
+
+
+def test_predictions_and_states_are_those_of_the_plain_net(rng):
+    network, params, batch = make_problem("multiplicative", "symbols", "softmax", "weights", rng)
+    outputs, states, _ = plain.run(network, params, batch.inputs)
+    np.testing.assert_allclose(network.states(params, batch.inputs), states, rtol=1e-13)
+    expected = np.apply_along_axis(plain.softmax, 2, outputs)
+    np.testing.assert_allclose(network.predict(params, batch.inputs), expected, rtol=1e-12)
+
+
+def test_a_run_can_go_on_from_a_state(rng):
+    network, params, batch = make_problem("tanh", "real", "squared_error", "every step", rng)
+    whole = network.predict(params, batch.inputs)
+    state = network.states(params, batch.inputs[:2])[-1]
+    rest = network.predict(params, batch.inputs[2:], initial_state=state)
+    np.testing.assert_allclose(rest, whole[2:], rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "hinge"}, "`loss` is 'hinge'"),
+        ({"l2": -1.0}, "`l2` is -1"),
+        ({"n_outputs": 0}, "`n_outputs` is 0"),
+        ({"max_rows": 0}, "`max_rows` is 0"),
+        ({"structural_distance": "cubed"}, "`structural_distance` is 'cubed'"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        SequenceNetwork(ElmanCell(1, 1), **{"n_outputs": 1, **options})
+
+
+def test_quarter_form_is_for_tanh_only():
+    with pytest.raises(ValueError, match="belongs to cells whose states are a tanh"):
+        SequenceNetwork(ElmanCell(1, 1, activation="relu"), 1, structural_distance="quarter")
+
+
+def test_targets_must_fit_the_outputs(rng):
+    network = SequenceNetwork(ElmanCell(2, 3), 2, "softmax")
+    params = np.zeros(network.n_params)
+    inputs = np.zeros((2, 1, 2))
+    with pytest.raises(ValueError, match="`targets` has classes up to 5"):
+        network.value(params, Batch(inputs, np.array([[0], [5]])))
+    with pytest.raises(ValueError, match="`targets` has 3 features, but the network has 2 outputs"):
+        network.value(params, Batch(inputs, np.zeros((2, 1, 3))))
+    with pytest.raises(ValueError, match="integer classes, which belong to the softmax"):
+        SequenceNetwork(ElmanCell(2, 3), 2).value(params, Batch(inputs, np.array([[0], [1]])))
+
+
+def test_params_must_be_floats_of_the_right_length():
+    network = SequenceNetwork(ElmanCell(2, 3), 1)
+    batch = Batch(np.zeros((2, 1, 2)), np.zeros((2, 1, 1)))
+    with pytest.raises(ValueError, match=r"`params` has shape \(3,\)"):
+        network.linearize(np.zeros(3), batch)
+    with pytest.raises(TypeError, match="`params` is of dtype int64"):
+        network.value(np.zeros(network.n_params, dtype=int), batch)
+    linearization = network.linearize(np.zeros(network.n_params), batch)
+    with pytest.raises(ValueError, match=r"`v` has shape \(1,\)"):
+        linearization.gauss_newton_product(np.zeros(1))

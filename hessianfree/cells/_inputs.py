@@ -46,6 +46,7 @@ class Inputs(Protocol):
         weights_bar: Array,
         input_bar: Array,
         bias_bar: Array,
+        work: Workspace,
     ) -> None:
         """Write the cotangents of W, W_x and b, given those of z_t and the rows."""
         ...
@@ -123,10 +124,12 @@ class RealInputs:
         weights_bar: Array,
         input_bar: Array,
         bias_bar: Array,
+        work: Workspace,
     ) -> None:
         """Write the parts of the cotangent of [W, W_x, b]."""
-        joined_bar = flatten_rows(rows_bar).T @ flatten_rows(rows)
         width = weights_bar.shape[1]
+        joined_bar = work.get("joined", (len(weights_bar), rows.shape[2]))
+        np.matmul(flatten_rows(rows_bar).T, flatten_rows(rows), out=joined_bar)
         bias_at = width + input_bar.shape[1]
         weights_bar[...] = joined_bar[:, :width]
         input_bar[...] = joined_bar[:, width:bias_at]
@@ -212,6 +215,7 @@ class SymbolInputs:
         weights_bar: Array,
         input_bar: Array,
         bias_bar: Array,
+        work: Workspace,
     ) -> None:
         """Write the cotangent of W, and scatter those of W_x and b."""
         np.matmul(flatten_rows(rows_bar).T, flatten_rows(rows), out=weights_bar)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from hessianfree.cells._inputs import Inputs
+from hessianfree.cells._workspace import Workspace
 from hessianfree.objective import Array
 
 Blocks = Mapping[str, Array]
@@ -81,7 +82,7 @@ class Cell(Protocol):
         Returns
         -------
         ndarray of shape (n_steps, n_sequences, n_units)
-            A buffer of the trajectory: the next call overwrites it.
+            A buffer of the trajectory: the next sweep, forward or backward, overwrites it.
         """
         ...
 
@@ -145,7 +146,11 @@ class SweepingCell:
         raise NotImplementedError
 
     def _accumulate(
-        self, params: Blocks, inputs: Inputs, parts: dict[str, Array], params_bar: dict[str, Array]
+        self,
+        inputs: Inputs,
+        parts: dict[str, Array],
+        params_bar: dict[str, Array],
+        work: Workspace,
     ) -> None:
         """Write the sums of outer products to `params_bar`."""
         raise NotImplementedError
@@ -168,7 +173,7 @@ class SweepingCell:
         if params_bar is None:
             params_bar = self._new_blocks(states_bar.dtype)
         parts = self._backward(params, trajectory, states_bar, preactivations_bar)
-        self._accumulate(params, trajectory.inputs, parts, params_bar)
+        self._accumulate(trajectory.inputs, parts, params_bar, trajectory.workspace)
         return params_bar, self._inputs_bar(params, parts) if with_inputs_bar else None
 
     def squared_vjp(self, params: Blocks, trajectory: Any, states_bar: Array) -> dict[str, Array]:
@@ -178,7 +183,7 @@ class SweepingCell:
         total = {name: np.zeros_like(block) for name, block in one.items()}
         for i in range(states_bar.shape[1]):
             sequence = {name: part[:, i : i + 1] for name, part in parts.items()}
-            self._accumulate(params, trajectory.inputs.sequence(i), sequence, one)
+            self._accumulate(trajectory.inputs.sequence(i), sequence, one, trajectory.workspace)
             for name, block in one.items():
                 total[name] += block * block
         return total
@@ -202,8 +207,8 @@ def accumulate_initial_state(initial_bar: Array, params_bar: dict[str, Array]) -
         np.sum(initial_bar[0], axis=0, out=params_bar["initial_state"])
 
 
-# A vanishing sweep is rounded to zero every few steps only: in between it cannot fall from
-# the flushed level to subnormal numbers, unless by more than a factor of a hundred a step.
+# A vanishing sweep is rounded to zero every few steps only: from the level that is kept it falls
+# to subnormal numbers in between only if it loses a factor of 10,000 in every step.
 FLUSH_EVERY = 4
 
 
@@ -240,11 +245,11 @@ ACTIVATIONS: dict[str, tuple[Any, Any]] = {
 
 
 def flush_constant(dtype: np.dtype[Any]) -> Any:
-    """Return c such that (x + c) - c rounds what is nearly subnormal to zero.
+    """Return c such that (x + c) - c rounds what is on its way to subnormal numbers to zero.
 
-    Adding and taking away c rounds x to a multiple of the spacing of numbers at c, about
-    1.6e-30 in float32: small enough to be without influence, and large enough that products with
-    weights and slopes are no subnormal numbers either.
+    Adding and taking away c rounds x to a multiple of the spacing of numbers at c, about 1e-25 in
+    float32: small enough to be without influence, and large enough that the products of a few
+    further steps with weights and slopes are no subnormal numbers either.
     """
     info = np.finfo(dtype)
-    return dtype.type(2.0 ** (info.minexp + info.nmant + 27))
+    return dtype.type(2.0 ** (info.minexp + info.nmant + 43))

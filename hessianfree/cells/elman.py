@@ -126,7 +126,7 @@ class ElmanCell(SweepingCell):
         rows[-1, :, n:] = 0
         start_states(rows[..., :n], params, initial_state)
         joined, table = wrapped.join(recurrent, params["input"], params["bias"], work)
-        joined_transposed = np.ascontiguousarray(joined.T)
+        joined_transposed = joined.T.copy()
         slopes = np.empty((n_steps, n_sequences, n), dtype=recurrent.dtype)
         step = work.get("step", slopes.shape[1:])
         for t in range(n_steps):
@@ -211,7 +211,11 @@ class ElmanCell(SweepingCell):
         return {"rows": trajectory.rows[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
-        self, params: Blocks, inputs: Inputs, parts: dict[str, Array], params_bar: dict[str, Array]
+        self,
+        inputs: Inputs,
+        parts: dict[str, Array],
+        params_bar: dict[str, Array],
+        work: Workspace,
     ) -> None:
         """Write W̄_hh = Σ_t z̄_t h_{t-1}ᵀ and the rest to `params_bar`."""
         inputs.accumulate_joined(
@@ -220,6 +224,7 @@ class ElmanCell(SweepingCell):
             params_bar["recurrent"],
             params_bar["input"],
             params_bar["bias"],
+            work,
         )
         accumulate_initial_state(parts["initial_bar"], params_bar)
 

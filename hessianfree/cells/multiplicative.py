@@ -176,8 +176,8 @@ class MultiplicativeCell(SweepingCell):
         joined, table = wrapped.join(
             params["factor_to_state"], params["input"], params["bias"], work
         )
-        to_factor = np.ascontiguousarray(params["state_to_factor"].T)
-        to_state = np.ascontiguousarray(joined.T)
+        to_factor = params["state_to_factor"].T.copy()
+        to_state = joined.T.copy()
         slopes = np.empty_like(all_states[1:])
         for t in range(n_steps):
             np.matmul(all_states[t], to_factor, out=projections[t])
@@ -302,11 +302,17 @@ class MultiplicativeCell(SweepingCell):
             "initial_bar": step[None],
         }
         if trajectory.gain_slopes is not None:
-            parts["gain_inputs_bar"] = gains_bar * trajectory.gain_slopes
+            gain_inputs_bar = work.get("gain_inputs_bar", gains.shape)
+            np.multiply(gains_bar, trajectory.gain_slopes, out=gain_inputs_bar)
+            parts["gain_inputs_bar"] = gain_inputs_bar
         return parts
 
     def _accumulate(
-        self, params: Blocks, inputs: Inputs, parts: dict[str, Array], params_bar: dict[str, Array]
+        self,
+        inputs: Inputs,
+        parts: dict[str, Array],
+        params_bar: dict[str, Array],
+        work: Workspace,
     ) -> None:
         """Write W̄_hf = Σ_t z̄_t f_tᵀ, W̄_fh = Σ_t ā_t h_{t-1}ᵀ and the rest to `params_bar`."""
         inputs.accumulate_joined(
@@ -315,6 +321,7 @@ class MultiplicativeCell(SweepingCell):
             params_bar["factor_to_state"],
             params_bar["input"],
             params_bar["bias"],
+            work,
         )
         np.matmul(
             flatten_rows(parts["projections_bar"]).T,

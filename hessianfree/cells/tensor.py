@@ -207,7 +207,11 @@ class TensorCell(SweepingCell):
         return {"before": trajectory.all_states[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
-        self, params: Blocks, inputs: Inputs, parts: dict[str, Array], params_bar: dict[str, Array]
+        self,
+        inputs: Inputs,
+        parts: dict[str, Array],
+        params_bar: dict[str, Array],
+        work: Workspace,
     ) -> None:
         """Write W̄_k = Σ_t x_tk z̄_t h_{t-1}ᵀ and the rest to `params_bar`."""
         z_bar = parts["z_bar"]
