@@ -277,6 +277,23 @@ class TestStreaming:
         np.testing.assert_array_equal(solve_ridge(sums, 1.0).coef, before.coef)
 
     @BOTH
+    @pytest.mark.parametrize("action", ["update", "merge"])
+    def test_sums_mapped_read_only_are_copied(self, problem, kind, action):
+        # As joblib hands them to a worker: BLAS and LAPACK would write to them all the same.
+        s, y, _ = problem
+        sums = accumulate(kind, s[:100], y[:100])
+        name = "moments" if kind is GramAccumulator else "factor"
+        mapped = getattr(sums, name)
+        before = mapped.copy()
+        mapped.flags.writeable = False
+        if action == "update":
+            sums.update(s[100:], y[100:])
+        else:
+            sums.merge(accumulate(kind, s[100:], y[100:]))
+        np.testing.assert_array_equal(mapped, before)
+        assert_same(solve_ridge(sums, 1.0), solve_ridge(accumulate(kind, s, y), 1.0))
+
+    @BOTH
     def test_solving_leaves_the_sums_alone(self, problem, kind):
         s, y, _ = problem
         sums = accumulate(kind, s, y)
