@@ -21,8 +21,12 @@ from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from reservoir._loops import Closing, NumpyLoop
+from reservoir._loops import Closing, NumpyLoop, drive_weights
 from reservoir._reservoir import Array, Reservoir
+
+# What numba leaves untyped, or types as what it is before it is called.
+_cgutils: Any = cgutils
+_types: Any = types
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _STRICT: Any = {"fastmath": {"contract"}, "error_model": "numpy", "nogil": True}
@@ -30,10 +34,11 @@ _ANY_ORDER = _STRICT | {"fastmath": {"contract", "reassoc"}}
 
 # Units a tile: its sums stay in the first-level cache.
 _TILE = 64
-# Units and lanes of a tile of the batched kernel.
-_LANE_UNITS = 8
-_LANES = {np.dtype(np.float64): 16, np.dtype(np.float32): 32}
-_MOST_LANES = max(_LANES.values())
+# Units a tile of the batched kernel, and its lanes: two cache lines.
+_LANE_TILE = 8
+_LANES = {"float64": 16, "float32": 32}
+# More columns than that are multiplied faster by BLAS, ahead of the loop.
+_FEW_COLUMNS = 4
 
 
 def _compile(**options: Any) -> Callable[[_Function], _Function]:
@@ -113,39 +118,141 @@ def tanh32(x: np.float32) -> np.float32:
 
 
 # --------------------------------------------------------------------------------------
-# One step of one sequence
+# What numba has no words for: an array on the stack, and the lanes of a row as one vector
 # --------------------------------------------------------------------------------------
 
 
-def _stack_tile(length: int) -> Any:
-    """Return an intrinsic for `length` numbers on the stack, which nothing else can point to."""
+_new_word: Callable[[Any], Any] = intrinsic
 
-    @intrinsic
-    def tile(typing_context: Any, like: Any) -> Any:
+
+def _stack_array(length: int) -> Any:
+    """Return an intrinsic: `length` numbers on the stack, which nothing else can point to."""
+
+    @_new_word
+    def on_stack(typing_context: Any, like: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             number = context.get_data_type(like.dtype)
-            numbers = cgutils.alloca_once(builder, ir.ArrayType(number, length))  # type: ignore[no-untyped-call]
-            return builder.bitcast(numbers, number.as_pointer())
+            array = _cgutils.alloca_once(builder, ir.ArrayType(number, length))
+            return builder.bitcast(array, number.as_pointer())
 
-        return types.CPointer(like.dtype)(like), generate  # type: ignore[no-untyped-call]
+        return _types.CPointer(like.dtype)(like), generate
 
-    return tile
-
-
-_unit_tile = _stack_tile(_TILE)
-_lane_tile = _stack_tile(_LANE_UNITS * _MOST_LANES)
+    return on_stack
 
 
-def _step(row: Any, previous: Any, matrix: Any, leak_rate: Any) -> None:
-    """Turn the drive in `row` into the state after `previous`; what follows are its bodies."""
+_unit_tile = _stack_array(_TILE)
+_lane_tile = _stack_array(_LANE_TILE * max(_LANES.values()))
+_lane_sums = _stack_array(max(_LANES.values()))
+
+
+def _vector(context: Any, dtype: Any) -> Any:
+    """Return the LLVM type of all lanes of a row."""
+    return ir.VectorType(context.get_data_type(dtype), _LANES[str(dtype)])
+
+
+def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Return where the vector `array[index]` lies."""
+    view = context.make_array(array_type)(context, builder, array)
+    zero = context.get_constant(types.intp, 0)
+    first = _cgutils.get_item_pointer(context, builder, array_type, view, [index, zero])
+    return builder.bitcast(first, _vector(context, array_type.dtype).as_pointer())
+
+
+@_new_word
+def _clear(typing_context: Any, sums: Any) -> Any:
+    """Set the vector `sums` to 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = _vector(context, sums.dtype)
+        pointer = builder.bitcast(arguments[0], vector.as_pointer())
+        builder.store(ir.Constant(vector, [0.0] * vector.count), pointer, align=4)
+        return context.get_dummy_value()
+
+    return _types.void(sums), generate
+
+
+@_new_word
+def _add_row(typing_context: Any, sums: Any, factor: Any, array: Any, index: Any) -> Any:
+    """Add `factor * array[index]` to the vector `sums`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = _vector(context, sums.dtype)
+        pointer = builder.bitcast(arguments[0], vector.as_pointer())
+        row = builder.load(_row_pointer(context, builder, array, *arguments[2:]), align=4)
+        undefined = ir.Constant(vector, ir.Undefined)
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+        first = builder.insert_element(undefined, arguments[1], ir.IntType(32)(0))
+        factors = builder.shuffle_vector(first, undefined, zeros)
+        product = builder.fmul(factors, row, flags=["contract"])
+        total = builder.fadd(builder.load(pointer, align=4), product, flags=["contract"])
+        builder.store(total, pointer, align=4)
+        return context.get_dummy_value()
+
+    return _types.void(sums, factor, array, index), generate
+
+
+@_new_word
+def _store_row(typing_context: Any, sums: Any, array: Any, index: Any) -> Any:
+    """Copy the vector `sums` to `array[index]`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.bitcast(arguments[0], _vector(context, sums.dtype).as_pointer())
+        target = _row_pointer(context, builder, array, *arguments[1:])
+        builder.store(builder.load(pointer, align=4), target, align=4)
+        return context.get_dummy_value()
+
+    return _types.void(sums, array, index), generate
+
+
+# --------------------------------------------------------------------------------------
+# One step of one sequence: row = a tanh(z) + (1 - a) previous. With `is_based`, z starts from what
+# `row` holds, else from 0; then come the columns heard at this step, and W.
+# --------------------------------------------------------------------------------------
+
+
+def _step(
+    row: Any, previous: Any, heard: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
+) -> None:
+    """Write the state after `previous` to `row`; the bodies follow."""
 
 
 @overload(_step, jit_options=_STRICT)
-def _choose_step(row: Any, previous: Any, matrix: Any, leak_rate: Any) -> Any:
+def _choose_step(
+    row: Any, previous: Any, heard: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
+) -> Any:
     """Choose the body by what describes the matrix, and tanh by the dtype."""
     tanh = tanh32 if row.dtype == types.float32 else tanh64
 
-    def padded(row: Any, previous: Any, matrix: Any, leak_rate: Any) -> None:
+    def start(z: Any, row: Any, first: Any, n: Any, heard: Any, weights: Any, is_based: Any) -> Any:
+        if is_based:
+            for i in range(n):
+                z[i] = row[first + i]
+        else:
+            for i in range(n):
+                z[i] = 0
+        for k in range(np.uint64(len(heard))):
+            weight, number = weights[k], heard[k]
+            for i in range(n):
+                z[i] += weight[first + i] * number
+
+    def finish(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> Any:
+        # Exact where a = 1, and without the rounding of 1 - a elsewhere.
+        for i in range(n):
+            a, before = leak_rate[first + i], previous[first + i]
+            row[first + i] = a * tanh(z[i]) + (before - a * before)
+
+    start = numba.njit(start, **_STRICT)
+    finish = numba.njit(finish, **_STRICT)
+
+    def padded(
+        row: Any,
+        previous: Any,
+        heard: Any,
+        weights: Any,
+        is_based: Any,
+        matrix: Any,
+        leak_rate: Any,
+    ) -> None:
         sources, values = matrix  # (k, n_units): connection j of each unit
         one, n_units, width = np.uint64(1), np.uint64(len(row)), np.uint64(_TILE)
         n_rows = np.uint64(len(values))
@@ -153,8 +260,7 @@ def _choose_step(row: Any, previous: Any, matrix: Any, leak_rate: Any) -> Any:
         z = carray(_unit_tile(row), (_TILE,))
         for first in range(np.uint64(0), n_units, width):
             n = min(width, n_units - first)
-            for i in range(n):
-                z[i] = row[first + i]
+            start(z, row, first, n, heard, weights, is_based)
             for five in range(n_fives):
                 j = five * np.uint64(5)
                 s0, v0 = sources[j], values[j]
@@ -175,32 +281,50 @@ def _choose_step(row: Any, previous: Any, matrix: Any, leak_rate: Any) -> Any:
                 s0, v0 = sources[rest], values[rest]
                 for i in range(n):
                     z[i] += v0[first + i] * previous[s0[first + i]]
-            for i in range(n):
-                before = previous[first + i]
-                row[first + i] = before + leak_rate[first + i] * (tanh(z[i]) - before)
+            finish(z, row, first, n, previous, leak_rate)
 
-    def compressed(row: Any, previous: Any, matrix: Any, leak_rate: Any) -> None:
+    def compressed(
+        row: Any,
+        previous: Any,
+        heard: Any,
+        weights: Any,
+        is_based: Any,
+        matrix: Any,
+        leak_rate: Any,
+    ) -> None:
         bounds, sources, values = matrix
         n_units, width = np.uint64(len(row)), np.uint64(_TILE)
         z = carray(_unit_tile(row), (_TILE,))
         for first in range(np.uint64(0), n_units, width):
             n = min(width, n_units - first)
+            start(z, row, first, n, heard, weights, is_based)
             for i in range(n):
                 u = first + i
-                total = row[u]
+                total = z[i]
                 for j in range(bounds[u], bounds[u + np.uint64(1)]):
                     total += values[j] * previous[sources[j]]
                 z[i] = total
-            for i in range(n):
-                before = previous[first + i]
-                row[first + i] = before + leak_rate[first + i] * (tanh(z[i]) - before)
+            finish(z, row, first, n, previous, leak_rate)
 
-    def dense(row: Any, previous: Any, matrix: Any, leak_rate: Any) -> None:
+    def dense(
+        row: Any,
+        previous: Any,
+        heard: Any,
+        weights: Any,
+        is_based: Any,
+        matrix: Any,
+        leak_rate: Any,
+    ) -> None:
         values, scratch = matrix
         np.dot(values, previous, scratch)
-        for i in range(np.uint64(len(row))):
-            before = previous[i]
-            row[i] = before + leak_rate[i] * (tanh(row[i] + scratch[i]) - before)
+        n_units, width = np.uint64(len(row)), np.uint64(_TILE)
+        z = carray(_unit_tile(row), (_TILE,))
+        for first in range(np.uint64(0), n_units, width):
+            n = min(width, n_units - first)
+            start(z, row, first, n, heard, weights, is_based)
+            for i in range(n):
+                z[i] += scratch[first + i]
+            finish(z, row, first, n, previous, leak_rate)
 
     if len(matrix) == 3:
         return compressed
@@ -213,12 +337,14 @@ def _choose_step(row: Any, previous: Any, matrix: Any, leak_rate: Any) -> Any:
 
 
 @_compile(**_STRICT)
-def _advance(states: Any, state: Any, matrix: Any, leak_rate: Any) -> None:
+def _advance(
+    states: Any, state: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
+) -> None:
     """See `NumpyLoop.advance`."""
     previous = state
     for t in range(len(states)):
         row = states[t]
-        _step(row, previous, matrix, leak_rate)
+        _step(row, previous, columns[t], weights, is_based, matrix, leak_rate)
         previous = row
     state[:] = previous
 
@@ -243,18 +369,25 @@ def _dot_of_squares(a: Any, b: Any) -> Any:
 
 @_compile(**_STRICT)
 def _advance_free(
-    states: Any, state: Any, outputs: Any, output: Any, closing: Any, matrix: Any, leak_rate: Any
+    states: Any,
+    state: Any,
+    columns: Any,
+    weights: Any,
+    is_based: Any,
+    matrix: Any,
+    leak_rate: Any,
+    outputs: Any,
+    output: Any,
+    maps: Any,
 ) -> None:
-    """See `NumpyLoop.advance_free`."""
-    feedback, state_map, square_map, output_map = closing
+    """See `NumpyLoop.advance_free`; the first columns are for the output before."""
+    state_map, square_map, output_map = maps
     previous, y = state, output
     for t in range(len(states)):
-        row, out = states[t], outputs[t]
+        row, out, heard = states[t], outputs[t], columns[t]
         for o in range(len(y)):
-            weights, heard = feedback[o], y[o]
-            for i in range(np.uint64(len(row))):
-                row[i] += weights[i] * heard
-        _step(row, previous, matrix, leak_rate)
+            heard[o] = y[o]
+        _step(row, previous, heard, weights, is_based, matrix, leak_rate)
         for o in range(len(y)):
             out[o] += _dot(state_map[o], row)
             if len(square_map):
@@ -266,76 +399,84 @@ def _advance_free(
     output[:] = y
 
 
-def _advance_lanes(
-    block: Any, start: int, stop: int, here: Any, there: Any, matrix: Any, leak_rate: Any
+def _lanes(
+    block: Any,
+    begin: Any,
+    here: Any,
+    there: Any,
+    columns: Any,
+    weights: Any,
+    is_noisy: Any,
+    matrix: Any,
+    leak_rate: Any,
 ) -> None:
     """Step the lanes of `here` (n_units, n_lanes); each step swaps `here` and `there`."""
 
 
-@overload(_advance_lanes, jit_options=_STRICT)
-def _choose_advance_lanes(
-    block: Any, start: Any, stop: Any, here: Any, there: Any, matrix: Any, leak_rate: Any
+@overload(_lanes, jit_options=_STRICT)
+def _choose_lanes(
+    block: Any,
+    begin: Any,
+    here: Any,
+    there: Any,
+    columns: Any,
+    weights: Any,
+    is_noisy: Any,
+    matrix: Any,
+    leak_rate: Any,
 ) -> Any:
-    """Choose tanh by the dtype."""
-    tanh = tanh32 if here.dtype == types.float32 else tanh64
-    most_lanes = _LANES[np.dtype(str(here.dtype))]
+    """Choose tanh and the number of lanes by the dtype."""
+    is_single = here.dtype == types.float32
+    tanh, number_one = (tanh32, np.float32(1)) if is_single else (tanh64, np.float64(1))
+    n_lanes = _LANES[str(here.dtype)]
+    size = _LANE_TILE * n_lanes
 
     def lanes(
-        block: Any, start: Any, stop: Any, here: Any, there: Any, matrix: Any, leak_rate: Any
+        block: Any,
+        begin: Any,
+        here: Any,
+        there: Any,
+        columns: Any,
+        weights: Any,
+        is_noisy: Any,
+        matrix: Any,
+        leak_rate: Any,
     ) -> None:
         bounds, sources, values = matrix
-        one, two, three, four, five = (
-            np.uint64(1),
-            np.uint64(2),
-            np.uint64(3),
-            np.uint64(4),
-            np.uint64(5),
-        )
-        n_units, width = np.uint64(len(here)), np.uint64(_LANE_UNITS)
-        n_used, n_lanes = np.uint64(len(block)), np.uint64(here.shape[1])
-        z = carray(_lane_tile(here), (_LANE_UNITS, most_lanes))
-        # Lanes without a sequence run on whatever is here; tanh keeps it finite.
-        z[:] = 0
-        for t in range(start, stop):
+        one, n_units, width = np.uint64(1), np.uint64(len(here)), np.uint64(_LANE_TILE)
+        n_used, n_columns = np.uint64(len(block)), np.uint64(weights.shape[1])
+        tile, sums = _lane_tile(here), _lane_sums(here)
+        z, flat = carray(tile, (_LANE_TILE, n_lanes)), carray(tile, (size,))
+        for q in range(np.uint64(size)):
+            flat[q] = 0  # also where no lane is used: tanh keeps it finite
+        for step in range(len(columns)):
+            t, heard = begin + step, columns[step]
             for first in range(np.uint64(0), n_units, width):
                 n = min(width, n_units - first)
-                for lane in range(n_used):
-                    for i in range(n):
-                        z[i, lane] = block[lane, t, first + i]
+                if is_noisy:
+                    for lane in range(n_used):
+                        for i in range(n):
+                            z[i, lane] = block[lane, t, first + i]
                 for i in range(n):
-                    sums = z[i]
-                    j, end = bounds[first + i], bounds[first + i + one]
-                    while j + five <= end:
-                        v0, x0 = values[j], here[sources[j]]
-                        v1, x1 = values[j + one], here[sources[j + one]]
-                        v2, x2 = values[j + two], here[sources[j + two]]
-                        v3, x3 = values[j + three], here[sources[j + three]]
-                        v4, x4 = values[j + four], here[sources[j + four]]
-                        for lane in range(n_lanes):
-                            sums[lane] += (
-                                v0 * x0[lane]
-                                + v1 * x1[lane]
-                                + v2 * x2[lane]
-                                + v3 * x3[lane]
-                                + v4 * x4[lane]
-                            )
-                        j += five
-                    while j < end:
-                        v0, x0 = values[j], here[sources[j]]
-                        for lane in range(n_lanes):
-                            sums[lane] += v0 * x0[lane]
-                        j += one
+                    u = first + i
+                    _clear(sums)
+                    if is_noisy:
+                        _add_row(sums, number_one, z, i)
+                    for k in range(n_columns):
+                        _add_row(sums, weights[u, k], heard, k)
+                    for j in range(bounds[u], bounds[u + one]):
+                        _add_row(sums, values[j], here, np.uint64(sources[j]))
+                    _store_row(sums, z, i)
+                for q in range(np.uint64(size)):
+                    flat[q] = tanh(flat[q])
                 for i in range(n):
-                    a, old, new, sums = (
-                        leak_rate[first + i],
-                        here[first + i],
-                        there[first + i],
-                        z[i],
-                    )
-                    for lane in range(n_lanes):
-                        sums[lane] = old[lane] + a * (tanh(sums[lane]) - old[lane])
-                    for lane in range(n_lanes):
-                        new[lane] = sums[lane]
+                    u = first + i
+                    _clear(sums)
+                    _add_row(sums, number_one, here, u)
+                    _add_row(sums, -leak_rate[u], here, u)
+                    _add_row(sums, leak_rate[u], z, i)
+                    _store_row(sums, z, i)
+                    _store_row(sums, there, u)
                 for lane in range(n_used):
                     for i in range(n):
                         block[lane, t, first + i] = z[i, lane]
@@ -345,11 +486,19 @@ def _choose_advance_lanes(
 
 
 @_compile(**_STRICT)
-def _run_lanes(
-    block: Any, start: int, stop: int, here: Any, there: Any, matrix: Any, leak_rate: Any
+def _advance_lanes(
+    block: Any,
+    begin: Any,
+    here: Any,
+    there: Any,
+    columns: Any,
+    weights: Any,
+    is_noisy: Any,
+    matrix: Any,
+    leak_rate: Any,
 ) -> None:
-    """Call the body that fits the dtype."""
-    _advance_lanes(block, start, stop, here, there, matrix, leak_rate)
+    """See `NumpyLoop.advance_lanes`."""
+    _lanes(block, begin, here, there, columns, weights, is_noisy, matrix, leak_rate)
 
 
 class NumbaLoop:
@@ -357,39 +506,91 @@ class NumbaLoop:
 
     def __init__(self, reservoir: Reservoir) -> None:
         self._leak_rate = np.full(reservoir.n_units, reservoir.leak_rate, dtype=reservoir.dtype)
+        self._drive_weights = drive_weights(reservoir)
+        self._wide = NumpyLoop(reservoir)
+        self._matrix: Any
+        self._compressed: Any = None
         if issparse(reservoir.recurrent):
             self._compressed = _compressed(reservoir.recurrent)
-            self._matrix: Any = _padded(*self._compressed) or self._compressed
-            self.n_lanes = _LANES[reservoir.dtype]
+            self._matrix = _padded(*self._compressed) or self._compressed
+            self.n_lanes = _LANES[reservoir.dtype.name]
             self.min_lanes = self.n_lanes // 2
         else:
-            matrix = np.ascontiguousarray(reservoir.recurrent)
+            # Side by side, a dense W is a product of matrices, which BLAS has already.
+            matrix = np.require(reservoir.recurrent, requirements=["C", "W"])
             self._matrix = (matrix, np.empty(reservoir.n_units, dtype=reservoir.dtype))
-            # Side by side, a dense W is a product of matrices: BLAS has it already.
-            wide = NumpyLoop(reservoir)
-            self.n_lanes, self.min_lanes = wide.n_lanes, wide.min_lanes
-            self.advance_lanes = wide.advance_lanes  # type: ignore[method-assign]
+            self.n_lanes, self.min_lanes = self._wide.n_lanes, self._wide.min_lanes
 
-    def advance(self, states: Array, state: Array) -> None:
-        """Turn drives into states, row by row."""
-        _advance(states, state, self._matrix, self._leak_rate)
+    def advance(self, states: Array, state: Array, columns: Array, noise: Array | None) -> None:
+        """Write the next states, row by row; see `NumpyLoop.advance`."""
+        weights, is_based = self._drive_weights, noise is not None or len(columns.T) > _FEW_COLUMNS
+        if is_based:
+            np.dot(columns, weights, out=states)
+            if noise is not None:
+                states += noise
+            columns, weights = columns[:, :0].copy(), weights[:0]
+        _advance(states, state, columns, weights, is_based, self._matrix, self._leak_rate)
 
-    def advance_lanes(self, block: Array, start: int, stop: int, lanes: Array) -> None:
-        """Turn drives into states for several sequences side by side."""
+    def advance_lanes(
+        self, block: Array, start: int, stop: int, lanes: Array, columns: Array, noisy: bool
+    ) -> None:
+        """Write the next states of several sequences; see `NumpyLoop.advance_lanes`."""
+        if self._compressed is None:
+            self._wide.advance_lanes(block, start, stop, lanes, columns, noisy)
+            return
+        used = len(lanes)
         here = np.zeros((lanes.shape[1], self.n_lanes), dtype=lanes.dtype)
-        here[:, : len(lanes)] = lanes.T
+        here[:, :used] = lanes.T
         there = np.empty_like(here)
-        used = block[: len(lanes)]
-        _run_lanes(used, start, stop, here, there, self._compressed, self._leak_rate)
+        heard = np.zeros((*columns.shape[:2], self.n_lanes), dtype=lanes.dtype)
+        heard[:, :, :used] = columns
+        weights = np.ascontiguousarray(self._drive_weights.T)
+        _advance_lanes(
+            block[:used],
+            start,
+            here,
+            there,
+            heard,
+            weights,
+            noisy,
+            self._compressed,
+            self._leak_rate,
+        )
         last = there if (stop - start) % 2 else here
-        lanes[:] = last[:, : len(lanes)].T
+        lanes[:] = last[:, :used].T
 
     def advance_free(
-        self, states: Array, state: Array, outputs: Array, output: Array, closing: Closing
+        self,
+        states: Array,
+        state: Array,
+        columns: Array,
+        outputs: Array,
+        output: Array,
+        closing: Closing,
     ) -> None:
-        """Turn drives into states and outputs, each output driving the next step."""
-        maps = (closing.feedback, closing.state, closing.squares, closing.output)
-        _advance_free(states, state, outputs, output, maps, self._matrix, self._leak_rate)
+        """Write the next states and outputs; see `NumpyLoop.advance_free`."""
+        n_outputs, is_based = len(output), len(columns.T) > _FEW_COLUMNS
+        weights = closing.feedback
+        if is_based:
+            np.dot(columns, closing.outside, out=states)
+            columns = columns[:, :0]
+        else:
+            weights = np.concatenate([weights, closing.outside])
+        heard = np.empty((len(columns), n_outputs + columns.shape[1]), dtype=columns.dtype)
+        heard[:, n_outputs:] = columns
+        maps = (closing.state, closing.squares, closing.output)
+        _advance_free(
+            states,
+            state,
+            heard,
+            weights,
+            is_based,
+            self._matrix,
+            self._leak_rate,
+            outputs,
+            output,
+            maps,
+        )
 
 
 def _compressed(matrix: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint32], Array]:

@@ -25,8 +25,10 @@ class Closing:
 
     Attributes
     ----------
+    outside : ndarray of shape (n_columns, n_units)
+        Row k is what column k, which does not depend on the run, adds to the drive of each unit.
     feedback : ndarray of shape (n_outputs, n_units)
-        Row o is what output o adds to the drive of each unit.
+        Row o is what output o adds.
     state : ndarray of shape (n_outputs, n_units)
         V_x.
     squares : ndarray of shape (n_outputs, n_units), or (0, n_units) for none
@@ -35,6 +37,7 @@ class Closing:
         V_y.
     """
 
+    outside: Array
     feedback: Array
     state: Array
     squares: Array
@@ -53,20 +56,28 @@ class NumpyLoop:
 
     def __init__(self, reservoir: Reservoir) -> None:
         self._recurrent = reservoir.recurrent
+        self._drive_weights = drive_weights(reservoir)
         self._activate = _in_place(reservoir.activation)
         leak_rate = np.asarray(reservoir.leak_rate, dtype=reservoir.dtype)
         self._leak_rate = None if np.all(leak_rate == 1) else leak_rate
 
-    def advance(self, states: Array, state: Array) -> None:
-        """Turn drives into states, row by row.
+    def advance(self, states: Array, state: Array, columns: Array, noise: Array | None) -> None:
+        """Write the next states, row by row.
 
         Parameters
         ----------
         states : ndarray of shape (n_steps, n_units)
-            Drive of each step (all but W x[t-1]); overwritten by x[t].
+            Overwritten by x[t].
         state : ndarray of shape (n_units,)
             The state before; overwritten by the last one.
+        columns : ndarray of shape (n_steps, n_columns)
+            Input, what is fed back, and 1 for the bias.
+        noise : ndarray of shape (n_steps, n_units) or None
+            Added inside the activation.
         """
+        np.dot(columns, self._drive_weights, out=states)
+        if noise is not None:
+            states += noise
         add_recurrent, activate, leak_rate = self._adder(state), self._activate, self._leak_rate
         previous = state
         for row in states:
@@ -77,26 +88,35 @@ class NumpyLoop:
             previous = row
         state[:] = previous
 
-    def advance_lanes(self, block: Array, start: int, stop: int, lanes: Array) -> None:
-        """Turn drives into states for several sequences side by side.
+    def advance_lanes(
+        self, block: Array, start: int, stop: int, lanes: Array, columns: Array, noisy: bool
+    ) -> None:
+        """Write the next states of several sequences side by side.
 
         Parameters
         ----------
         block : ndarray of shape (n_lanes or more, n_rows, n_units)
-            `block[i, start:stop]` holds drives of lane i; overwritten by its states.
+            `block[i, start:stop]` is overwritten by the states of lane i.
         start, stop : int
             The steps to make.
         lanes : ndarray of shape (n_lanes, n_units)
             The states before; overwritten by the last ones.
+        columns : ndarray of shape (stop - start, n_columns, n_lanes)
+            Input, what is fed back, and 1 for the bias.
+        noisy : bool
+            Whether `block` comes with noise to be added inside the activation.
         """
         previous = np.ascontiguousarray(lanes.T)
         states = np.empty_like(previous)
         add_recurrent, leak_rate = self._adder(states), self._leak_rate
         if leak_rate is not None and leak_rate.ndim:
             leak_rate = leak_rate[:, np.newaxis]
-        for step in range(start, stop):
+        weights = np.ascontiguousarray(self._drive_weights.T)
+        for step, heard in zip(range(start, stop), columns, strict=True):
             rows = block[: len(lanes), step]
-            states[:] = rows.T
+            np.dot(weights, heard, out=states)
+            if noisy:
+                states += rows.T
             add_recurrent(previous, states)
             self._activate(states, states)
             if leak_rate is not None:
@@ -106,16 +126,24 @@ class NumpyLoop:
         lanes[:] = previous.T
 
     def advance_free(
-        self, states: Array, state: Array, outputs: Array, output: Array, closing: Closing
+        self,
+        states: Array,
+        state: Array,
+        columns: Array,
+        outputs: Array,
+        output: Array,
+        closing: Closing,
     ) -> None:
-        """Turn drives into states and outputs, each output driving the next step.
+        """Write the next states and outputs, each output driving the next step.
 
         Parameters
         ----------
         states : ndarray of shape (n_steps, n_units)
-            Drives without the feedback; overwritten by x[t].
+            Overwritten by x[t].
         state : ndarray of shape (n_units,)
             The state before; overwritten by the last one.
+        columns : ndarray of shape (n_steps, n_columns)
+            Input from outside, and 1 for the bias.
         outputs : ndarray of shape (n_steps, n_outputs)
             Outputs but for the terms of `closing`; overwritten by y[t].
         output : ndarray of shape (n_outputs,)
@@ -123,6 +151,7 @@ class NumpyLoop:
         closing : Closing
             The maps between state and output.
         """
+        np.dot(columns, closing.outside, out=states)
         add_recurrent, activate, leak_rate = self._adder(state), self._activate, self._leak_rate
         unit_scratch, output_scratch = np.empty_like(state), np.empty_like(output)
         feedback = closing.feedback
@@ -168,6 +197,14 @@ class NumpyLoop:
         return add_dense
 
 
+def drive_weights(reservoir: Reservoir) -> Array:
+    """Return [W_in | W_fb | b] transposed, of shape (n_inputs + n_outputs + 1, n_units)."""
+    parts = [reservoir.input.T, reservoir.bias[np.newaxis]]
+    if reservoir.feedback is not None:
+        parts.insert(1, reservoir.feedback.T)
+    return np.concatenate(parts).astype(reservoir.dtype)
+
+
 def _leak(row: Array, previous: Array, leak_rate: Array) -> None:
     """Replace f by x + a (f - x), in place: (1 - a) x + a f with one pass less."""
     np.subtract(row, previous, row)
@@ -187,7 +224,7 @@ def _in_place(activation: str | Callable[[Array], Array]) -> Callable[[Array, Ar
 
 
 def _rectify(z: Array, out: Array) -> None:
-    np.maximum(z, 0, out)
+    np.maximum(z, 0, out=out)
 
 
 def _keep(z: Array, out: Array) -> None:

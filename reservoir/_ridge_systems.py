@@ -198,24 +198,25 @@ class TridiagonalSpectrum:
         self._vectors = packed.reshape(-1, order="F")[1 : 1 + n * (n - 1)].reshape(
             (n, n - 1), order="F"
         )
-        self._values = np.maximum(
-            eigvalsh_tridiagonal(self._diagonal, self._off, lapack_driver="sterf"), 0.0
-        )
+        # SciPy's wrappers of sterf and pttrf take no matrix of one row, which is its eigenvalue.
+        values = self._diagonal
+        if n > 1:
+            values = eigvalsh_tridiagonal(values, self._off, lapack_driver="sterf")
+        self._values = np.maximum(values, 0.0)
         self._rotated = self._apply("T", system.cross)
 
     def _apply(self, trans: str, columns: Floats) -> Floats:
         """Return Q (or, with "T", Qᵀ) times some columns."""
         out = np.array(columns, order="F")
         if len(out) > 1:
-            work = 64 * max(out.shape[1], 1)
-            out[1:] = lapack.dormqr(
-                "L", trans, self._vectors, self._tau, np.asfortranarray(out[1:]), work
-            )[0]
+            arguments = ("L", trans, self._vectors, self._tau, np.asfortranarray(out[1:]))
+            work = int(lapack.dormqr(*arguments, -1)[1][0])
+            out[1:] = lapack.dormqr(*arguments, work)[0]
         return out
 
     def _shifted_solve(self, alpha: float, columns: Floats) -> Floats:
         diagonal: Floats = self._diagonal + alpha
-        if not len(self._off):  # SciPy's wrapper takes no system of one equation.
+        if len(diagonal) == 1:
             return columns / diagonal
         d, e, info = lapack.dpttrf(diagonal, self._off)
         if info:

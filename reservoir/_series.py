@@ -25,8 +25,6 @@ class Series:
 
     Parameters
     ----------
-    reservoir : Reservoir
-        What is driven.
     inputs : ndarray of shape (n_steps, n_inputs)
         u[t].
     teacher : ndarray of shape (n_steps, n_outputs) or None
@@ -43,7 +41,6 @@ class Series:
 
     def __init__(
         self,
-        reservoir: Reservoir,
         inputs: NDArray[Any],
         teacher: NDArray[Any] | None,
         state: Array,
@@ -58,13 +55,24 @@ class Series:
         self._initial_output = initial_output
         self._deviations = deviations
         self._generator = generator
-        self._n_units = reservoir.n_units
 
-    def write_drive(self, start: int, drive: Array, weights: Array) -> None:
-        """Write W_in u + W_fb y + b + noise of the steps from `start` on to the rows of `drive`."""
-        stop = start + len(drive)
-        n_inputs = self._inputs.shape[1]
-        columns = np.empty((len(drive), len(weights)), dtype=drive.dtype)
+    def hear(self, start: int, stop: int) -> tuple[Array, Array | None]:
+        """Return what drives the steps from `start` to `stop`; the noise goes on with each call.
+
+        Parameters
+        ----------
+        start, stop : int
+            First step, and the one after the last.
+
+        Returns
+        -------
+        columns : ndarray of shape (stop - start, n_inputs + n_outputs + 1)
+            [u[t]; y[t-1]; 1].
+        noise : ndarray of shape (stop - start, n_units) or None
+            Noise inside the activation.
+        """
+        n_inputs, n_outputs = self._inputs.shape[1], self._initial_output.size
+        columns = np.empty((stop - start, n_inputs + n_outputs + 1), dtype=self.state.dtype)
         columns[:, :n_inputs] = self._inputs[start:stop]
         columns[:, -1] = 1
         if self._teacher is not None:
@@ -72,30 +80,22 @@ class Series:
             heard[start == 0 :] = self._teacher[max(start - 1, 0) : stop - 1]
             if start == 0:
                 heard[:1] = self._initial_output
-        noise = self._draw(len(drive), drive.dtype)
+        noise = self._draw(stop - start)
         if noise is not None and self._deviations[1]:
-            columns[:, n_inputs:-1] += noise[:, -self._initial_output.size :]
-        np.dot(columns, weights, out=drive)
-        if noise is not None and self._deviations[0]:
-            drive += noise[:, : self._n_units]
+            columns[:, n_inputs:-1] += noise[:, -n_outputs:]
+        on_units = noise is not None and self._deviations[0] > 0
+        return columns, noise[:, : self.state.size] if on_units else None
 
-    def _draw(self, n_steps: int, dtype: np.dtype[Any]) -> Array | None:
+    def _draw(self, n_steps: int) -> Any:
         """Return a row of noise a step: for the units, then for the outputs, where asked for."""
         if self._generator is None:
             return None
-        deviations = np.repeat(self._deviations, [self._n_units, self._initial_output.size])
+        dtype = self.state.dtype
+        deviations = np.repeat(self._deviations, [self.state.size, self._initial_output.size])
         deviations = deviations[deviations > 0].astype(dtype)
         noise = self._generator.standard_normal((n_steps, len(deviations)), dtype=dtype.type)
         noise *= deviations
         return noise
-
-
-def drive_weights(reservoir: Reservoir) -> Array:
-    """Return [W_in | W_fb | b] transposed, of shape (n_inputs + n_outputs + 1, n_units)."""
-    parts = [reservoir.input.T, reservoir.bias[np.newaxis]]
-    if reservoir.feedback is not None:
-        parts.insert(1, reservoir.feedback.T)
-    return np.concatenate(parts).astype(reservoir.dtype)
 
 
 def choose_loop(reservoir: Reservoir, engine: str) -> Any:

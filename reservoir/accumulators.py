@@ -160,6 +160,7 @@ class GramAccumulator(_Accumulator):
             return
         if not self.n_rows:
             self.shift = first_shift(s, y)
+        self.moments = _writable(self.moments)
         for piece in shifted_rows(s, y, weight, self.shift, _CHUNK_ROWS):
             self.moments = blas.dsyrk(
                 1.0, piece.T, beta=1.0, c=self.moments, lower=1, overwrite_c=1
@@ -202,6 +203,7 @@ class GramAccumulator(_Accumulator):
 
     def _add(self, other: GramAccumulator, sign: float) -> None:
         # z about my shift is z about theirs plus 1 δᵀ, so M becomes M + δ tᵀ + t δᵀ.
+        self.moments = _writable(self.moments)
         delta = other.shift - self.shift
         t = other.moments[:, 0] + 0.5 * other.moments[0, 0] * delta
         (np.add if sign > 0 else np.subtract)(self.moments, other.moments, out=self.moments)
@@ -363,6 +365,7 @@ class QRAccumulator(_Accumulator):
             return
         if not self.n_rows:
             self.shift = first_shift(s, y)
+        self.factor = _writable(self.factor)
         # Small pieces are shifted in cache and then transposed: writing a Fortran-ordered buffer
         # straight from the subtraction took three times as long.
         block = np.empty((min(_CHUNK_ROWS, len(s)), self.n_columns), order="F")
@@ -384,10 +387,15 @@ class QRAccumulator(_Accumulator):
             self.shift = other.shift.copy()
         theirs = other.factor.copy(order="F")
         theirs[0] += theirs[0, 0] * (other.shift - self.shift)
-        self.factor = fold_rows(self.factor, theirs, triangular=True)
+        self.factor = fold_rows(_writable(self.factor), theirs, triangular=True)
         self.n_rows += other.n_rows
         self.resolution_floor = max(self.resolution_floor, other.resolution_floor)
         return self
+
+
+def _writable(sums: Floats) -> Floats:
+    """Return sums that BLAS may overwrite: it crashes on what joblib maps read-only."""
+    return np.require(sums, requirements=["F", "W"])
 
 
 def fold_rows(factor: Floats, rows: Floats, *, triangular: bool = False) -> Floats:

@@ -15,7 +15,6 @@ from reservoir._series import (
     Series,
     check_finite,
     choose_loop,
-    drive_weights,
 )
 from reservoir._validation import check_integer, check_real
 from reservoir.free_running import FreeRun, free_run
@@ -104,7 +103,7 @@ def run(
     )
     states = np.empty((series.n_steps, reservoir.n_units), dtype=reservoir.dtype)
     loop = choose_loop(reservoir, engine)
-    _drive_one(reservoir, loop, drive_weights(reservoir), series, 0, states)
+    _drive_one(reservoir, loop, series, 0, states)
     return states
 
 
@@ -236,7 +235,6 @@ def _prepare(
         inputs = as_series("inputs", sequences[index], reservoir.n_inputs)
         all_series.append(
             Series(
-                reservoir,
                 inputs,
                 None
                 if teachers is None
@@ -260,15 +258,13 @@ def _prepare(
     return all_series
 
 
-def _drive_one(
-    reservoir: Reservoir, loop: Any, weights: Array, series: Series, start: int, states: Array
-) -> None:
+def _drive_one(reservoir: Reservoir, loop: Any, series: Series, start: int, states: Array) -> None:
     """Fill `states` with the steps from `start` on, piece by piece."""
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, len(states), PIECE):
             piece = states[first : first + PIECE]
-            series.write_drive(start + first, piece, weights)
-            loop.advance(piece, series.state)
+            columns, noise = series.hear(start + first, start + first + len(piece))
+            loop.advance(piece, series.state, columns, noise)
             if not reservoir.is_bounded:
                 check_finite(piece, start + first, "state")
 
@@ -277,39 +273,36 @@ def _iterate(
     reservoir: Reservoir, loop: Any, all_series: list[Series], chunk_size: int
 ) -> Iterator[tuple[int, int, Array]]:
     """Yield blocks of the longest sequences first, in groups as wide as the loop has lanes."""
-    weights = drive_weights(reservoir)
     # Neighbours of like length leave few idle lanes. The sort is stable: equal ones in order.
     order = sorted(range(len(all_series)), key=lambda index: -all_series[index].n_steps)
-    n_active = [index for index in order if all_series[index].n_steps]
-    for first in range(0, len(n_active), loop.n_lanes):
-        group = n_active[first : first + loop.n_lanes]
+    order = [index for index in order if all_series[index].n_steps]
+    if not order:
+        return
+    longest = all_series[order[0]].n_steps
+    n_wide = min(loop.n_lanes, len(order))
+    n_rows = max(min(chunk_size, longest), n_wide * _rows_a_lane(chunk_size, n_wide, longest))
+    buffer = np.empty((n_rows, reservoir.n_units), dtype=reservoir.dtype)
+    for first in range(0, len(order), loop.n_lanes):
+        group = order[first : first + loop.n_lanes]
+        members = [all_series[index] for index in group]
         begun = 0
         if len(group) >= loop.min_lanes:
-            members = [all_series[index] for index in group]
-            for lane, start, states in _drive_lanes(reservoir, loop, weights, members, chunk_size):
-                yield group[lane], start, states
             begun = _end_of_lanes(members, loop.min_lanes)
-        for index in group:
-            yield from (
-                (index, start, states)
-                for start, states in _drive_rest(
-                    reservoir, loop, weights, all_series[index], begun, chunk_size
-                )
-            )
+            n_rows = _rows_a_lane(chunk_size, len(group), begun)
+            block = buffer[: len(group) * n_rows].reshape(len(group), n_rows, -1)
+            for lane, start, states in _drive_lanes(reservoir, loop, members, begun, block):
+                yield group[lane], start, states
+        for index, series in zip(group, members):
+            for start in range(begun, series.n_steps, chunk_size):
+                states = buffer[: min(chunk_size, series.n_steps - start)]
+                _drive_one(reservoir, loop, series, start, states)
+                yield index, start, states
 
 
-def _drive_rest(
-    reservoir: Reservoir, loop: Any, weights: Array, series: Series, begun: int, chunk_size: int
-) -> Iterator[tuple[int, Array]]:
-    """Yield (start, states) of one sequence alone from step `begun` on."""
-    n_rows = min(chunk_size, series.n_steps - begun)
-    if n_rows <= 0:
-        return
-    buffer = np.empty((n_rows, reservoir.n_units), dtype=reservoir.dtype)
-    for start in range(begun, series.n_steps, n_rows):
-        states = buffer[: series.n_steps - start]
-        _drive_one(reservoir, loop, weights, series, start, states)
-        yield start, states
+def _rows_a_lane(chunk_size: int, n_lanes: int, n_steps: int) -> int:
+    """Return how many rows of each lane fit a chunk: whole pieces, and no more than needed."""
+    pieces = min(chunk_size // n_lanes // LANE_PIECE, -(-n_steps // LANE_PIECE))
+    return LANE_PIECE * max(pieces, 1)
 
 
 def _end_of_lanes(members: list[Series], min_lanes: int) -> int:
@@ -319,17 +312,14 @@ def _end_of_lanes(members: list[Series], min_lanes: int) -> int:
 
 
 def _drive_lanes(
-    reservoir: Reservoir, loop: Any, weights: Array, members: list[Series], chunk_size: int
+    reservoir: Reservoir, loop: Any, members: list[Series], end: int, block: Array
 ) -> Iterator[tuple[int, int, Array]]:
     """Yield (lane, start, states) of sequences side by side, which come longest first."""
-    end = _end_of_lanes(members, loop.min_lanes)
-    n_rows = max(chunk_size // len(members) // LANE_PIECE, 1) * LANE_PIECE
-    n_rows = min(n_rows, end)
-    block = np.empty((len(members), n_rows, reservoir.n_units), dtype=reservoir.dtype)
     lanes = np.stack([series.state for series in members])
+    n_rows = block.shape[1]
     for start in range(0, end, n_rows):
         stop = min(start + n_rows, end)
-        _fill_lanes(reservoir, loop, weights, members, block, start, stop, lanes)
+        _fill_lanes(reservoir, loop, members, block, start, stop, lanes)
         for lane, series in enumerate(members):
             n_valid = min(series.n_steps, stop) - start
             if n_valid > 0:
@@ -341,7 +331,6 @@ def _drive_lanes(
 def _fill_lanes(
     reservoir: Reservoir,
     loop: Any,
-    weights: Array,
     members: list[Series],
     block: Array,
     start: int,
@@ -349,16 +338,21 @@ def _fill_lanes(
     lanes: Array,
 ) -> None:
     """Fill `block` with the steps from `start` to `stop`; finished lanes drop out by the piece."""
+    n_columns = reservoir.n_inputs + reservoir.n_outputs + 1
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(start, stop, LANE_PIECE):
             rows = slice(first - start, first - start + LANE_PIECE)
             n_active = sum(series.n_steps > first for series in members)
+            columns = np.zeros((LANE_PIECE, n_columns, n_active), dtype=reservoir.dtype)
+            noise = None
             for lane, series in enumerate(members[:n_active]):
-                drive = block[lane, rows]
                 n_valid = min(series.n_steps - first, LANE_PIECE)
-                series.write_drive(first, drive[:n_valid], weights)
-                drive[n_valid:] = 0
-            loop.advance_lanes(block, rows.start, rows.stop, lanes[:n_active])
+                columns[:n_valid, :, lane], noise = series.hear(first, first + n_valid)
+                if noise is not None:
+                    block[lane, rows][:n_valid] = noise
+                    block[lane, rows][n_valid:] = 0
+            noisy = noise is not None
+            loop.advance_lanes(block, rows.start, rows.stop, lanes[:n_active], columns, noisy)
             if not reservoir.is_bounded:
                 for lane, series in enumerate(members[:n_active]):
                     check_finite(block[lane, rows][: series.n_steps - first], first, "state")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._loops import Closing
+from reservoir._loops import Closing, drive_weights
 from reservoir._reservoir import Array, Reservoir, as_series, as_vector
 from reservoir._series import PIECE, check_finite, choose_loop
 from reservoir._validation import check_integer
@@ -113,22 +113,20 @@ def free_run(
     closing = _closing(reservoir, readout, output_as_input)
     loop = choose_loop(reservoir, engine)
 
-    input_weights = reservoir.input.T[: outside.shape[1]].astype(dtype)
     outputs = np.empty((n_steps, n_outputs), dtype=dtype)
     kept = n_steps if return_states else min(n_steps, PIECE)
     states = np.empty((kept, reservoir.n_units), dtype=dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, n_steps, PIECE):
             rows = slice(start, start + PIECE)
-            heard = outside[rows].astype(dtype, copy=False)
-            drive = states[rows] if return_states else states[: len(heard)]
-            drive[:] = reservoir.bias
+            heard = outside[rows]
+            columns = np.ones((len(heard), heard.shape[1] + 1), dtype=dtype)
+            columns[:, :-1] = heard
             outputs[rows] = readout.intercept
-            if heard.shape[1]:
-                drive += heard @ input_weights
-                if readout.input is not None:
-                    outputs[rows] += heard @ readout.input.T.astype(dtype, copy=False)
-            loop.advance_free(drive, state, outputs[rows], output, closing)
+            if readout.input is not None and heard.shape[1]:
+                outputs[rows] += columns[:, :-1] @ readout.input.T.astype(dtype, copy=False)
+            piece = states[rows] if return_states else states[: len(heard)]
+            loop.advance_free(piece, state, columns, outputs[rows], output, closing)
             check_finite(outputs[rows], start, "output")
     return FreeRun(outputs, state, states if return_states else None)
 
@@ -185,15 +183,17 @@ def _outside_inputs(
 def _closing(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> Closing:
     """Gather all maps between state and output in the layout of the loops."""
     n_outputs, n_units = readout.state.shape
+    outside = drive_weights(replace(reservoir, feedback=None))
     feedback = np.zeros((n_outputs, n_units))
     if reservoir.feedback is not None:
         feedback += reservoir.feedback.T
     output = None
     if output_as_input:
         feedback += reservoir.input.T
-        output = readout.input
+        output, outside = readout.input, outside[-1:]
     none = np.empty((0, max(n_units, n_outputs)))
     maps = (
+        outside,
         feedback,
         readout.state,
         none if readout.squares is None else readout.squares,

@@ -45,7 +45,7 @@ def plain_ridge(s, y, alpha, weight=None, fit_intercept=True):
     root = np.sqrt(weight)[:, None]
     rows = np.vstack([root * (s - s_mean), np.sqrt(alpha) * np.eye(s.shape[1])])
     right = np.vstack([root * (y - y_mean), np.zeros((s.shape[1], y.shape[1]))])
-    coef = np.linalg.lstsq(rows, right)[0].T
+    coef = np.linalg.lstsq(rows, right, rcond=None)[0].T
     return coef, y_mean - coef @ s_mean
 
 
@@ -277,6 +277,23 @@ class TestStreaming:
         np.testing.assert_array_equal(solve_ridge(sums, 1.0).coef, before.coef)
 
     @BOTH
+    @pytest.mark.parametrize("action", ["update", "merge"])
+    def test_sums_mapped_read_only_are_copied(self, problem, kind, action):
+        # As joblib hands them to a worker: BLAS and LAPACK would write to them all the same.
+        s, y, _ = problem
+        sums = accumulate(kind, s[:100], y[:100])
+        name = "moments" if kind is GramAccumulator else "factor"
+        mapped = getattr(sums, name)
+        before = mapped.copy()
+        mapped.flags.writeable = False
+        if action == "update":
+            sums.update(s[100:], y[100:])
+        else:
+            sums.merge(accumulate(kind, s[100:], y[100:]))
+        np.testing.assert_array_equal(mapped, before)
+        assert_same(solve_ridge(sums, 1.0), solve_ridge(accumulate(kind, s, y), 1.0))
+
+    @BOTH
     def test_solving_leaves_the_sums_alone(self, problem, kind):
         s, y, _ = problem
         sums = accumulate(kind, s, y)
@@ -348,7 +365,7 @@ class TestPath:
         reference = RidgeCV(alphas, alpha_per_target=per_target).fit(s, y)
         solution = solve_ridge(accumulate(kind, s, y), alphas, per_target=per_target)
         np.testing.assert_array_equal(solution.alpha, reference.alpha_)
-        np.testing.assert_allclose(solution.coef, reference.coef_, rtol=1e-9)
+        np.testing.assert_allclose(solution.coef, reference.coef_, rtol=1e-8)
         if per_target:
             assert len(set(solution.alpha)) > 1
 
@@ -507,6 +524,17 @@ class TestDigits:
         np.testing.assert_allclose(solution.coef, expected, atol=1e-11)
 
     @BOTH
+    def test_without_an_intercept_an_offset_is_size(self, rng, kind):
+        # About their means these features are resolved to the last digit; about zero, what tells
+        # the columns apart is the rounding of 1e6.
+        s, y = 1e6 + 1e-9 * rng.standard_normal((100, 2)), rng.standard_normal((100, 1))
+        sums = accumulate(kind, s, y)
+        solve_ridge(sums, 1e-24)
+        with pytest.warns(LinAlgWarning, match="alpha=1e-24"):
+            solution = solve_ridge(sums, 1e-24, fit_intercept=False)
+        assert np.abs(solution.coef).max() < 1e-5
+
+    @BOTH
     def test_features_of_zero(self, kind):
         s, y = np.zeros((5, 2)), np.arange(5.0)[:, None]
         with pytest.warns(LinAlgWarning, match="alpha=0"):
@@ -536,6 +564,10 @@ class TestDigits:
         assert solution.alpha == 1e-18
         assert np.isfinite(solution.coef).all()
         assert solve_ridge(accumulate(QRAccumulator, s, y), alphas).alpha == 1e-19
+        blocks = [accumulate(GramAccumulator, s[a : a + 50], y[a : a + 50]) for a in (0, 50)]
+        with pytest.warns(LinAlgWarning, match=r"alphas \[1e-19, 1e-17\] of the path"):
+            held_out = solve_ridge(accumulate(GramAccumulator, s, y), alphas, selection=blocks)
+        np.testing.assert_array_equal(np.isnan(held_out.scores), [True, True, False, False])
 
 
 class TestAuto:

@@ -156,6 +156,11 @@ class TestSpectralRadius:
         expected = max(dense_radius(block) for block in blocks)
         assert spectral_radius(matrix) == pytest.approx(expected, rel=ACCURACY)
 
+    def test_a_part_that_reaches_its_row_sum(self):
+        # Radius 1.2, as large as its bound, beside a loop of radius 1.
+        matrix = sp.block_diag([np.roll(np.eye(5), 1, axis=0), np.full((2, 2), 0.6)])
+        assert spectral_radius(matrix) == pytest.approx(1.2, rel=1e-14)
+
     def test_triangular_in_hidden_order(self, rng):
         # Its eigenvalues are its diagonal, however far from normal it is.
         matrix = np.triu(rng.standard_normal((300, 300)), 1) + np.diag(np.linspace(-2, 1, 300))
