@@ -150,7 +150,10 @@ class SequenceNetwork:
         self.layout.check(params)
         dtype = np.intp if inputs.ndim == 2 else params.dtype
         states: Array = self.cell.forward(
-            self.layout.views(params), inputs.astype(dtype, copy=False), initial_state
+            self.layout.views(params),
+            inputs.astype(dtype, copy=False),
+            initial_state,
+            states_only=True,
         ).states
         return states
 
@@ -166,7 +169,10 @@ class SequenceNetwork:
         -------
         float
         """
-        return self._penalty(params) + sum(part.value for part in self._slices(params, batch))
+        value = self._penalty(params)
+        for prepared in self._prepare(params, batch):
+            value += _forward(self, self.layout.views(params), prepared, states_only=True)[2]
+        return value
 
     def value_and_gradient(self, params: Array, batch: Batch) -> tuple[float, Array]:
         """Return f(θ) and its gradient.
@@ -357,6 +363,23 @@ class NetworkLinearization:
             yield _LinearizedSlice(self._network, self._params, prepared)
 
 
+def _forward(
+    network: SequenceNetwork,
+    blocks: dict[str, Array],
+    batch: PreparedBatch,
+    *,
+    states_only: bool = False,
+) -> tuple[Any, Array, float]:
+    """Return the trajectory, the output rows and the loss of a slice, the penalty left out."""
+    with np.errstate(**OVERFLOW_IS_A_RESULT):
+        trajectory = network.cell.forward(blocks, batch.inputs, states_only=states_only)
+        outputs = flatten_rows(trajectory.states[batch.first_scored :]) @ blocks["output"].T
+        outputs += blocks["output_bias"]
+        values = network.loss.values(outputs, batch.targets)
+        value = float(np.vdot(batch.coefficients[:, 0].astype(float), values))
+    return trajectory, outputs, value
+
+
 class _LinearizedSlice:
     """The stored forward pass of some sequences, and the sweeps over it."""
 
@@ -365,12 +388,8 @@ class _LinearizedSlice:
         self.batch = batch
         self.params = network.layout.views(params)
         self.work = Workspace(params.dtype)
+        self.trajectory, outputs, self.value = _forward(network, self.params, batch)
         with np.errstate(**OVERFLOW_IS_A_RESULT):
-            self.trajectory = network.cell.forward(self.params, batch.inputs)
-            outputs = self.rows @ self.params["output"].T
-            outputs += self.params["output_bias"]
-            values = network.loss.values(outputs, batch.targets)
-            self.value = float(np.vdot(batch.coefficients[:, 0].astype(float), values))
             self.predictions = network.loss.predict(outputs, out=outputs)
 
     @property

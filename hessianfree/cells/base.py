@@ -57,7 +57,12 @@ class Cell(Protocol):
         ...
 
     def forward(
-        self, params: Blocks, inputs: NDArray[Any], initial_state: Array | None = None
+        self,
+        params: Blocks,
+        inputs: NDArray[Any],
+        initial_state: Array | None = None,
+        *,
+        states_only: bool = False,
     ) -> Any:
         """Run the recurrence and keep what the sweeps need.
 
@@ -67,6 +72,9 @@ class Cell(Protocol):
         inputs : ndarray of shape (n_steps, n_sequences, n_inputs), or of intp without last axis
         initial_state : ndarray of shape (n_sequences, n_units), optional
             In place of the learned initial state.
+        states_only : bool, default=False
+            Do not keep what the sweeps need: the trajectory then serves for its states alone, and
+            takes less time and memory.
 
         Returns
         -------

@@ -113,7 +113,12 @@ class ElmanCell(SweepingCell):
         return shapes
 
     def forward(
-        self, params: Blocks, inputs: NDArray[Any], initial_state: Array | None = None
+        self,
+        params: Blocks,
+        inputs: NDArray[Any],
+        initial_state: Array | None = None,
+        *,
+        states_only: bool = False,
     ) -> ElmanTrajectory:
         """Run the recurrence; see `Cell.forward`."""
         activate, slope = ACTIVATIONS[self.activation]
@@ -127,13 +132,15 @@ class ElmanCell(SweepingCell):
         start_states(rows[..., :n], params, initial_state)
         joined, table = wrapped.join(recurrent, params["input"], params["bias"], work)
         joined_transposed = joined.T.copy()
-        slopes = np.empty((n_steps, n_sequences, n), dtype=recurrent.dtype)
+        n_kept = 1 if states_only else n_steps
+        slopes = np.empty((n_kept, n_sequences, n), dtype=recurrent.dtype)
         step = work.get("step", slopes.shape[1:])
         for t in range(n_steps):
             np.matmul(rows[t], joined_transposed, out=step)
-            wrapped.add(table, t, step, slopes[t])
+            wrapped.add(table, t, step, slopes[t % n_kept])
             activate(step, out=step)
-            slope(step, out=slopes[t])
+            if not states_only:
+                slope(step, out=slopes[t])
             rows[t + 1, :, :n] = step
         return ElmanTrajectory(
             wrapped,

@@ -151,7 +151,12 @@ class MultiplicativeCell(SweepingCell):
         return shapes
 
     def forward(
-        self, params: Blocks, inputs: NDArray[Any], initial_state: Array | None = None
+        self,
+        params: Blocks,
+        inputs: NDArray[Any],
+        initial_state: Array | None = None,
+        *,
+        states_only: bool = False,
     ) -> MultiplicativeTrajectory:
         """Run the recurrence; see `Cell.forward`."""
         activate, slope = ACTIVATIONS[self.activation]
@@ -168,7 +173,8 @@ class MultiplicativeCell(SweepingCell):
             np.tanh(gains, out=gains)
             gain_slopes = 1 - gains * gains
             gains += params["factor_bias"]
-        projections = np.empty_like(gains)
+        n_kept = 1 if states_only else n_steps
+        projections = np.empty_like(gains[:n_kept])
         factor_rows = np.empty(
             (n_steps, n_sequences, n_factors + wrapped.n_columns(n_factors)), dtype=dtype
         )
@@ -178,15 +184,17 @@ class MultiplicativeCell(SweepingCell):
         )
         to_factor = params["state_to_factor"].T.copy()
         to_state = joined.T.copy()
-        slopes = np.empty_like(all_states[1:])
+        slopes = np.empty_like(all_states[:n_kept])
         for t in range(n_steps):
-            np.matmul(all_states[t], to_factor, out=projections[t])
-            np.multiply(projections[t], gains[t], out=factor_rows[t, :, :n_factors])
+            projection = projections[t % n_kept]
+            np.matmul(all_states[t], to_factor, out=projection)
+            np.multiply(projection, gains[t], out=factor_rows[t, :, :n_factors])
             step = all_states[t + 1]
             np.matmul(factor_rows[t], to_state, out=step)
-            wrapped.add(table, t, step, slopes[t])
+            wrapped.add(table, t, step, slopes[t % n_kept])
             activate(step, out=step)
-            slope(step, out=slopes[t])
+            if not states_only:
+                slope(step, out=slopes[t])
         return MultiplicativeTrajectory(
             wrapped,
             all_states,

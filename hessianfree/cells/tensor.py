@@ -114,7 +114,12 @@ class TensorCell(SweepingCell):
         return shapes
 
     def forward(
-        self, params: Blocks, inputs: NDArray[Any], initial_state: Array | None = None
+        self,
+        params: Blocks,
+        inputs: NDArray[Any],
+        initial_state: Array | None = None,
+        *,
+        states_only: bool = False,
     ) -> TensorTrajectory:
         """Run the recurrence; see `Cell.forward`."""
         activate, slope = ACTIVATIONS[self.activation]
@@ -130,8 +135,9 @@ class TensorCell(SweepingCell):
             steps[t].mix(recurrent, all_states[t], out=step)
             step += all_states[t + 1]
             activate(step, out=all_states[t + 1])
-        slopes = np.empty_like(all_states[1:])
-        slope(all_states[1:], out=slopes)
+        slopes = np.empty_like(all_states[1 : 1 if states_only else None])
+        if not states_only:
+            slope(all_states[1:], out=slopes)
         return TensorTrajectory(
             wrapped,
             steps,
