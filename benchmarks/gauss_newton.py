@@ -3,11 +3,11 @@
     python benchmarks/gauss_newton.py [--rows 1 2 3 4] [--dtypes float64 float32] [--repeats 7]
 
 One thread; medians of interleaved repeats in one process, in processor time, which does not count
-what else runs on the machine. JAX and PyTorch are measured where they are installed; a virtual
-environment of its own with NumPy, SciPy and those two is enough, with the folder of the project
-on PYTHONPATH. Two shorter tables follow: the memory of a linearization against its formula, and a
-vanishing backward sweep with and without the rounding that keeps subnormal numbers away. Takes
-about three minutes.
+what else runs on the machine. JAX and PyTorch are measured where they are installed, in a virtual
+environment of their own that has this package too. Two shorter tables follow: the memory of a
+linearization against its formula, and a vanishing backward sweep with and without the rounding that
+keeps subnormal numbers away (some processors are 8 to 20 times slower at them, others not at all).
+Takes about three minutes.
 """
 
 from __future__ import annotations

@@ -295,6 +295,18 @@ class NetworkLinearization:
         f(θ).
     nbytes : int
         Memory of the stored pass and of the buffers made so far, in bytes.
+
+    Notes
+    -----
+    After the first product, and with the copies of the parameters left out, memory is
+
+        itemsize · B (T m + k (N + 3 n_outputs)),
+
+    with T steps, the last k of them scored, B sequences, and m numbers per step and sequence: 3 N
+    for `ElmanCell`, 4 N for `TensorCell`, 3 N + 5 F for `MultiplicativeCell` with F factors (7 F
+    with the shifted gain), and n_inputs + 1 to n_inputs + 4 more with real-valued inputs to the
+    first and the last. Later products allocate nothing, `TensorCell` excepted, which gathers rows
+    by symbol. A batch of more than `max_rows` steps times sequences takes that of one slice.
     """
 
     def __init__(self, network: SequenceNetwork, params: Array, batch: Batch) -> None:
