@@ -25,8 +25,8 @@ class Inputs(Protocol):
         """Return how many columns rows [s_t, x_t, 1] have after the `width` ones of s_t."""
         ...
 
-    def write_columns(self, columns: Array) -> None:
-        """Write x_t, 1 and padding to `columns` of shape (n_steps, n_sequences, n_columns)."""
+    def write_columns(self, t: int, columns: Array) -> None:
+        """Write x_t, 1 and padding of step t to `columns` of shape (n_sequences, n_columns)."""
         ...
 
     def join(
@@ -94,12 +94,12 @@ class RealInputs:
         n_columns = self.values.shape[2] + 1
         return int(n_columns + -(width + n_columns) % 4)
 
-    def write_columns(self, columns: Array) -> None:
+    def write_columns(self, t: int, columns: Array) -> None:
         """Write x_t, 1 and zeros."""
         n_inputs = self.values.shape[2]
-        columns[..., :n_inputs] = self.values
-        columns[..., n_inputs] = 1
-        columns[..., n_inputs + 1 :] = 0
+        columns[:, :n_inputs] = self.values[t]
+        columns[:, n_inputs] = 1
+        columns[:, n_inputs + 1 :] = 0
 
     def join(
         self, weights: Array, input_weights: Array, bias: Array, work: Workspace
@@ -190,7 +190,7 @@ class SymbolInputs:
         """Return 0."""
         return 0
 
-    def write_columns(self, columns: Array) -> None:
+    def write_columns(self, t: int, columns: Array) -> None:
         """Write nothing: there are no columns."""
 
     def join(

@@ -127,7 +127,6 @@ class ElmanCell(SweepingCell):
         n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
         work = Workspace(recurrent.dtype)
         rows = np.empty((n_steps + 1, n_sequences, n + wrapped.n_columns(n)), dtype=recurrent.dtype)
-        wrapped.write_columns(rows[:-1, :, n:])
         rows[-1, :, n:] = 0
         start_states(rows[..., :n], params, initial_state)
         joined, table = wrapped.join(recurrent, params["input"], params["bias"], work)
@@ -136,6 +135,7 @@ class ElmanCell(SweepingCell):
         slopes = np.empty((n_kept, n_sequences, n), dtype=recurrent.dtype)
         step = work.get("step", slopes.shape[1:])
         for t in range(n_steps):
+            wrapped.write_columns(t, rows[t, :, n:])
             np.matmul(rows[t], joined_transposed, out=step)
             wrapped.add(table, t, step, slopes[t % n_kept])
             activate(step, out=step)

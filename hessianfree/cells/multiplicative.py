@@ -178,7 +178,6 @@ class MultiplicativeCell(SweepingCell):
         factor_rows = np.empty(
             (n_steps, n_sequences, n_factors + wrapped.n_columns(n_factors)), dtype=dtype
         )
-        wrapped.write_columns(factor_rows[..., n_factors:])
         joined, table = wrapped.join(
             params["factor_to_state"], params["input"], params["bias"], work
         )
@@ -189,6 +188,7 @@ class MultiplicativeCell(SweepingCell):
             projection = projections[t % n_kept]
             np.matmul(all_states[t], to_factor, out=projection)
             np.multiply(projection, gains[t], out=factor_rows[t, :, :n_factors])
+            wrapped.write_columns(t, factor_rows[t, :, n_factors:])
             step = all_states[t + 1]
             np.matmul(factor_rows[t], to_state, out=step)
             wrapped.add(table, t, step, slopes[t % n_kept])
