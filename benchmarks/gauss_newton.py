@@ -236,24 +236,25 @@ def print_memory(rows, rng):
 
 def print_vanishing(rng, repeats):
     """Time products in float32 whose backward sweep keeps its size, and whose sweep vanishes."""
-    print("\n| backward sweep | flushed | ms | subnormal cotangents |\n|---|---|---|---|")
     flush_every = elman.FLUSH_EVERY
+    times, shares, products = {}, {}, {}
     for name, scale in (("lasting", 1.0), ("vanishing", 0.25)):
         network, params, batch = make_problem(1, np.dtype("float32"), rng)
-        params *= np.float32(scale)
         v = rng.normal(size=network.n_params).astype(np.float32)
-        for flushed in (True, False):
-            elman.FLUSH_EVERY = flush_every if flushed else 2**62
-            linearization = network.linearize(params, batch)
-            product = partial(linearization.gauss_newton_product, v)
-            times = [seconds(product) for _ in range(repeats)]
-            sweep = np.abs(linearization._kept.trajectory.workspace.get("sweep", ()))
-            share = np.mean((sweep > 0) & (sweep < np.finfo(np.float32).tiny))
-            print(
-                f"| {name} | {'yes' if flushed else 'no'} | {1e3 * np.median(times):.1f} | "
-                f"{100 * share:.2f} % |"
-            )
+        linearization = network.linearize(np.float32(scale) * params, batch)
+        products[name] = linearization, partial(linearization.gauss_newton_product, v)
+    for _ in range(repeats):
+        for name, (linearization, product) in products.items():
+            for flushed in ("yes", "no"):
+                elman.FLUSH_EVERY = flush_every if flushed == "yes" else 2**62
+                times.setdefault((name, flushed), []).append(seconds(product))
+                sweep = np.abs(linearization._kept.trajectory.workspace.get("sweep", ()))
+                shares[name, flushed] = np.mean((sweep > 0) & (sweep < np.finfo(np.float32).tiny))
     elman.FLUSH_EVERY = flush_every
+    print("\n| backward sweep | flushed | ms | subnormal cotangents |\n|---|---|---|---|")
+    for (name, flushed), values in times.items():
+        share = 100 * shares[name, flushed]
+        print(f"| {name} | {flushed} | {1e3 * np.median(values):.1f} | {share:.2f} % |")
 
 
 def main():
