@@ -1,0 +1,456 @@
+"""What the recurrent estimators share: reading sequences, building the net, training it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from hessianfree._architecture import Architecture
+from hessianfree._sequence_data import make_batch, predict_sequences, read_targets
+from hessianfree._stopping import Watch, hold_out
+from hessianfree.batch import Batch
+from hessianfree.checkpoints import TrainingState
+from hessianfree.conjugate_gradient import RelativeProgress
+from hessianfree.damping import LevenbergMarquardt
+from hessianfree.history import History
+from hessianfree.initialization import (
+    echo_state_parameters,
+    mean_target_bias,
+    sparse_parameters,
+)
+from hessianfree.line_search import BacktrackingLineSearch
+from hessianfree.network import SequenceNetwork
+from hessianfree.objective import Array
+from hessianfree.optimizer import HessianFree, HessianFreeState, Optimizer
+from hessianfree.preconditioning import FisherPreconditioner, JacobiPreconditioner
+from hessianfree.training import Minibatches, start, train
+from reservoir._random import seed_sequence
+from reservoir._validation import check_choice, check_integer, check_real
+from reservoir.persistence import SavableMixin, register
+from reservoir.sequences import Layout, stack_like, stack_sequences
+
+INITIALIZATIONS: dict[str, Callable[..., Array]] = {
+    "sparse": sparse_parameters,
+    "echo_state": echo_state_parameters,
+}
+
+for _class in (
+    BacktrackingLineSearch,
+    FisherPreconditioner,
+    HessianFree,
+    HessianFreeState,
+    History,
+    JacobiPreconditioner,
+    LevenbergMarquardt,
+    RelativeProgress,
+    TrainingState,
+):
+    register(_class)
+
+# Order of the independent streams that one `random_state` is split into.
+_PARAMS, _DATA, _VALIDATION = range(3)
+
+# Gradients are summed over slices of at least so many steps times sequences: memory is bounded, and
+# nothing is run twice as long as the curvature batch is a single slice.
+_SLICE_ROWS = 2**17
+
+
+class RNNEstimator(SavableMixin, BaseEstimator):
+    """What the recurrent estimators share; see `RNNRegressor` for the parameters."""
+
+    def __init__(
+        self,
+        n_units: int = 100,
+        *,
+        cell: Literal["vanilla", "multiplicative", "tensor"] = "vanilla",
+        n_factors: int | None = None,
+        gain: Literal["auto", "linear", "shifted_tanh"] = "auto",
+        activation: Literal["tanh", "logistic", "relu"] = "tanh",
+        n_symbols: int | None = None,
+        learned_initial_state: bool = True,
+        initialization: Literal["sparse", "echo_state"] = "sparse",
+        optimizer: Literal["hessian-free"] | Optimizer[Any] = "hessian-free",
+        gradient_batch_size: int = 1000,
+        curvature_batch_size: int = 200,
+        max_iter: int = 100,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 30,
+        l2: float = 0.0,
+        validation_fraction: float = 0.0,
+        warm_start: bool = False,
+        dtype: Literal["float32", "float64"] = "float32",
+        random_state: Any = None,
+        verbose: bool = False,
+        callback: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.n_units = n_units
+        self.cell = cell
+        self.n_factors = n_factors
+        self.gain = gain
+        self.activation = activation
+        self.n_symbols = n_symbols
+        self.learned_initial_state = learned_initial_state
+        self.initialization = initialization
+        self.optimizer = optimizer
+        self.gradient_batch_size = gradient_batch_size
+        self.curvature_batch_size = curvature_batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.l2 = l2
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+
+    params_: Array
+    stop_reason_: str
+    validation_curve_: Array
+
+    # -- what a subclass says about its targets ---------------------------------------------------
+
+    def _check_targets(self, y: Any) -> NDArray[Any]:
+        """Return targets as an array of shape (n,) or (n, n_outputs)."""
+        raise NotImplementedError
+
+    def _encode(self, y: NDArray[Any], weights: Array | None, goes_on: bool) -> NDArray[Any]:
+        """Return checked targets in the form that a net learns.
+
+        What they define (classes, scales) is set, or, where training goes on, kept.
+        """
+        raise NotImplementedError
+
+    def _loss_and_outputs(self) -> tuple[str, int]:
+        """Return the name of the loss and the number of outputs, after `_encode`."""
+        raise NotImplementedError
+
+    def _in_units_of_targets(self, params: Array) -> Array:
+        """Return the parameters of the net whose outputs are what `predict` is made of."""
+        return params
+
+    # -- fitted attributes ------------------------------------------------------------------------
+
+    @property
+    def network_(self) -> SequenceNetwork:
+        """The net that `params_` belongs to."""
+        return self._architecture.build()
+
+    @property
+    def weights_(self) -> dict[str, Array]:
+        """The named blocks of `params_`, as views."""
+        return self.network_.layout.views(self.params_)
+
+    @property
+    def history_(self) -> History:
+        """What the optimizer said at each iteration."""
+        return self._state.history
+
+    @property
+    def n_iter_(self) -> int:
+        """Iterations made."""
+        return self._state.iteration
+
+    @property
+    def loss_curve_(self) -> Array:
+        """Loss before each iteration, on its gradient batch."""
+        return self.history_["loss"] if self.n_iter_ else np.zeros(0)
+
+    # -- fitting ----------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        groups: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+        step_weight: Any = None,
+    ) -> Self:
+        """Learn all weights, and the initial state, from sequences and their targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_steps, n_features), list of such, or 3-D array
+            Inputs; see the class for several sequences and for symbols.
+        y : array-like
+            One target a step, in the form of `X`: for a 2-D `X` of shape (n_steps,) or (n_steps,
+            n_outputs). Or one target a sequence, for its last step: for several sequences, of shape
+            (n_sequences,) or (n_sequences, n_outputs). Several outputs, as many as steps: give
+            each sequence a single row, (n_sequences, 1, n_outputs).
+        groups : array-like of shape (n_steps,), optional
+            Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
+        lengths : array-like of int of shape (n_sequences,), optional
+            Steps of each sequence of a 2-D `X`; not for cross-validation, which does not cut it.
+        step_weight : array-like, optional
+            Weight of the loss of each target, in the form of `y`; 0 leaves a step out. Not called
+            `sample_weight`, since a step of weight two is not a step that comes twice.
+
+        Returns
+        -------
+        RNNRegressor or RNNClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or an argument is not as described; the message says which.
+
+        Notes
+        -----
+        Ctrl-C ends the fit after the last complete iteration, with a warning; the estimator is
+        fitted with what was learned up to there.
+        """
+        self._check_parameters()
+        goes_on = bool(self.warm_start) and hasattr(self, "_state")
+        sequences, layout = self._read(X, groups, lengths, reset=not goes_on)
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        is_cut = groups is not None or lengths is not None
+        values, self._per_sequence = read_targets(y, layout, is_cut=is_cut)
+        unit = Layout((1,) * len(sequences), "list") if self._per_sequence else layout
+        checked = self._check_targets(values)
+        _check_count("y", len(checked), unit, self._per_sequence)
+        weights = None
+        if step_weight is not None:
+            weights = self._read_weights(step_weight, layout, unit, is_cut)
+        targets = self._encode(checked, weights, goes_on)
+        parts = [part[0] if self._per_sequence else part for part in unit.split(targets)]
+        batch = make_batch(
+            sequences,
+            parts,
+            None if weights is None else unit.split(weights),
+            per_sequence=self._per_sequence,
+        )
+        return self._learn(batch, goes_on)
+
+    def _check_parameters(self) -> None:
+        """Raise unless the parameters that nothing else checks are as described."""
+        check_choice("initialization", self.initialization, INITIALIZATIONS)
+        check_choice("dtype", self.dtype, ("float32", "float64"))
+        if self.n_symbols is not None:
+            check_integer("n_symbols", self.n_symbols, minimum=1)
+        for name in ("gradient_batch_size", "curvature_batch_size", "max_iter", "n_iter_no_change"):
+            check_integer(name, getattr(self, name), minimum=1)
+        check_real("tol", self.tol, minimum=0)
+        check_real("validation_fraction", self.validation_fraction, minimum=0)
+        if self.validation_fraction >= 1:
+            raise ValueError(
+                f"`validation_fraction` is {self.validation_fraction}, but a number of 0 or more "
+                "and below 1 was expected. Pass for instance 0.1."
+            )
+        if isinstance(self.optimizer, str):
+            check_choice("optimizer", self.optimizer, ("hessian-free",))
+        elif not (hasattr(self.optimizer, "init") and hasattr(self.optimizer, "step")):
+            raise TypeError(
+                f"`optimizer` is of type {type(self.optimizer).__name__}, but 'hessian-free' or an "
+                "optimizer with `init` and `step` was expected. Pass for instance HessianFree()."
+            )
+
+    def _read(
+        self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
+    ) -> tuple[list[NDArray[Any]], Layout]:
+        """Return the sequences of `X`: (n_steps, n_features), or (n_steps,) for symbols."""
+        rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        rows = validate_data(self, rows, dtype=np.dtype(self.dtype), reset=reset)
+        if self.n_symbols is not None:
+            rows = _as_symbols(rows, self.n_symbols)
+        return layout.split(rows), layout
+
+    def _read_weights(
+        self, step_weight: Any, layout: Layout, unit: Layout, is_cut: bool
+    ) -> NDArray[Any]:
+        """Return one weight per target."""
+        values, _ = read_targets(step_weight, layout, is_cut=is_cut, name="step_weight")
+        weights: NDArray[Any] = check_array(
+            values, ensure_2d=False, dtype=np.float64, input_name="step_weight"
+        )
+        if weights.ndim != 1:
+            raise ValueError(
+                f"`step_weight` has shape {weights.shape}, but one number a target was expected. "
+                "Drop the last axis."
+            )
+        _check_count("step_weight", len(weights), unit, self._per_sequence)
+        if np.any(weights < 0) or not np.any(weights):
+            raise ValueError(
+                "`step_weight` holds a negative weight, or nothing but zeros. Pass weights of 0 "
+                "or more."
+            )
+        return weights
+
+    def _learn(self, batch: Batch, goes_on: bool) -> Self:
+        """Train the net on the sequences of `batch`, save what is held out of them."""
+        streams = seed_sequence(self.random_state).spawn(3)
+        rng = np.random.default_rng(streams[_VALIDATION])
+        training, held_out = hold_out(batch, self.validation_fraction, rng)
+        # As equal as possible: no epoch ends with a batch of a sequence or two.
+        n_batches = -(-training.n_sequences // self.gradient_batch_size)
+        gradient_size = -(-training.n_sequences // n_batches)
+        curvature_size = min(self.curvature_batch_size, gradient_size)
+        architecture = self._describe()
+        network = architecture.build(max(_SLICE_ROWS, curvature_size * training.n_steps))
+        optimizer = _default_optimizer() if isinstance(self.optimizer, str) else self.optimizer
+        if goes_on:
+            self._check_goes_on(architecture)
+        else:
+            params = INITIALIZATIONS[self.initialization](
+                network,
+                output_bias=mean_target_bias(network, training),
+                random_state=streams[_PARAMS],
+                dtype=self.dtype,
+            )
+            self._state = start(optimizer, params, streams[_DATA])
+        self._architecture = architecture
+        watch = Watch(
+            network, held_out, self.tol, self.n_iter_no_change, self._call_back, self.n_iter_
+        )
+        state = train(
+            network,
+            optimizer,
+            Minibatches(training, gradient_size, curvature_size),
+            self._state,
+            n_iterations=self.n_iter_ + self.max_iter,
+            callback=watch,
+            progress=bool(self.verbose),
+        )
+        self._adopt(state, state.params if watch.best_params is None else watch.best_params)
+        self.stop_reason_ = watch.stop_reason or _STOP_REASONS[state.stop_reason]
+        if held_out is not None:
+            self.validation_curve_ = np.array(watch.validation_curve)
+        self._warn()
+        return self
+
+    def _describe(self) -> Architecture:
+        """Return what the parameters and the data say about the net."""
+        loss, n_outputs = self._loss_and_outputs()
+        return Architecture(
+            cell=self.cell,
+            n_inputs=self.n_symbols or self.n_features_in_,
+            n_units=self.n_units,
+            n_factors=self.n_factors,
+            gain=self.gain,
+            activation=self.activation,
+            has_symbols=self.n_symbols is not None,
+            learned_initial_state=bool(self.learned_initial_state),
+            n_outputs=n_outputs,
+            loss=loss,
+            l2=self.l2,
+        )
+
+    def _check_goes_on(self, architecture: Architecture) -> None:
+        """Raise unless a net of that architecture, and dtype, is what was trained before."""
+        old, new = asdict(self._architecture), asdict(architecture)
+        old["dtype"], new["dtype"] = str(self.params_.dtype), self.dtype
+        for name, value in new.items():
+            if value != old[name]:
+                raise ValueError(
+                    f"`warm_start` is True, but {name} is {value!r} and was {old[name]!r} in the "
+                    "call before. Keep it, or set `warm_start` to False."
+                )
+
+    def _call_back(self, state: TrainingState) -> bool:
+        """Let the user see the estimator as it is after an iteration."""
+        if self.callback is None:
+            return False
+        self._adopt(state, state.params)
+        return bool(self.callback(self))
+
+    def _adopt(self, state: TrainingState, params: Array) -> None:
+        """Take over what training has come to."""
+        self._state = state
+        self.params_ = self._in_units_of_targets(params)
+
+    def _warn(self) -> None:
+        """Say what a user could miss."""
+        if self.stop_reason_ == "interrupted":
+            warnings.warn(
+                f"Training was interrupted after {self.n_iter_} iterations; the estimator has what "
+                "was learned up to there.",
+                stacklevel=4,
+            )
+        elif not np.isfinite(self.loss_curve_[-1]):
+            warnings.warn(
+                f"The loss is {self.loss_curve_[-1]}, and no step could be made. Scale the inputs "
+                "to about unit variance, or take activation='tanh'.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    # -- predicting -------------------------------------------------------------------------------
+
+    def _outputs(self, X: Any, groups: Any, lengths: Any) -> tuple[Array, Layout]:
+        """Return the outputs of the net, one row per target, and the layout of the inputs."""
+        check_is_fitted(self, "params_")
+        sequences, layout = self._read(X, groups, lengths)
+        outputs = predict_sequences(self.network_, self.params_, sequences)
+        if self._per_sequence:
+            return np.stack([rows[-1] for rows in outputs]), layout
+        return np.concatenate(outputs), layout
+
+    def _restore(self, rows: NDArray[Any], layout: Layout) -> Any:
+        """Return one row per target in the form of the inputs."""
+        return rows if self._per_sequence else layout.restore(rows)
+
+    def _stack_for_score(
+        self, X: Any, y: Any, predicted: Any, sample_weight: Any, groups: Any, lengths: Any
+    ) -> tuple[Any, Any, Any]:
+        """Return targets, predictions and weights, one row per target."""
+        _, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        is_cut = groups is not None or lengths is not None
+        names = {"y": y, "sample_weight": sample_weight}
+        stacked = {
+            name: None
+            if values is None
+            else read_targets(values, layout, is_cut=is_cut, name=name)[0]
+            for name, values in names.items()
+        }
+        if not self._per_sequence:
+            predicted = stack_like(predicted, layout, name="prediction")
+        return stacked["y"], predicted, stacked["sample_weight"]
+
+
+# How the reasons of `train` are called here.
+_STOP_REASONS = {"n_iterations": "max_iter", "callback": "callback", "interrupted": "interrupted"}
+
+
+def _default_optimizer() -> HessianFree:
+    """Return Hessian-free optimization with the constants measured on long time lags."""
+    return HessianFree(
+        damping=LevenbergMarquardt(initial=0.03), structural_damping=0.03, max_cg_iterations=20
+    )
+
+
+def _as_symbols(rows: Array, n_symbols: int) -> NDArray[np.intp]:
+    """Return the only column of `rows` as integers from 0 to n_symbols - 1."""
+    if rows.shape[1] != 1:
+        raise ValueError(
+            f"`X` has {rows.shape[1]} features, but with `n_symbols` one column of symbols was "
+            "expected. Pass sequences of shape (n_steps, 1), or leave `n_symbols` out."
+        )
+    symbols = rows[:, 0].astype(np.intp)
+    if np.any(symbols != rows[:, 0]) or symbols.min() < 0 or symbols.max() >= n_symbols:
+        raise ValueError(
+            f"`X` has symbols from {rows.min():g} to {rows.max():g}, but integers from 0 to "
+            f"{n_symbols - 1} were expected. Number the symbols from 0, or raise `n_symbols`."
+        )
+    return symbols
+
+
+def _check_count(name: str, count: int, unit: Layout, per_sequence: bool) -> None:
+    """Raise unless there are as many targets, or weights, as steps or sequences."""
+    if count != unit.n_rows:
+        wanted = "sequences" if per_sequence else "steps"
+        raise ValueError(
+            f"`{name}` has {count} entries, but `X` has {unit.n_rows} {wanted}: inconsistent "
+            f"numbers of samples. Pass one entry for each of the {wanted}."
+        )
