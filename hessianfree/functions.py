@@ -67,6 +67,12 @@ class _FunctionLinearization:
         """Return ∇f(θ)."""
         return np.asarray(self._objective._gradient(self._params))
 
-    def gauss_newton_product(self, v: Array, structural_damping: float = 0.0) -> Array:
+    def gauss_newton_product(
+        self, v: Array, structural_damping: float = 0.0, *, out: Array | None = None
+    ) -> Array:
         """Return the curvature times v; there are no hidden states to damp."""
-        return np.array(self._objective._product(self._params, v))
+        product = self._objective._product(self._params, v)
+        if out is None:
+            return np.array(product)
+        out[...] = product
+        return out

@@ -30,7 +30,9 @@ class Linearization(Protocol):
         """Return ∇f(θ), an array of shape (n_params,) in the dtype of the parameters."""
         ...
 
-    def gauss_newton_product(self, v: Array, structural_damping: float = 0.0) -> Array:
+    def gauss_newton_product(
+        self, v: Array, structural_damping: float = 0.0, *, out: Array | None = None
+    ) -> Array:
         """Return (G + μ S) v without forming a matrix.
 
         Parameters
@@ -40,6 +42,8 @@ class Linearization(Protocol):
         structural_damping : float, default=0.0
             μ ≥ 0, the weight of the structural damping matrix S, which charges for changing the
             hidden states. An objective without hidden states ignores it.
+        out : ndarray of shape (n_params,), optional
+            Written to and returned; a new array otherwise.
 
         Returns
         -------

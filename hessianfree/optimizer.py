@@ -252,15 +252,13 @@ class HessianFree:
         if not (math.isfinite(loss) and math.isfinite(info["gradient_norm"])):
             return self._rejected(state, self.damping.update(damping, math.nan)), info | cost.sum()
 
+        # Conjugate gradients are done with a product before they ask for the next.
+        curved, damped = np.empty_like(params), np.empty_like(params)
+
         def product(v: Array) -> Array:
             cost.products += 1
-            # Without structural damping the argument is left out, for objectives without it.
-            if self.structural_damping == 0:
-                curved = linearization.gauss_newton_product(v)
-            else:
-                curved = linearization.gauss_newton_product(v, damping * self.structural_damping)
-            curved += damping * v
-            return curved
+            linearization.gauss_newton_product(v, damping * self.structural_damping, out=curved)
+            return np.add(curved, np.multiply(v, damping, out=damped), out=curved)
 
         run = conjugate_gradient(
             product,
