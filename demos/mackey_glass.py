@@ -34,7 +34,7 @@ SETTINGS = {
     "squared": {
         "spectral_radius": 0.71,
         "leak_rate": 0.7,
-        "bias_scaling": 0.1,
+        "bias_scaling": 0.15,
         "connectivity": 5,
         "alpha": 1e-23,
         "include_squares": True,

@@ -12,6 +12,7 @@ connectivity follows, drawn as a heat map.
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -88,7 +89,7 @@ def generate(seed: int, n_training: int, n_free: int, **settings: object) -> Fre
         output = np.full(n_free, np.nan)
     edges = np.flatnonzero(np.diff(inputs[:, 0], prepend=np.nan, append=np.nan))
     # A stair cut off at either end is too short to tell its frequency.
-    stairs = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b - a >= 150]
+    stairs = [(a, b) for a, b in itertools.pairwise(edges) if b - a >= 150]
     errors = [errors_of_stair(inputs[a, 0], output[a:b]) for a, b in stairs]
     frequency_errors, amplitude_errors = np.array(errors).T
     starts = np.array([a for a, _ in stairs])
@@ -178,7 +179,7 @@ def draw(runs: list[FreeRun], errors: np.ndarray, seconds: float, path: Path) ->
     )  # fmt: skip
     axes["errors"].legend(loc="lower right", fontsize="small")
     image = axes["sweep"].imshow(
-        100 * np.clip(errors, 1e-6, 1), norm=LogNorm(1e-2, 100), cmap="viridis_r", aspect="auto"
+        100 * np.clip(errors, 1e-6, 1), norm=LogNorm(1e-3, 10), cmap="viridis_r", aspect="auto"
     )
     axes["sweep"].set(
         xticks=range(len(CONNECTIVITIES)), xticklabels=CONNECTIVITIES,
@@ -186,7 +187,7 @@ def draw(runs: list[FreeRun], errors: np.ndarray, seconds: float, path: Path) ->
         xlabel="incoming connections a unit", ylabel="spectral radius",
         title=f"{errors.size} settings tried in {seconds:.0f} s",
     )  # fmt: skip
-    figure.colorbar(image, ax=axes["sweep"], label="median frequency error, %")
+    figure.colorbar(image, ax=axes["sweep"], label="median frequency error, %", extend="both")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
