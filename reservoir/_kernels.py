@@ -514,7 +514,8 @@ class NumbaLoop:
             self._compressed = _compressed(reservoir.recurrent)
             self._matrix = _padded(*self._compressed) or self._compressed
             self.n_lanes = _LANES[reservoir.dtype.name]
-            self.min_lanes = self.n_lanes // 2
+            # Idle lanes cost as much as busy ones: fewer go faster one after the other.
+            self.min_lanes = self.n_lanes * 5 // 8
         else:
             # Side by side, a dense W is a product of matrices, which BLAS has already.
             matrix = np.require(reservoir.recurrent, requirements=["C", "W"])

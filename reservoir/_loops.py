@@ -52,7 +52,7 @@ class NumpyLoop:
 
     # Widest batch of sequences, and the smallest that beats one sequence after the other.
     n_lanes = 32
-    min_lanes = 3
+    min_lanes = 6
 
     def __init__(self, reservoir: Reservoir) -> None:
         self._recurrent = reservoir.recurrent
