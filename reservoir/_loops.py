@@ -202,7 +202,7 @@ def drive_weights(reservoir: Reservoir) -> Array:
     parts = [reservoir.input.T, reservoir.bias[np.newaxis]]
     if reservoir.feedback is not None:
         parts.insert(1, reservoir.feedback.T)
-    return np.concatenate(parts).astype(reservoir.dtype)
+    return np.ascontiguousarray(np.concatenate(parts), dtype=reservoir.dtype)
 
 
 def _leak(row: Array, previous: Array, leak_rate: Array) -> None:
