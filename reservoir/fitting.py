@@ -14,6 +14,8 @@ from reservoir.readout import RidgeAccumulator
 
 # Rows folded at a time: with fewer than about 2,048 the Gram product costs more a row (measured).
 ROWS_PER_FOLD = 2048
+# States are copied to the fold's rows at once, so that few of them need to wait.
+STEPS_PER_CHUNK = 256
 
 Array = NDArray[np.floating]
 
@@ -150,6 +152,7 @@ def fold_sequences(
         state_noise=noise,
         feedback_noise=feedback_noise,
         generators=generators,
+        chunk_size=STEPS_PER_CHUNK,
     )
     for index, start, states in blocks:
         stop = start + len(states)
