@@ -60,6 +60,10 @@ class NumpyLoop:
         self._activate = _in_place(reservoir.activation)
         leak_rate = np.asarray(reservoir.leak_rate, dtype=reservoir.dtype)
         self._leak_rate = None if np.all(leak_rate == 1) else leak_rate
+        columns = 2 * self.n_lanes * reservoir.n_units * reservoir.dtype.itemsize
+        if issparse(reservoir.recurrent) and columns > 2**20:
+            # Old and new columns leave the cache: measured, one after the other is faster.
+            self.min_lanes = self.n_lanes + 1
 
     def advance(self, states: Array, state: Array, columns: Array, noise: Array | None) -> None:
         """Write the next states, row by row.
