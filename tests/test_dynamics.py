@@ -163,6 +163,18 @@ def test_tiles_and_groups_of_rows_leave_nothing_over(rng, n_units, n_connections
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_rows_that_differ_a_little(rng, engine):
+    # A delay line: one connection for each unit but the first.
+    line = csr_array(np.diag(rng.uniform(0.5, 0.9, 69), k=-1))
+    res = Reservoir(line, np.eye(70, 1), np.zeros(70), leak_rate=0.9)
+    inputs = [rng.normal(size=(90, 1)) for _ in range(12)]
+    expected = [plain_run(res, part) for part in inputs]
+    np.testing.assert_allclose(run(res, inputs[0], engine=engine), expected[0], atol=1e-14)
+    for states, want in zip(collect(res, inputs, engine=engine), expected):
+        np.testing.assert_allclose(states, want, atol=1e-14)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_auto_is_one_of_the_engines(rng, engine):
     res = draw_reservoir(rng)
     inputs = rng.normal(size=(30, 2))

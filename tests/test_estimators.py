@@ -382,6 +382,16 @@ def test_a_state_for_each_sequence(rng, memory_task):
     np.testing.assert_allclose(both[1], esn.predict(u[:30], initial_state=starts[1]), atol=1e-12)
 
 
+def test_progress_counts_steps_only_when_asked(memory_task, capsys):
+    u, y = memory_task
+    small().fit(u, y)
+    assert capsys.readouterr() == ("", "")
+    small(verbose=True).fit(u, y)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "300/300" in output.err
+
+
 def test_predict_has_no_memory(memory_task):
     u, y = memory_task
     esn = small(noise=0.1).fit(u, y)
