@@ -70,6 +70,7 @@ def draw(shown: dict[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
         above.plot(prediction[stretch], color=color, linestyle="--", label=label)
         below.plot((prediction - truth)[stretch], color=color, label=label)
     above.set(ylabel="z", title="What the system puts out, and what the network says")
+    above.margins(y=0.2)
     above.legend(loc="upper right", ncols=3, fontsize="small")
     below.axhline(0, color="black", linewidth=0.5)
     below.set(xlabel="test step", ylabel="error")
@@ -77,10 +78,5 @@ def draw(shown: dict[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
     plt.close(figure)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the demo from the command line."""
-    run_demo(__doc__, run, argv)
-
-
 if __name__ == "__main__":
-    main()
+    run_demo(__doc__, run)

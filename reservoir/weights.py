@@ -1,4 +1,4 @@
-"""Recurrent, input, feedback and bias weights: draw them, scale them, or check given ones."""
+"""Recurrent, input, feedback and bias weights: draw them and scale them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from reservoir._validation import check_choice, check_integer, check_real
 __all__ = [
     "ConvergenceError",
     "bias_weights",
-    "given_weights",
     "input_weights",
     "recurrent_weights",
     "spectral_radius",
@@ -285,43 +284,6 @@ def bias_weights(
     dtype = _check_dtype(dtype)
     rng = np.random.default_rng(seed_sequence(random_state))
     return cast(NDArray[np.floating], _convert(scaling * draw(rng, n_units), dtype))
-
-
-def given_weights(
-    weights: Any, shape: tuple[int, ...], *, name: str, dtype: DTypeLike = np.float64
-) -> NDArray[np.floating]:
-    """Return input, feedback or bias weights that the user gave, checked and copied.
-
-    Parameters
-    ----------
-    weights : array_like or sparse array
-        Real and finite.
-    shape : tuple of int
-        (n_units, n_channels) for input and feedback, (n_units,) for the bias.
-    name : str
-        What the error messages call it.
-    dtype : {float64, float32}, default float64
-
-    Returns
-    -------
-    ndarray of shape `shape`
-
-    Raises
-    ------
-    TypeError
-        If the entries are not real numbers.
-    ValueError
-        If the shape is another, or there are NaN or infinite entries.
-
-    Examples
-    --------
-    >>> given_weights([[1], [2]], (2, 1), name="input_weights")
-    array([[1.],
-           [2.]])
-    """
-    checked = check_matrix(weights, name, shape)
-    dense = checked.toarray() if sp.issparse(checked) else checked
-    return cast(NDArray[np.floating], _convert(dense, _check_dtype(dtype)))
 
 
 def _radius_factor(weights: Any, target: float) -> float:
