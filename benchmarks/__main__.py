@@ -2,7 +2,8 @@
 
     python -m benchmarks [--quick] [NAME ...]
 
-Each benchmark is a process of its own, on one thread. Without names all of them run.
+Each benchmark is a process of its own, on one thread, and a section of its own in the file, which
+it replaces. Without names all of them run.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+INTRODUCTION = """# Results
+
+Contestants take turns within one run, on one thread; figures are medians, and ratios say more than
+seconds.
+"""
 BENCHMARKS = {
     "creation": "Creating reservoirs, and how right their spectral radius is",
     "states": "Running states: driven, batched, closed loop",
@@ -66,18 +73,29 @@ def main() -> None:
     unknown = set(arguments.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"no benchmark named {', '.join(sorted(unknown))}")
-    parts = [
-        "# Results\n",
-        "Written by `python -m benchmarks`. Contestants take turns within one run, on one thread; "
-        "figures are\nmedians, and ratios say more than seconds.\n",
-        f"- date: {datetime.now(UTC):%Y-%m-%d}\n- machine: {processor()}, {platform.system()}\n"
-        f"- versions: {versions()}\n",
-    ]
     for name in arguments.names or BENCHMARKS:
         print(f"{name} ...", flush=True)
-        parts.append(f"## {BENCHMARKS[name]}\n\n```text\n{run(name, arguments.quick)}\n```\n")
-    RESULTS.write_text("\n".join(parts))
+        write_section(BENCHMARKS[name], section(name, arguments.quick))
     print(f"wrote {RESULTS}")
+
+
+def section(name: str, quick: bool) -> str:
+    """Return what a benchmark printed, and on what."""
+    output = run(name, quick)
+    return (
+        f"`python -m benchmarks {'--quick ' * quick}{name}`, {datetime.now(UTC):%Y-%m-%d}, "
+        f"{processor()}, {platform.system()}; {versions()}.\n\n```text\n{output}\n```\n"
+    )
+
+
+def write_section(title: str, text: str) -> None:
+    """Put a section in the place of the one of the same title, or last; leave the others."""
+    old = RESULTS.read_text() if RESULTS.exists() else INTRODUCTION
+    head, *rest = re.split(r"(?m)^## ", old)
+    sections = dict(part.split("\n", 1) for part in rest)
+    sections[title] = f"\n{text}"
+    parts = [f"## {name}\n\n{body.strip()}\n" for name, body in sections.items()]
+    RESULTS.write_text("\n".join([head.strip() + "\n", *parts]))
 
 
 if __name__ == "__main__":
