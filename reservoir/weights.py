@@ -224,7 +224,7 @@ def input_weights(
     n_units = check_integer("n_units", n_units, minimum=1, maximum=_INT32_MAX)
     n_inputs = check_integer("n_inputs", n_inputs, minimum=1, maximum=_INT32_MAX)
     draw = _DISTRIBUTIONS[check_choice("distribution", distribution, _DISTRIBUTIONS)]
-    scaling = _check_scaling(scaling, n_inputs)
+    scaling = check_scaling(scaling, n_inputs)
     dtype = _check_dtype(dtype)
     if connectivity is None:
         n_connections = n_inputs
@@ -326,14 +326,16 @@ def _check_connectivity(connectivity: Any, n_sources: int, name: str) -> int:
     return max(1, round(density * n_sources))
 
 
-def _check_scaling(scaling: Any, n_inputs: int) -> float | NDArray[np.float64]:
+def check_scaling(
+    scaling: Any, n_inputs: int, *, name: str = "scaling"
+) -> float | NDArray[np.float64]:
     """Return one scale, or one a channel, or raise."""
     if scaling is None or isinstance(scaling, (numbers.Number, str)):
-        return check_real("scaling", scaling, minimum=0.0)
-    scales: NDArray[np.float64] = check_matrix(scaling, "scaling", (n_inputs,))
+        return check_real(name, scaling, minimum=0.0)
+    scales: NDArray[np.float64] = check_matrix(scaling, name, (n_inputs,))
     if np.any(scales < 0.0):
         raise ValueError(
-            f"`scaling` has the entry {scales.min()}, but scales must not be negative. "
+            f"`{name}` has the entry {scales.min()}, but scales must not be negative. "
             "Pass 0 or more for each channel."
         )
     return scales
