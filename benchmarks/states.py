@@ -168,8 +168,7 @@ def cases(sizes: Iterable[int]) -> Iterable[tuple[str, int, dict[str, Job], int]
             for leak_rate in (1.0, 0.3):
                 title = f"driven, {name}, leak rate {leak_rate}"
                 yield title, n_units, driven_jobs(n_units, dtype, n_steps, leak_rate), n_steps
-            # The same number of steps in all, 64 at a time.
-            n_batched = max(n_steps, 64 * 32) // 2048 * 2048
+            n_batched = N_SEQUENCES * (256 if n_units <= 1_000 else 64)
             yield (
                 f"64 sequences, {name}",
                 n_units,

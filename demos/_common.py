@@ -62,7 +62,6 @@ def report(title: str, figures: Sequence[Figure]) -> None:
 def run_demo(
     question: str | None,
     run: Callable[[bool, Path], list[Figure]],
-    argv: Sequence[str] | None = None,
 ) -> None:
     """Read the arguments of a demo, run it, print its figures, and fail if one is off.
 
@@ -72,8 +71,6 @@ def run_demo(
         Docstring of the demo.
     run : callable
         (quick, folder for pictures) -> figures.
-    argv : sequence of str, optional
-        Arguments; those of the command line by default.
     """
     parser = argparse.ArgumentParser(
         description=question, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -86,7 +83,7 @@ def run_demo(
         metavar="FOLDER",
         help="where pictures go (default: %(default)s)",
     )
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     figures = run(arguments.quick, arguments.output)
     title = (question or "").strip().splitlines()[0]

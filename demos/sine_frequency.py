@@ -4,7 +4,8 @@ The input is a staircase, each stair a number that says a frequency; the target 
 frequency. The output is fed back. While learning, the target takes its place (teacher forcing, with
 a little noise, without which the free run is not stable); then the network runs free for 10,000
 steps on a staircase that it has not seen. Expected over 10 seeds: a median frequency error of at
-most 0.005 %, no stair worse than 0.05 %, an amplitude within 0.01 %. About a minute.
+most 0.005 %, no stair worse than 0.05 %, a median amplitude error of at most 0.01 %. About 15
+seconds.
 
 Learning is so fast that one can try many scales and sparsenesses: a sweep over spectral radius and
 connectivity follows, drawn as a heat map.
@@ -12,6 +13,7 @@ connectivity follows, drawn as a heat map.
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -88,7 +90,7 @@ def generate(seed: int, n_training: int, n_free: int, **settings: object) -> Fre
         output = np.full(n_free, np.nan)
     edges = np.flatnonzero(np.diff(inputs[:, 0], prepend=np.nan, append=np.nan))
     # A stair cut off at either end is too short to tell its frequency.
-    stairs = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b - a >= 150]
+    stairs = [(a, b) for a, b in itertools.pairwise(edges) if b - a >= 150]
     errors = [errors_of_stair(inputs[a, 0], output[a:b]) for a, b in stairs]
     frequency_errors, amplitude_errors = np.array(errors).T
     starts = np.array([a for a, _ in stairs])
@@ -178,7 +180,7 @@ def draw(runs: list[FreeRun], errors: np.ndarray, seconds: float, path: Path) ->
     )  # fmt: skip
     axes["errors"].legend(loc="lower right", fontsize="small")
     image = axes["sweep"].imshow(
-        100 * np.clip(errors, 1e-6, 1), norm=LogNorm(1e-2, 100), cmap="viridis_r", aspect="auto"
+        100 * np.clip(errors, 1e-6, 1), norm=LogNorm(1e-3, 10), cmap="viridis_r", aspect="auto"
     )
     axes["sweep"].set(
         xticks=range(len(CONNECTIVITIES)), xticklabels=CONNECTIVITIES,
@@ -186,15 +188,10 @@ def draw(runs: list[FreeRun], errors: np.ndarray, seconds: float, path: Path) ->
         xlabel="incoming connections a unit", ylabel="spectral radius",
         title=f"{errors.size} settings tried in {seconds:.0f} s",
     )  # fmt: skip
-    figure.colorbar(image, ax=axes["sweep"], label="median frequency error, %")
+    figure.colorbar(image, ax=axes["sweep"], label="median frequency error, %", extend="both")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the demo from the command line."""
-    run_demo(__doc__, run, argv)
-
-
 if __name__ == "__main__":
-    main()
+    run_demo(__doc__, run)

@@ -13,8 +13,9 @@ copyright = "2026, The reservoir-hessianfree developers"
 release = __version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_templates"]
 
+templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
 html_title = "reservoir-hessianfree"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}

@@ -15,7 +15,7 @@ from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.dynamics import Reservoir
 from reservoir.persistence import SavableMixin, register
 from reservoir.sequences import Layout, stack_sequences
-from reservoir.weights import bias_weights, input_weights, recurrent_weights
+from reservoir.weights import bias_weights, check_scaling, input_weights, recurrent_weights
 
 Array = NDArray[np.floating]
 
@@ -50,6 +50,8 @@ class ReservoirEstimator(SavableMixin, BaseEstimator):
         streams = seed_sequence(self.random_state).spawn(5)
         self._noise_seed = streams[_NOISE]
         shared: dict[str, Any] = {"distribution": self.distribution, "dtype": dtype}
+        input_scaling = check_scaling(self.input_scaling, n_inputs, name="input_scaling")
+        bias_scaling = check_real("bias_scaling", self.bias_scaling, minimum=0)
         recurrent = recurrent_weights(
             n_units,
             spectral_radius=self.spectral_radius,
@@ -61,19 +63,17 @@ class ReservoirEstimator(SavableMixin, BaseEstimator):
         inputs = input_weights(
             n_units,
             n_inputs,
-            scaling=self.input_scaling,
+            scaling=input_scaling,
             random_state=streams[_INPUT],
             **shared,
         )
-        bias = bias_weights(
-            n_units, scaling=self.bias_scaling, random_state=streams[_BIAS], **shared
-        )
+        bias = bias_weights(n_units, scaling=bias_scaling, random_state=streams[_BIAS], **shared)
         feedback = None
         if n_outputs:
             feedback = input_weights(
                 n_units,
                 n_outputs,
-                scaling=self.feedback_scaling,
+                scaling=check_scaling(self.feedback_scaling, n_outputs, name="feedback_scaling"),
                 random_state=streams[_FEEDBACK],
                 **shared,
             )

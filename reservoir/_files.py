@@ -119,16 +119,10 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
             file = np.load(stream, allow_pickle=False)
             header = json.loads(str(file[_HEADER][()]))
             arrays = {name: file[name] for name in file.files if name != _HEADER}
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        KeyError,
-        EOFError,
-        IndexError,
-        AttributeError,
-    ) as error:
+    except (zipfile.BadZipFile, ValueError, LookupError, EOFError, AttributeError) as error:
+        # NumPy's own words are not quoted: they recommend unpickling.
         raise ValueError(
-            f"`path` {os.fspath(path)!r} is not a file that this library saved, or it is damaged "
-            f"({error}). Save the model again."
+            f"`path` {os.fspath(path)!r} is not a file that this library saved, or it is damaged. "
+            "Save the model again."
         ) from error
     return header, arrays

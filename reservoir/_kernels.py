@@ -4,6 +4,9 @@ The loops over units are written so that LLVM vectorises them: unsigned indices 
 negative ones), no aliasing (sums are gathered in a tile on the stack), no branch, and a tanh of
 arithmetic only. `contract` lets a product and a sum become one fused operation; no other
 fast-math rule is on where NaN, infinity or the order of operations matter.
+
+All in one file: numba's cache is renewed when the file of the outermost function changes, and
+would miss a change in another one.
 """
 
 from __future__ import annotations
@@ -514,7 +517,8 @@ class NumbaLoop:
             self._compressed = _compressed(reservoir.recurrent)
             self._matrix = _padded(*self._compressed) or self._compressed
             self.n_lanes = _LANES[reservoir.dtype.name]
-            self.min_lanes = self.n_lanes // 2
+            # Idle lanes cost as much as busy ones: fewer go faster one after the other.
+            self.min_lanes = self.n_lanes * 5 // 8
         else:
             # Side by side, a dense W is a product of matrices, which BLAS has already.
             matrix = np.require(reservoir.recurrent, requirements=["C", "W"])
@@ -605,11 +609,11 @@ def _padded(
 ) -> tuple[NDArray[np.uint32], Array] | None:
     """Return sources and values of shape (k, n_units), or None if too many zeros would fill them.
 
-    Gathering across units is about twice as fast as summing one row after the other.
+    Measured, gathering across units takes 0.7 to 1 times as long as row after row.
     """
     counts = np.diff(bounds.astype(np.int64))
     k = int(counts.max(initial=0))
-    if k * len(counts) > 2 * len(values):
+    if 4 * k * len(counts) > 5 * len(values):
         return None
     slots = np.arange(k)[:, np.newaxis] < counts
     padded_sources = np.zeros((k, len(counts)), dtype=np.uint32)

@@ -17,7 +17,7 @@ from reservoir._validation import check_choice
 # matrix product sees the same rows, and gives the same bits, for any chunk.
 PIECE = 256
 # The same for each of several sequences side by side.
-LANE_PIECE = 32
+LANE_PIECE = 64
 
 
 class Series:

@@ -102,7 +102,7 @@ def check_matrix(matrix: Any, name: str, shape: tuple[int, ...] | None = None) -
 def spectral_radius(matrix: Any, *, random_state: Any = 0) -> float:
     """Return the largest absolute eigenvalue of a real square matrix.
 
-    ρ(W) = max_i |λ_i(W)|
+    ρ(W) = max_i abs(λ_i(W))
 
     Parameters
     ----------

@@ -149,7 +149,7 @@ def iterate_sequences(
         step by step, so that a sequence given in two parts gets the noise of the whole.
     chunk_size : int, default 2048
         Rows of states in memory, over all sequences; rounded up to a multiple of 256, and, for
-        sequences side by side, to 32 rows for each.
+        sequences side by side, to 64 rows for each.
     engine : {"auto", "numpy", "numba"}, default "auto"
         As in `run`.
 
@@ -287,7 +287,8 @@ def _iterate(
         members = [all_series[index] for index in group]
         begun = 0
         if len(group) >= loop.min_lanes:
-            begun = _end_of_lanes(members, loop.min_lanes)
+            # From there on too few are left to go side by side.
+            begun = members[loop.min_lanes - 1].n_steps
             n_rows = _rows_a_lane(chunk_size, len(group), begun)
             block = buffer[: len(group) * n_rows].reshape(len(group), n_rows, -1)
             for lane, start, states in _drive_lanes(reservoir, loop, members, begun, block):
@@ -303,12 +304,6 @@ def _rows_a_lane(chunk_size: int, n_lanes: int, n_steps: int) -> int:
     """Return how many rows of each lane fit a chunk: whole pieces, and no more than needed."""
     pieces = min(chunk_size // n_lanes // LANE_PIECE, -(-n_steps // LANE_PIECE))
     return LANE_PIECE * max(pieces, 1)
-
-
-def _end_of_lanes(members: list[Series], min_lanes: int) -> int:
-    """Return the step from which on too few sequences are left to go side by side."""
-    n_steps = members[min_lanes - 1].n_steps
-    return LANE_PIECE * -(-n_steps // LANE_PIECE)
 
 
 def _drive_lanes(
@@ -341,12 +336,13 @@ def _fill_lanes(
     n_columns = reservoir.n_inputs + reservoir.n_outputs + 1
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(start, stop, LANE_PIECE):
-            rows = slice(first - start, first - start + LANE_PIECE)
+            n_steps = min(LANE_PIECE, stop - first)
+            rows = slice(first - start, first - start + n_steps)
             n_active = sum(series.n_steps > first for series in members)
-            columns = np.zeros((LANE_PIECE, n_columns, n_active), dtype=reservoir.dtype)
+            columns = np.zeros((n_steps, n_columns, n_active), dtype=reservoir.dtype)
             noise = None
             for lane, series in enumerate(members[:n_active]):
-                n_valid = min(series.n_steps - first, LANE_PIECE)
+                n_valid = min(series.n_steps - first, n_steps)
                 columns[:n_valid, :, lane], noise = series.hear(first, first + n_valid)
                 if noise is not None:
                     block[lane, rows][:n_valid] = noise

@@ -102,6 +102,8 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         Seed of weights and noise.
     n_jobs : int or None, default=None
         Workers among which several sequences are spread while learning, as in joblib.
+    verbose : bool, default=False
+        Whether learning shows a progress bar.
 
     Attributes
     ----------
@@ -185,6 +187,7 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         dtype: Literal["float64", "float32"] = "float64",
         random_state: Any = None,
         n_jobs: int | None = None,
+        verbose: bool = False,
     ) -> None:
         self.n_units = n_units
         self.spectral_radius = spectral_radius
@@ -209,6 +212,7 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         self.dtype = dtype
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     n_outputs_: int
     n_sequences_seen_: int
@@ -609,6 +613,7 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
                 noise=float(self.noise),
                 feedback_noise=float(self.feedback_noise),
                 generators=generators[first:last],
+                progress=bool(self.verbose),
             )
             for first, last in itertools.pairwise(bounds)
             if first < last

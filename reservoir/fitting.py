@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from reservoir.dynamics import Reservoir, iterate_sequences
 from reservoir.features import FeatureMap, Readout
@@ -14,6 +15,8 @@ from reservoir.readout import RidgeAccumulator
 
 # Rows folded at a time: with fewer than about 2,048 the Gram product costs more a row (measured).
 ROWS_PER_FOLD = 2048
+# States are copied to the fold's rows at once, so that few of them need to wait.
+STEPS_PER_CHUNK = 256
 
 Array = NDArray[np.floating]
 
@@ -105,6 +108,7 @@ def fold_sequences(
     noise: float,
     feedback_noise: float,
     generators: Sequence[np.random.Generator],
+    progress: bool = False,
 ) -> Folded:
     """Drive the reservoir through sequences and fold its states and targets.
 
@@ -133,6 +137,8 @@ def fold_sequences(
         Standard deviations of the noise inside the activation and on the teacher.
     generators : sequence of numpy.random.Generator
         One a sequence; advanced.
+    progress : bool
+        Whether to show a bar that counts steps.
 
     Returns
     -------
@@ -150,9 +156,12 @@ def fold_sequences(
         state_noise=noise,
         feedback_noise=feedback_noise,
         generators=generators,
+        chunk_size=STEPS_PER_CHUNK,
     )
+    bar = tqdm(total=int(offsets[-1]), unit="step", unit_scale=True, disable=not progress)
     for index, start, states in blocks:
         stop = start + len(states)
+        bar.update(len(states))
         if index == len(inputs) - 1 and stop == len(inputs[index]):
             last_state = states[-1].copy()
         for buffer, low, high in zip(buffers, edges[:-1], edges[1:], strict=True):
@@ -169,6 +178,7 @@ def fold_sequences(
                 )
     for buffer in buffers:
         buffer.flush()
+    bar.close()
     return Folded(list(accumulators), last_state, generators[-1])
 
 

@@ -56,6 +56,9 @@ def pack(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
         return value
     if type(value) in (int, float):
         return value
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        # Column names of a data frame are such arrays.
+        return {"objects": pack(value.tolist(), name, arrays)}
     if isinstance(value, np.ndarray | np.generic):
         arrays[name] = np.asarray(value)
         return {"array": name, "scalar": isinstance(value, np.generic)}
@@ -89,6 +92,8 @@ def unpack(packed: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if "array" in packed:
         array = arrays[packed["array"]]
         return array[()] if packed["scalar"] else array
+    if "objects" in packed:
+        return np.array(unpack(packed["objects"], arrays), dtype=object)
     if "csr" in packed:
         fields = unpack(packed["csr"], arrays)
         parts = (fields["data"], fields["indices"], fields["indptr"])

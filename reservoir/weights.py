@@ -1,4 +1,4 @@
-"""Recurrent, input, feedback and bias weights: draw them, scale them, or check given ones."""
+"""Recurrent, input, feedback and bias weights: draw them and scale them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from reservoir._validation import check_choice, check_integer, check_real
 __all__ = [
     "ConvergenceError",
     "bias_weights",
-    "given_weights",
     "input_weights",
     "recurrent_weights",
     "spectral_radius",
@@ -225,7 +224,7 @@ def input_weights(
     n_units = check_integer("n_units", n_units, minimum=1, maximum=_INT32_MAX)
     n_inputs = check_integer("n_inputs", n_inputs, minimum=1, maximum=_INT32_MAX)
     draw = _DISTRIBUTIONS[check_choice("distribution", distribution, _DISTRIBUTIONS)]
-    scaling = _check_scaling(scaling, n_inputs)
+    scaling = check_scaling(scaling, n_inputs)
     dtype = _check_dtype(dtype)
     if connectivity is None:
         n_connections = n_inputs
@@ -287,43 +286,6 @@ def bias_weights(
     return cast(NDArray[np.floating], _convert(scaling * draw(rng, n_units), dtype))
 
 
-def given_weights(
-    weights: Any, shape: tuple[int, ...], *, name: str, dtype: DTypeLike = np.float64
-) -> NDArray[np.floating]:
-    """Return input, feedback or bias weights that the user gave, checked and copied.
-
-    Parameters
-    ----------
-    weights : array_like or sparse array
-        Real and finite.
-    shape : tuple of int
-        (n_units, n_channels) for input and feedback, (n_units,) for the bias.
-    name : str
-        What the error messages call it.
-    dtype : {float64, float32}, default float64
-
-    Returns
-    -------
-    ndarray of shape `shape`
-
-    Raises
-    ------
-    TypeError
-        If the entries are not real numbers.
-    ValueError
-        If the shape is another, or there are NaN or infinite entries.
-
-    Examples
-    --------
-    >>> given_weights([[1], [2]], (2, 1), name="input_weights")
-    array([[1.],
-           [2.]])
-    """
-    checked = check_matrix(weights, name, shape)
-    dense = checked.toarray() if sp.issparse(checked) else checked
-    return cast(NDArray[np.floating], _convert(dense, _check_dtype(dtype)))
-
-
 def _radius_factor(weights: Any, target: float) -> float:
     """Return what brings the spectral radius of the weights to the target."""
     if target == 0.0:
@@ -364,14 +326,16 @@ def _check_connectivity(connectivity: Any, n_sources: int, name: str) -> int:
     return max(1, round(density * n_sources))
 
 
-def _check_scaling(scaling: Any, n_inputs: int) -> float | NDArray[np.float64]:
+def check_scaling(
+    scaling: Any, n_inputs: int, *, name: str = "scaling"
+) -> float | NDArray[np.float64]:
     """Return one scale, or one a channel, or raise."""
     if scaling is None or isinstance(scaling, (numbers.Number, str)):
-        return check_real("scaling", scaling, minimum=0.0)
-    scales: NDArray[np.float64] = check_matrix(scaling, "scaling", (n_inputs,))
+        return check_real(name, scaling, minimum=0.0)
+    scales: NDArray[np.float64] = check_matrix(scaling, name, (n_inputs,))
     if np.any(scales < 0.0):
         raise ValueError(
-            f"`scaling` has the entry {scales.min()}, but scales must not be negative. "
+            f"`{name}` has the entry {scales.min()}, but scales must not be negative. "
             "Pass 0 or more for each channel."
         )
     return scales

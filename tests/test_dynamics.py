@@ -134,7 +134,7 @@ def test_run_is_the_equation(rng, engine, layout, dtype):
 @pytest.mark.parametrize("activation", list(FUNCTIONS))
 def test_every_activation_in_a_sequence_and_side_by_side(rng, activation, leak_rate):
     res = draw_reservoir(rng, activation=activation, leak_rate=leak_rate)
-    sequences = [rng.normal(size=(40 + i, 2)) for i in range(5)]
+    sequences = [rng.normal(size=(40 + i, 2)) for i in range(9)]
     for states, inputs in zip(collect(res, sequences), sequences):
         np.testing.assert_allclose(states, plain_run(res, inputs), rtol=1e-12, atol=1e-13)
 
@@ -159,6 +159,18 @@ def test_tiles_and_groups_of_rows_leave_nothing_over(rng, n_units, n_connections
     expected = [plain_run(res, part) for part in inputs]
     np.testing.assert_allclose(run(res, inputs[0], engine="numba"), expected[0], atol=1e-14)
     for states, want in zip(collect(res, inputs, engine="numba"), expected):
+        np.testing.assert_allclose(states, want, atol=1e-14)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_that_differ_a_little(rng, engine):
+    # A delay line: one connection for each unit but the first.
+    line = csr_array(np.diag(rng.uniform(0.5, 0.9, 69), k=-1))
+    res = Reservoir(line, np.eye(70, 1), np.zeros(70), leak_rate=0.9)
+    inputs = [rng.normal(size=(90, 1)) for _ in range(12)]
+    expected = [plain_run(res, part) for part in inputs]
+    np.testing.assert_allclose(run(res, inputs[0], engine=engine), expected[0], atol=1e-14)
+    for states, want in zip(collect(res, inputs, engine=engine), expected):
         np.testing.assert_allclose(states, want, atol=1e-14)
 
 
@@ -292,7 +304,7 @@ def test_arguments_are_left_alone_and_may_be_read_only(rng, engine):
 
 def test_without_the_private_routines_of_scipy(rng, monkeypatch):
     res = draw_reservoir(rng, leak_rate=0.5)
-    sequences = [rng.normal(size=(40, 2)) for _ in range(4)]
+    sequences = [rng.normal(size=(40, 2)) for _ in range(8)]
     expected = collect(res, sequences, engine="numpy")
     monkeypatch.setattr(_loops, "csr_matvec", None)
     for states, want in zip(collect(res, sequences, engine="numpy"), expected):
@@ -354,8 +366,8 @@ def test_memory_is_a_chunk(rng):
         owner = states if states.base is None else states.base
         buffers[id(owner)] = owner
         seen[index] += len(states)
-        # 32 lanes of 32 steps at least: more than the chunk asked for, never more than 1,024.
-        assert owner.size <= 1024 * 20
+        # 32 lanes of 64 steps at most: more than the chunk asked for, never more than 2,048.
+        assert owner.size <= 2048 * 20
     np.testing.assert_array_equal(seen, lengths)
 
 
@@ -465,8 +477,10 @@ def test_seeds(rng):
 # ---------------------------------------------------------------------------- free runs
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("layout", ["fixed", "ragged", "dense"])
+@pytest.mark.parametrize(
+    ("layout", "dtype"),
+    [("fixed", np.float64), ("fixed", np.float32), ("ragged", np.float64), ("dense", np.float64)],
+)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_free_run_is_the_equation(rng, engine, layout, dtype):
     res = draw_reservoir(rng, 70, 2, 3, layout, dtype, leak_rate=0.4)
@@ -579,7 +593,7 @@ def test_divergence_is_told_with_its_step(engine):
     free_run(res, readout, 102, initial_output=[1], output_as_input=True, engine=engine)
 
 
-@pytest.mark.parametrize("n_sequences", [1, 6])
+@pytest.mark.parametrize("n_sequences", [1, 9])
 def test_driven_divergence_is_told_with_its_step(n_sequences):
     # x[t] = 2^(t+1) - 1 overflows at t = 1023.
     res = Reservoir(np.full((1, 1), 2.0), np.ones((1, 1)), np.zeros(1), activation="identity")
@@ -657,14 +671,6 @@ def test_nan_stays_where_it_came_in(rng, n_sequences):
             np.testing.assert_array_equal(one, other)
 
 
-SCRIPT = """
-import numpy as np
-from reservoir.dynamics import Reservoir, run
-res = Reservoir(np.eye(3), np.ones((3, 1)), np.zeros(3))
-print(run(res, np.ones((1, 1)), engine="numba").sum())
-"""
-
-
 @needs_numba
 def test_compiles_without_a_cache_where_none_can_be_written(tmp_path):
     package = tmp_path / "reservoir"
@@ -674,9 +680,10 @@ def test_compiles_without_a_cache_where_none_can_be_written(tmp_path):
     blocked = tmp_path / "blocked"
     blocked.touch()  # A file where a folder would have to be: not even root can write below it.
     (package / "__pycache__").touch()
+    script = "from reservoir._kernels import tanh64; print(tanh64(1.0))"
     places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), str(blocked / "here"))
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
+        [sys.executable, "-W", "error", "-c", script],
         cwd=tmp_path,
         env={**os.environ, **places, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -685,7 +692,7 @@ def test_compiles_without_a_cache_where_none_can_be_written(tmp_path):
         check=False,
     )
     assert result.stderr == ""
-    assert float(result.stdout) == pytest.approx(3 * np.tanh(1))
+    assert float(result.stdout) == pytest.approx(np.tanh(1))
 
 
 def test_without_numba(rng, monkeypatch):

@@ -382,6 +382,16 @@ def test_a_state_for_each_sequence(rng, memory_task):
     np.testing.assert_allclose(both[1], esn.predict(u[:30], initial_state=starts[1]), atol=1e-12)
 
 
+def test_progress_counts_steps_only_when_asked(memory_task, capsys):
+    u, y = memory_task
+    small().fit(u, y)
+    assert capsys.readouterr() == ("", "")
+    small(verbose=True).fit(u, y)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "300/300" in output.err
+
+
 def test_predict_has_no_memory(memory_task):
     u, y = memory_task
     esn = small(noise=0.1).fit(u, y)
@@ -595,6 +605,14 @@ def test_save_and_pickle_keep_every_bit(memory_task, tmp_path, topology):
         np.testing.assert_allclose(again.coef_, whole.coef_, rtol=1e-6, atol=1e-8)
 
 
+def test_save_keeps_column_names(memory_task, tmp_path):
+    u, y = memory_task
+    esn = small().fit(pd.DataFrame({"first": u[:, 0]}), y)
+    esn.save(tmp_path / "esn.npz")
+    loaded = ESNRegressor.load(tmp_path / "esn.npz")
+    assert list(loaded.feature_names_in_) == ["first"]
+
+
 def test_transformer_round_trip(memory_task, tmp_path):
     u, _ = memory_task
     transformer = ReservoirTransformer(n_units=30, random_state=1).fit(u)
@@ -636,7 +654,10 @@ def test_nan_and_infinity(memory_task, bad):
         ({"distribution": "cauchy"}, ValueError, "`distribution`"),
         ({"connectivity": 31}, ValueError, "`connectivity`"),
         ({"connectivity": 0}, ValueError, "`connectivity`"),
-        ({"input_scaling": [1.0, 2.0]}, ValueError, "scaling"),
+        ({"input_scaling": [1.0, 2.0]}, ValueError, "`input_scaling`"),
+        ({"input_scaling": -1.0}, ValueError, "`input_scaling` is -1"),
+        ({"bias_scaling": np.nan}, ValueError, "`bias_scaling` is nan"),
+        ({"feedback_scaling": [1.0]}, ValueError, "`feedback_scaling`"),
         ({"leak_rate": 0.0}, ValueError, "`leak_rate`"),
         ({"leak_rate": 1.5}, ValueError, "`leak_rate`"),
         ({"leak_rate": np.ones(3)}, ValueError, "`leak_rate`"),

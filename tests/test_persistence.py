@@ -45,6 +45,13 @@ def test_arrays_scalars_and_sparse_matrices_come_back(rng):
     assert type(pair.right["scalar"]) is np.float32
 
 
+def test_arrays_of_names_come_back():
+    names = np.array(["a", "long name"], dtype=object)
+    restored = round_trip(names)
+    assert restored.dtype == object
+    assert restored.tolist() == names.tolist()
+
+
 def test_seeds_and_generators_go_on_where_they_were():
     sequence = np.random.SeedSequence(2**100 + 1).spawn(3)[2]
     restored = round_trip(sequence)

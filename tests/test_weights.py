@@ -9,7 +9,6 @@ from reservoir import _spectral_radius
 from reservoir.weights import (
     ConvergenceError,
     bias_weights,
-    given_weights,
     input_weights,
     recurrent_weights,
     spectral_radius,
@@ -550,33 +549,6 @@ class TestInputWeights:
         assert set(bias_weights(50, distribution="signs", random_state=0)) == {-1.0, 1.0}
         assert not np.any(bias_weights(5, scaling=0.0, random_state=0))
         assert bias_weights(5, random_state=0, dtype=np.float32).dtype == np.float32
-
-
-class TestGivenWeights:
-    def test_checked_copy(self):
-        given = np.array([[1, 2], [3, 4]])
-        weights = given_weights(given, (2, 2), name="input_weights", dtype=np.float32)
-        assert weights.dtype == np.float32
-        np.testing.assert_array_equal(weights, given)
-        double = np.ones((2, 1))
-        assert not np.shares_memory(given_weights(double, (2, 1), name="w"), double)
-        sparse = sp.csr_array(np.eye(2))
-        np.testing.assert_array_equal(given_weights(sparse, (2, 2), name="w"), np.eye(2))
-
-    @pytest.mark.parametrize(
-        ("weights", "error", "message"),
-        [
-            (np.ones((3, 2)), ValueError, r"`bias` has shape \(3, 2\), but \(3,\) was expected"),
-            (1.0, ValueError, r"`bias` has shape \(\), but \(3,\)"),
-            ([1.0, np.nan, 0.0], ValueError, "`bias` has NaN or infinite"),
-            (["a", "b", "c"], TypeError, "`bias` has dtype"),
-            ([1.0, [2.0], 3.0], ValueError, "`bias` is not a rectangular array"),
-            ([1e300, 0.0, 0.0], ValueError, "too large"),
-        ],
-    )
-    def test_bad_weights(self, weights, error, message):
-        with pytest.raises(error, match=message):
-            given_weights(weights, (3,), name="bias", dtype=np.float32)
 
 
 class TestBadArguments:

@@ -1,0 +1,102 @@
+"""Run the benchmarks and write what they print to `benchmarks/RESULTS.md`.
+
+    python -m benchmarks [--quick] [NAME ...]
+
+Each benchmark is a process of its own, on one thread, and a section of its own in the file, which
+it replaces. Without names all of them run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+INTRODUCTION = """# Results
+
+Contestants take turns within one run, on one thread; figures are medians, and ratios say more than
+seconds.
+"""
+BENCHMARKS = {
+    "creation": "Creating reservoirs, and how right their spectral radius is",
+    "states": "Running states: driven, batched, closed loop",
+    "readout": "The readout: accumulating and solving",
+    "fit": "Learning a whole network",
+}
+PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy")
+THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} logical cores" if names else platform.processor()
+
+
+def versions() -> str:
+    """Return the versions of what the figures depend on."""
+    found = [f"Python {platform.python_version()}"]
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{package} not installed")
+    return ", ".join(found)
+
+
+def run(name: str, quick: bool) -> str:
+    """Return what a benchmark prints."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *["--quick"] * quick]
+    process = subprocess.run(
+        command, env={**os.environ, **THREADS}, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return process.stdout.strip("\n")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer turns")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"no benchmark named {', '.join(sorted(unknown))}")
+    for name in arguments.names or BENCHMARKS:
+        print(f"{name} ...", flush=True)
+        write_section(BENCHMARKS[name], section(name, arguments.quick))
+    print(f"wrote {RESULTS}")
+
+
+def section(name: str, quick: bool) -> str:
+    """Return what a benchmark printed, and on what."""
+    output = run(name, quick)
+    return (
+        f"`python -m benchmarks {'--quick ' * quick}{name}`, {datetime.now(UTC):%Y-%m-%d}, "
+        f"{processor()}, {platform.system()}; {versions()}.\n\n```text\n{output}\n```\n"
+    )
+
+
+def write_section(title: str, text: str) -> None:
+    """Put a section in the place of the one of the same title, or last; leave the others."""
+    old = RESULTS.read_text() if RESULTS.exists() else INTRODUCTION
+    head, *rest = re.split(r"(?m)^## ", old)
+    sections = dict(part.split("\n", 1) for part in rest)
+    sections[title] = f"\n{text}"
+    parts = [f"## {name}\n\n{body.strip()}\n" for name, body in sections.items()]
+    RESULTS.write_text("\n".join([head.strip() + "\n", *parts]))
+
+
+if __name__ == "__main__":
+    main()
