@@ -9,8 +9,14 @@ EXPECTED = {
     r"relative frequency error, median of the seeds' medians": lambda value: value <= 0.005,
     r"relative frequency error, worst of all \d+ stairs": lambda value: value <= 0.05,
     r"relative amplitude error, median of the seeds' medians": lambda value: value <= 0.01,
-}
-PICTURES = ("sine_frequency.png",)
+    **{
+        rf"{net}: wrong of {sums} bits, worst seed": lambda value: value == 0
+        for net in ("multiplicative", "vanilla")
+        for sums in ("10,000 sums of 8", "10,000 sums of 32", "10,000 sums of 64",
+                     "1,000 sums of 1,000")
+    },
+}  # fmt: skip
+PICTURES = ("sine_frequency.png", "binary_addition.png")
 
 
 def main(log: Path, folder: Path) -> None:
@@ -28,7 +34,7 @@ def main(log: Path, folder: Path) -> None:
         content = (folder / name).read_bytes()
         if not content.startswith(b"\x89PNG") or len(content) < 10_000:
             sys.exit(f"{name} is not a picture")
-    print(f"{len(EXPECTED)} figures and {len(PICTURES)} picture checked")
+    print(f"{len(EXPECTED)} figures and {len(PICTURES)} pictures checked")
 
 
 if __name__ == "__main__":

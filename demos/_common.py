@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,31 +51,31 @@ class Figure:
         return f"{self.name:<58} {self.value:>10.4g} {self.unit:<16} {bound}{mark}"
 
 
-def report(title: str, figures: Sequence[Figure]) -> None:
-    """Print the figures as one table."""
-    print(f"\n{title}\n{'-' * len(title)}")
-    for figure in figures:
-        print(figure)
+def report(figures: Mapping[str, Sequence[Figure]]) -> None:
+    """Print one table: for each title, its figures."""
+    for title, of_title in figures.items():
+        print(f"\n{title}\n{'-' * len(title)}")
+        for figure in of_title:
+            print(figure)
     sys.stdout.flush()
 
 
-def run_demo(
-    question: str | None,
-    run: Callable[[bool, Path], list[Figure]],
+def run_demos(
+    description: str | None, demos: Mapping[str, Callable[[bool, Path], list[Figure]]]
 ) -> None:
-    """Read the arguments of a demo, run it, print its figures, and fail if one is off.
+    """Read the arguments, run demos, print all their figures, and fail if one is off.
 
     Parameters
     ----------
-    question : str or None
-        Docstring of the demo.
-    run : callable
-        (quick, folder for pictures) -> figures.
+    description : str or None
+        What `--help` says.
+    demos : mapping of str to callable
+        Title of each demo -> (quick, folder for pictures) -> figures.
     """
     parser = argparse.ArgumentParser(
-        description=question, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="a smaller run of under a minute")
+    parser.add_argument("--quick", action="store_true", help="a smaller run of under a minute each")
     parser.add_argument(
         "--output",
         type=Path,
@@ -85,8 +85,17 @@ def run_demo(
     )
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    figures = run(arguments.quick, arguments.output)
-    title = (question or "").strip().splitlines()[0]
-    report(title, figures)
-    if not all(figure.is_as_expected for figure in figures):
+    figures = {title: run(arguments.quick, arguments.output) for title, run in demos.items()}
+    report(figures)
+    if not all(figure.is_as_expected for of_title in figures.values() for figure in of_title):
         sys.exit("A figure is not as expected.")
+
+
+def run_demo(question: str | None, run: Callable[[bool, Path], list[Figure]]) -> None:
+    """Run one demo as `run_demos` does, titled by the first line of `question`."""
+    run_demos(question, {title_of(question): run})
+
+
+def title_of(question: str | None) -> str:
+    """Return the first line of a demo's docstring."""
+    return (question or "").strip().splitlines()[0]
