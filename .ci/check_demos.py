@@ -9,13 +9,11 @@ EXPECTED = {
     r"relative frequency error, median of the seeds' medians": lambda value: value <= 0.005,
     r"relative frequency error, worst of all \d+ stairs": lambda value: value <= 0.05,
     r"relative amplitude error, median of the seeds' medians": lambda value: value <= 0.01,
-    **{
-        rf"{net}: wrong of {sums} bits, worst seed": lambda value: value == 0
-        for net in ("multiplicative", "vanilla")
-        for sums in ("10,000 sums of 8", "10,000 sums of 32", "10,000 sums of 64",
-                     "1,000 sums of 1,000")
-    },
-}  # fmt: skip
+}
+for net in ("multiplicative", "vanilla"):
+    for sums, bits in (("10,000", "8"), ("10,000", "32"), ("10,000", "64"), ("1,000", "1,000")):
+        name = f"{net}: wrong of {sums} sums of {bits} bits, worst seed"
+        EXPECTED[name] = lambda value: value == 0
 PICTURES = ("sine_frequency.png", "binary_addition.png")
 
 
