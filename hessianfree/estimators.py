@@ -99,7 +99,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
         The net; `network_.predict(params_, inputs)` takes inputs with time first.
     n_iter_ : int
         Iterations made.
-    loss_curve_ : ndarray of shape (n_iter_,)
+    loss_curve_ : ndarray of shape (n_iterations,)
         Loss before each iteration, on its gradient batch. The targets have a standard deviation of
         0.2 there: predicting their mean gives 0.02 an output.
     validation_curve_ : ndarray
@@ -271,7 +271,7 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         The net; `network_.predict(params_, inputs)` takes inputs with time first.
     n_iter_ : int
         Iterations made.
-    loss_curve_ : ndarray of shape (n_iter_,)
+    loss_curve_ : ndarray of shape (n_iterations,)
         Loss before each iteration, on its gradient batch, in nats.
     validation_curve_ : ndarray
         Loss after each iteration on what was held out; only with `validation_fraction`.
