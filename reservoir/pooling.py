@@ -138,6 +138,60 @@ def check_pooling(pooling: Any, *, other: Sequence[str] = ()) -> Pooling:
     )
 
 
+class Pool:
+    """Gathers what a readout sees of the steps of sequences, pooled over time, as they come.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Steps of each sequence.
+    pooling : {"last", "mean"} or int
+        As in `pool_sequences`; likewise what follows.
+    washout : int
+        Steps that means leave out.
+    bidirectional : bool
+        Whether the states are those of both directions.
+    """
+
+    def __init__(
+        self, lengths: Sequence[int], pooling: Pooling, *, washout: int, bidirectional: bool
+    ) -> None:
+        self._lengths = lengths
+        self._pooling = pooling
+        self._n_segments = 1 if isinstance(pooling, str) else pooling
+        self._washout, self._bidirectional = washout, bidirectional
+        self._pooled: NDArray[np.float64] | None = None
+
+    def add(
+        self, feature_map: FeatureMap, index: int, start: int, states: Array, inputs: Array
+    ) -> None:
+        """Take in the next rows of the sequence `index`, from the step `start` on."""
+        n_steps, stop = self._lengths[index], start + len(states)
+        if self._pooled is None:
+            width = feature_map.n_columns(states.shape[1], inputs.shape[1])
+            self._pooled = np.zeros((len(self._lengths), self._n_segments, width))
+        if self._pooling == "last":
+            if stop == n_steps:
+                end = states[-1:].copy()
+                if self._bidirectional:
+                    half = states.shape[1] // 2
+                    end[0, half:] = states[0, half:]  # the other direction ends at step 0
+                self._pooled[index] = feature_map.stack(end, inputs[-1:])
+            return
+        rows = feature_map.stack(states, inputs)
+        kept = kept_steps(n_steps, self._washout, self._bidirectional)
+        for segment, (first, last) in enumerate(segment_edges(*kept, self._n_segments)):
+            piece = rows[max(first - start, 0) : max(last - start, 0)]
+            self._pooled[index, segment] += piece.sum(axis=0, dtype=np.float64) / (last - first)
+
+    @property
+    def rows(self) -> NDArray[np.float64]:
+        """One row a sequence, (n_sequences, n_segments · n_columns), once all have come."""
+        if self._pooled is None:
+            return np.empty((0, 0))
+        return self._pooled.reshape(len(self._lengths), -1)
+
+
 def pool_sequences(
     reservoir: Reservoir,
     feature_map: FeatureMap,
@@ -187,22 +241,9 @@ def pool_sequences(
     array([[2., 3.],
            [2., 2.]])
     """
-    n_units = reservoir.n_units
-    width = feature_map.n_columns(n_units * (1 + bidirectional), reservoir.n_inputs)
-    n_segments = 1 if isinstance(pooling, str) else pooling
-    pooled = np.zeros((len(inputs), n_segments, width))
+    lengths = [len(part) for part in inputs]
+    pool = Pool(lengths, pooling, washout=washout, bidirectional=bidirectional)
     for index, start, states in iterate_states(reservoir, inputs, bidirectional=bidirectional):
-        part = inputs[index]
-        stop = start + len(states)
-        if pooling == "last":
-            if stop == len(part):
-                end = states[-1:].copy()
-                end[0, n_units:] = states[0, n_units:]  # the other direction ends at step 0
-                pooled[index] = feature_map.stack(end, part[-1:])
-            continue
-        rows = feature_map.stack(states, part[start:stop])
-        edges = segment_edges(*kept_steps(len(part), washout, bidirectional), n_segments)
-        for segment, (first, last) in enumerate(edges):
-            piece = rows[max(first - start, 0) : max(last - start, 0)]
-            pooled[index, segment] += piece.sum(axis=0, dtype=np.float64) / (last - first)
-    return pooled.reshape(len(inputs), -1)
+        part = inputs[index][start : start + len(states)]
+        pool.add(feature_map, index, start, states, part)
+    return pool.rows
