@@ -608,7 +608,12 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
             for first, last in itertools.pairwise(bounds)
             if first < last
         ]
-        folded = Parallel(n_jobs=n_workers)(jobs)
+        # A backend such as dask would hand a single job to a process that fills a copy.
+        folded = (
+            [function(*arguments, **settings) for function, arguments, settings in jobs]
+            if n_workers == 1
+            else Parallel(n_jobs=n_workers)(jobs)
+        )
         self.last_state_ = folded[-1].last_state
         self._last_generator = folded[-1].last_generator
         if in_place:
