@@ -120,7 +120,7 @@ def free_system(model: Any) -> System:
 
 def _fitted_reservoir(model: Any) -> Reservoir:
     if isinstance(model, BaseEstimator):
-        check_is_fitted(model, "reservoir_")
+        check_is_fitted(model)
     reservoir = getattr(model, "reservoir_", None)
     if not isinstance(reservoir, Reservoir):
         raise TypeError(
