@@ -97,13 +97,13 @@ def driven_system(model: Any) -> System:
                 "Pass the fitted estimator, or `dataclasses.replace(reservoir, feedback=None)`."
             )
         return System(model)
-    reservoir = _fitted_reservoir(model)
+    reservoir = fitted_reservoir(model)
     return System(reservoir, None if reservoir.feedback is None else model._readout())
 
 
 def free_system(model: Any) -> System:
     """Return the reservoir of an estimator that hears its own forecasts."""
-    reservoir = _fitted_reservoir(model)
+    reservoir = fitted_reservoir(model)
     if not hasattr(model, "forecast"):
         raise TypeError(
             f"`model` is a {type(model).__name__}, but an estimator with a method `forecast` was "
@@ -118,7 +118,8 @@ def free_system(model: Any) -> System:
     return System(reservoir, readout, output_as_input=True)
 
 
-def _fitted_reservoir(model: Any) -> Reservoir:
+def fitted_reservoir(model: Any) -> Reservoir:
+    """Return the `reservoir_` of a fitted estimator, or raise."""
     if isinstance(model, BaseEstimator):
         check_is_fitted(model)
     reservoir = getattr(model, "reservoir_", None)
