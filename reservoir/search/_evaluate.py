@@ -110,15 +110,17 @@ def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
     n_features, n_targets = _n_features(drawn), drawn.n_outputs_
     all_alphas = [[alpha for _, alpha in lane.members] for lane in lanes]
 
-    def new_sums() -> list[LaneSums]:
-        return [LaneSums(plan, n_features, n_targets, alphas, options) for alphas in all_alphas]
-
+    all_sums = held_out_sums = [
+        LaneSums(plan, n_features, n_targets, alphas, options) for alphas in all_alphas
+    ]
     starts = choose_starts(plan, task.scoring) if task.scoring.is_closed_loop else []
-    all_sums = held_out_sums = new_sums()
     states = _drive(drawn, together, feature_map, all_sums, task, plan, starts)
     if drawn.noise or drawn.feedback_noise:
         # There is noise while learning only: what is held out is met without.
-        held_out_sums = new_sums()
+        held_out_sums = [
+            LaneSums(plan, n_features, n_targets, alphas, options, learned)
+            for alphas, learned in zip(all_alphas, all_sums)
+        ]
         states = _drive(drawn, together, feature_map, held_out_sums, task, plan, starts, quiet=True)
     n_members = [len(lane.members) for lane in lanes]
     scores = np.empty((sum(n_members), len(plan.folds)))
@@ -128,12 +130,12 @@ def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
         rows = slice(row, row + len(lane.members))
         row = rows.stop
         own = variant(reservoir, variants, index) if starts else reservoir
-        for fold, readouts in enumerate(sums.readouts()):
+        for fold, readouts in enumerate(sums.readouts):
             for (candidate, _), readout in zip(lane.members, readouts):
                 if not readout.is_supported and candidate not in unsupported:
                     unsupported.append(candidate)
             if not starts:
-                errors = held_out.mean_squared_errors(plan.folds[fold], readouts)
+                errors = held_out.mean_squared_errors(plan.folds[fold])
                 truth = _held_out_targets(plan, fold, task.targets)
                 scores[rows, fold] = task.scoring.of_errors(errors, truth)
                 continue

@@ -55,6 +55,10 @@ class Plan:
         """Tell whether some fold learns from a segment."""
         return any(segment not in fold.left_out for fold in self.folds)
 
+    def is_held_out(self, segment: int) -> bool:
+        """Tell whether some fold scores a segment."""
+        return any(segment in fold.held_out for fold in self.folds)
+
     def held_out_pieces(self, fold: Fold) -> list[tuple[int, int, int]]:
         """Return (sequence, start, stop) of the longest stretches that a fold holds out."""
         stretches: list[tuple[int, int, int]] = []

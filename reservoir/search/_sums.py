@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,8 @@ Sums = GramAccumulator | QRAccumulator
 
 # From so many alphas on, one decomposition costs less than a Cholesky factor each (measured).
 _MANY_ALPHAS = 7
-# Rows, as multiples of the columns, that a segment keeps as they are: of one that is only scored,
-# no products are needed; those of a gap are few, and their sums would be larger than they are.
-_KEPT_IF_SCORED = 4.0
-_KEPT_ANYWAY = 0.5
+# Rows, in columns, up to which a segment keeps them as they are: its sums would be larger.
+_KEPT = 0.5
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ class LaneSums:
         cross-validation.
     options : ReadoutOptions
         What else defines the readout.
+    learned : LaneSums, optional
+        Whose readouts are scored; its own if left out.
     """
 
     def __init__(
@@ -82,41 +83,45 @@ class LaneSums:
         n_targets: int,
         alphas: Sequence[Any],
         options: ReadoutOptions,
+        learned: LaneSums | None = None,
     ) -> None:
         self._plan, self._options = plan, options
+        self._learned = learned or self
         self._alphas = [check_alphas(alpha, name="alpha") for alpha in alphas]
         # Each segment has about its share of the trace with which the smallest alpha is compared.
         n_segments = len(plan.segment_rows)
         smallest = min(float(alpha.min()) for alpha in self._alphas) / n_segments
-        self._segments = []
+        self._segments: list[_Folded | _Rows | _Scored] = []
         for index, n_rows in enumerate(plan.segment_rows):
-            factor = _KEPT_ANYWAY if plan.is_learned_from(index) else _KEPT_IF_SCORED
+            if not plan.is_learned_from(index) and len(plan.folds) == 1:
+                self._segments.append(_Scored(self._learned))
+                continue
             accumulator = RidgeAccumulator(
-                n_features, n_targets, solver=options.solver, smallest_alpha=smallest
+                n_features,
+                n_targets,
+                solver=options.solver,
+                smallest_alpha=smallest,
+                allow_single=not plan.is_held_out(index),
             )
-            self._segments.append(
-                _Rows(accumulator)
-                if n_rows <= factor * (n_features + n_targets)
-                else _Folded(accumulator)
-            )
+            is_small = n_rows <= _KEPT * (n_features + n_targets)
+            self._segments.append(_Rows(accumulator) if is_small else _Folded(accumulator))
 
     def append(self, segment: int, features: NDArray[Any], targets: Floats) -> None:
         """Take in rows of a segment; `features` is a buffer that may be overwritten later."""
         self._segments[segment].append(features, targets)
 
-    def readouts(self) -> Iterable[list[FittedReadout]]:
-        """Yield the readouts of all candidates, fold by fold."""
+    @cached_property
+    def readouts(self) -> list[list[FittedReadout]]:
+        """The readouts of all candidates, fold by fold, once all is there to learn from."""
         parts = {
             index: segment.sums
             for index, segment in enumerate(self._segments)
-            if self._plan.is_learned_from(index)
+            if not isinstance(segment, _Scored) and self._plan.is_learned_from(index)
         }
         if any(isinstance(part, QRAccumulator) for part in parts.values()):
             parts = {index: as_factor(part) for index, part in parts.items()}
         total = _merged(parts.values())
-        for fold in self._plan.folds:
-            rest = self._rest(total, parts, fold)
-            yield self._solve(rest)
+        return [self._solve(self._rest(total, parts, fold)) for fold in self._plan.folds]
 
     def _rest(self, total: Sums, parts: dict[int, Sums], fold: Fold) -> Sums:
         """Return the sums of what a fold learns from."""
@@ -164,10 +169,10 @@ class LaneSums:
                 readouts.append(FittedReadout(coef, intercept, is_supported))
         return readouts
 
-    def mean_squared_errors(self, fold: Fold, readouts: Sequence[FittedReadout]) -> Floats:
+    def mean_squared_errors(self, fold: Fold) -> Floats:
         """Return the errors on what a fold holds out: (n_candidates, n_targets)."""
-        coefs = np.concatenate([readout.coef for readout in readouts], axis=1)
-        intercepts = np.concatenate([readout.intercept for readout in readouts])
+        readouts = self._learned.readouts[self._plan.folds.index(fold)]
+        coefs, intercepts = _side_by_side(readouts)
         errors = sum(self._segments[i].squared_errors(coefs, intercepts) for i in fold.held_out)
         n_rows = sum(self._plan.segment_rows[i] for i in fold.held_out)
         mean: Floats = np.asarray(errors).reshape(len(readouts), -1) / n_rows
@@ -215,16 +220,47 @@ class _Rows:
     def squared_errors(self, coefs: Floats, intercepts: Floats) -> Floats:
         total = np.zeros(len(intercepts))
         for features, targets in zip(self._features, self._targets):
-            outputs = features @ coefs + intercepts
-            outputs -= np.tile(targets, len(intercepts) // targets.shape[1])
-            total += np.einsum("ij,ij->j", outputs, outputs)
+            total += _squared_errors(features, targets, coefs, intercepts)
         return total
+
+
+class _Scored:
+    """What the only fold does not learn from: rows that come when all others have been there."""
+
+    def __init__(self, learned: LaneSums) -> None:
+        self._learned = learned
+        self._total: Any = 0.0
+
+    def append(self, features: NDArray[Any], targets: Floats) -> None:
+        coefs, intercepts = _side_by_side(self._learned.readouts[0])
+        self._total += _squared_errors(features, targets, coefs, intercepts)
+
+    def squared_errors(self, coefs: Floats, intercepts: Floats) -> Floats:
+        total: Floats = self._total
+        return total
+
+
+def _side_by_side(readouts: Sequence[FittedReadout]) -> tuple[Floats, Floats]:
+    """Return weights (n_features, n_candidates * n_targets) and intercepts of all readouts."""
+    coefs = np.concatenate([readout.coef for readout in readouts], axis=1)
+    return coefs, np.concatenate([readout.intercept for readout in readouts])
+
+
+def _squared_errors(
+    features: NDArray[Any], targets: Floats, coefs: Floats, intercepts: Floats
+) -> Floats:
+    """Return the sum of squares of each column of targets - features @ coefs - intercepts."""
+    outputs = features @ coefs.astype(features.dtype, copy=False) + intercepts
+    outputs -= np.tile(targets, len(intercepts) // targets.shape[1])
+    squares: Floats = np.einsum("ij,ij->j", outputs, outputs)
+    return squares
 
 
 def _merged(parts: Iterable[Sums]) -> Sums:
     """Return new sums of all parts, which are of one kind."""
     parts = iter(parts)
-    total: Any = next(parts).copy()
-    for part in parts:
+    total: Any = next(parts)
+    for index, part in enumerate(parts):
+        total = total if index else total.copy()
         total.merge(part)
     return total  # type: ignore[no-any-return]
