@@ -1,9 +1,18 @@
 """Echo state networks: sparse reservoirs, ridge readouts, scikit-learn estimators."""
 
+from reservoir.classifier import ESNClassifier
 from reservoir.estimators import ESNRegressor
+from reservoir.model_space import ReservoirModelSpace
 from reservoir.sequences import from_aeon
 from reservoir.transformer import ReservoirTransformer
 
 __version__ = "0.1.0"
 
-__all__ = ["ESNRegressor", "ReservoirTransformer", "__version__", "from_aeon"]
+__all__ = [
+    "ESNClassifier",
+    "ESNRegressor",
+    "ReservoirModelSpace",
+    "ReservoirTransformer",
+    "__version__",
+    "from_aeon",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class ReservoirEstimator(SavableMixin, BaseEstimator):
     topology: Any
     distribution: str
     activation: str | Callable[[Array], Array]
+    washout: int
     random_state: Any
     dtype: str
     reservoir_: Reservoir
@@ -96,6 +97,17 @@ class ReservoirEstimator(SavableMixin, BaseEstimator):
         rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
         rows = validate_data(self, rows, dtype=self._checked_dtype(), reset=reset)
         return layout.split(rows), layout
+
+    def _check_washout(self, lengths: Sequence[int], *, n_directions: int = 1) -> None:
+        """Raise unless something of each sequence is left after the washout of each direction."""
+        check_integer("washout", self.washout)
+        for index, length in enumerate(lengths):
+            if length <= self.washout * n_directions:
+                raise ValueError(
+                    f"`washout` is {self.washout}{' at both ends' * (n_directions > 1)}, but "
+                    f"sequence {index} of the {len(lengths)} in `X` has only {length} steps. "
+                    "Lower `washout`, or leave the sequence out."
+                )
 
     def _starts(self, initial_state: Any, n_sequences: int) -> list[Array | None]:
         """Return the state that each sequence starts from; None stands for zeros."""

@@ -24,7 +24,7 @@ from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from reservoir._loops import Closing, NumpyLoop, drive_weights
+from reservoir._loops import Closing, LaneScales, NumpyLoop, drive_weights
 from reservoir._reservoir import Array, Reservoir
 
 # What numba leaves untyped, or types as what it is before it is called.
@@ -161,6 +161,14 @@ def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, index:
     return builder.bitcast(first, _vector(context, array_type.dtype).as_pointer())
 
 
+def _splat(builder: Any, vector: Any, number: Any) -> Any:
+    """Return a vector that holds `number` in every lane."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    first = builder.insert_element(undefined, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, undefined, zeros)
+
+
 @_new_word
 def _clear(typing_context: Any, sums: Any) -> Any:
     """Set the vector `sums` to 0."""
@@ -182,16 +190,59 @@ def _add_row(typing_context: Any, sums: Any, factor: Any, array: Any, index: Any
         vector = _vector(context, sums.dtype)
         pointer = builder.bitcast(arguments[0], vector.as_pointer())
         row = builder.load(_row_pointer(context, builder, array, *arguments[2:]), align=4)
-        undefined = ir.Constant(vector, ir.Undefined)
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
-        first = builder.insert_element(undefined, arguments[1], ir.IntType(32)(0))
-        factors = builder.shuffle_vector(first, undefined, zeros)
+        factors = _splat(builder, vector, arguments[1])
         product = builder.fmul(factors, row, flags=["contract"])
         total = builder.fadd(builder.load(pointer, align=4), product, flags=["contract"])
         builder.store(total, pointer, align=4)
         return context.get_dummy_value()
 
     return _types.void(sums, factor, array, index), generate
+
+
+@_new_word
+def _multiply_by_row(typing_context: Any, sums: Any, array: Any, index: Any) -> Any:
+    """Multiply the vector `sums` by `array[index]`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.bitcast(arguments[0], _vector(context, sums.dtype).as_pointer())
+        row = builder.load(_row_pointer(context, builder, array, *arguments[1:]), align=4)
+        product = builder.fmul(builder.load(pointer, align=4), row, flags=["contract"])
+        builder.store(product, pointer, align=4)
+        return context.get_dummy_value()
+
+    return _types.void(sums, array, index), generate
+
+
+@_new_word
+def _mix_rows(
+    typing_context: Any, z: Any, i: Any, here: Any, u: Any, share: Any, scales: Any, index: Any
+) -> Any:
+    """Replace `z[i]` by a z[i] + (x - a x): x = `here[u]`, a = `share * scales[index]`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = _vector(context, z.dtype)
+        target = _row_pointer(context, builder, z, *arguments[:2])
+        before = builder.load(_row_pointer(context, builder, here, *arguments[2:4]), align=4)
+        scale = builder.load(_row_pointer(context, builder, scales, *arguments[5:]), align=4)
+        a = builder.fmul(_splat(builder, vector, arguments[4]), scale)
+        kept = builder.fsub(before, builder.fmul(a, before, flags=["contract"]), flags=["contract"])
+        new = builder.fmul(a, builder.load(target, align=4), flags=["contract"])
+        builder.store(builder.fadd(new, kept, flags=["contract"]), target, align=4)
+        return context.get_dummy_value()
+
+    return _types.void(z, i, here, u, share, scales, index), generate
+
+
+@_new_word
+def _copy_row(typing_context: Any, source: Any, i: Any, target: Any, u: Any) -> Any:
+    """Copy the vector `source[i]` to `target[u]`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        row = builder.load(_row_pointer(context, builder, source, *arguments[:2]), align=4)
+        builder.store(row, _row_pointer(context, builder, target, *arguments[2:]), align=4)
+        return context.get_dummy_value()
+
+    return _types.void(source, i, target, u), generate
 
 
 @_new_word
@@ -412,8 +463,12 @@ def _lanes(
     is_noisy: Any,
     matrix: Any,
     leak_rate: Any,
+    scales: Any,
 ) -> None:
-    """Step the lanes of `here` (n_units, n_lanes); each step swaps `here` and `there`."""
+    """Step the lanes of `here` (n_units, n_lanes); each step swaps `here` and `there`.
+
+    `scales` (2, n_lanes) hold what W x and the leak rate are multiplied by.
+    """
 
 
 @overload(_lanes, jit_options=_STRICT)
@@ -427,6 +482,7 @@ def _choose_lanes(
     is_noisy: Any,
     matrix: Any,
     leak_rate: Any,
+    scales: Any,
 ) -> Any:
     """Choose tanh and the number of lanes by the dtype."""
     is_single = here.dtype == types.float32
@@ -444,6 +500,7 @@ def _choose_lanes(
         is_noisy: Any,
         matrix: Any,
         leak_rate: Any,
+        scales: Any,
     ) -> None:
         bounds, sources, values = matrix
         one, n_units, width = np.uint64(1), np.uint64(len(here)), np.uint64(_LANE_TILE)
@@ -463,23 +520,21 @@ def _choose_lanes(
                 for i in range(n):
                     u = first + i
                     _clear(sums)
+                    for j in range(bounds[u], bounds[u + one]):
+                        _add_row(sums, values[j], here, np.uint64(sources[j]))
+                    _multiply_by_row(sums, scales, np.uint64(0))
                     if is_noisy:
                         _add_row(sums, number_one, z, i)
                     for k in range(n_columns):
                         _add_row(sums, weights[u, k], heard, k)
-                    for j in range(bounds[u], bounds[u + one]):
-                        _add_row(sums, values[j], here, np.uint64(sources[j]))
                     _store_row(sums, z, i)
                 for q in range(np.uint64(size)):
                     flat[q] = tanh(flat[q])
                 for i in range(n):
                     u = first + i
-                    _clear(sums)
-                    _add_row(sums, number_one, here, u)
-                    _add_row(sums, -leak_rate[u], here, u)
-                    _add_row(sums, leak_rate[u], z, i)
-                    _store_row(sums, z, i)
-                    _store_row(sums, there, u)
+                    # Exact where a = 1, and without the rounding of 1 - a elsewhere.
+                    _mix_rows(z, i, here, u, leak_rate[u], scales, one)
+                    _copy_row(z, i, there, u)
                 for lane in range(n_used):
                     for i in range(n):
                         block[lane, t, first + i] = z[i, lane]
@@ -499,9 +554,21 @@ def _advance_lanes(
     is_noisy: Any,
     matrix: Any,
     leak_rate: Any,
+    scales: Any,
 ) -> None:
     """See `NumpyLoop.advance_lanes`."""
-    _lanes(block, begin, here, there, columns, weights, is_noisy, matrix, leak_rate)
+    _lanes(
+        block,
+        begin,
+        here,
+        there,
+        columns,
+        weights,
+        is_noisy,
+        matrix,
+        leak_rate,
+        scales,
+    )
 
 
 class NumbaLoop:
@@ -536,11 +603,18 @@ class NumbaLoop:
         _advance(states, state, columns, weights, is_based, self._matrix, self._leak_rate)
 
     def advance_lanes(
-        self, block: Array, start: int, stop: int, lanes: Array, columns: Array, noisy: bool
+        self,
+        block: Array,
+        start: int,
+        stop: int,
+        lanes: Array,
+        columns: Array,
+        noisy: bool,
+        scales: LaneScales | None = None,
     ) -> None:
         """Write the next states of several sequences; see `NumpyLoop.advance_lanes`."""
         if self._compressed is None:
-            self._wide.advance_lanes(block, start, stop, lanes, columns, noisy)
+            self._wide.advance_lanes(block, start, stop, lanes, columns, noisy, scales)
             return
         used = len(lanes)
         here = np.zeros((lanes.shape[1], self.n_lanes), dtype=lanes.dtype)
@@ -549,6 +623,9 @@ class NumbaLoop:
         heard = np.zeros((*columns.shape[:2], self.n_lanes), dtype=lanes.dtype)
         heard[:, :, :used] = columns
         weights = np.ascontiguousarray(self._drive_weights.T)
+        factors = np.ones((2, self.n_lanes), dtype=lanes.dtype)
+        if scales is not None:
+            factors[:, :used] = scales.recurrent, scales.leak
         _advance_lanes(
             block[:used],
             start,
@@ -559,6 +636,7 @@ class NumbaLoop:
             noisy,
             self._compressed,
             self._leak_rate,
+            factors,
         )
         last = there if (stop - start) % 2 else here
         lanes[:] = last[:, :used].T

@@ -44,6 +44,22 @@ class Closing:
     output: Array
 
 
+@dataclass(frozen=True)
+class LaneScales:
+    """What tells lanes of one reservoir apart: x[t] = (1 - c a) x[t-1] + c a f(r W x[t-1] + ...).
+
+    Attributes
+    ----------
+    recurrent : ndarray of shape (n_lanes,)
+        r.
+    leak : ndarray of shape (n_lanes,)
+        c.
+    """
+
+    recurrent: Array
+    leak: Array
+
+
 class NumpyLoop:
     """Steps one reservoir with NumPy and SciPy; nothing is allocated inside its loops.
 
@@ -93,9 +109,16 @@ class NumpyLoop:
         state[:] = previous
 
     def advance_lanes(
-        self, block: Array, start: int, stop: int, lanes: Array, columns: Array, noisy: bool
+        self,
+        block: Array,
+        start: int,
+        stop: int,
+        lanes: Array,
+        columns: Array,
+        noisy: bool,
+        scales: LaneScales | None = None,
     ) -> None:
-        """Write the next states of several sequences side by side.
+        """Write the next states of several sequences, or variants, side by side.
 
         Parameters
         ----------
@@ -109,19 +132,27 @@ class NumpyLoop:
             Input, what is fed back, and 1 for the bias.
         noisy : bool
             Whether `block` comes with noise to be added inside the activation.
+        scales : LaneScales, optional
+            What tells the lanes apart; without it they share W and the leak rate.
         """
         previous = np.ascontiguousarray(lanes.T)
-        states = np.empty_like(previous)
+        states, scaled = np.empty_like(previous), np.empty_like(previous)
         add_recurrent, leak_rate = self._adder(states), self._leak_rate
         if leak_rate is not None and leak_rate.ndim:
             leak_rate = leak_rate[:, np.newaxis]
+        if scales is not None:
+            leak_rate = scales.leak * (1 if leak_rate is None else leak_rate)
         weights = np.ascontiguousarray(self._drive_weights.T)
         for step, heard in zip(range(start, stop), columns, strict=True):
             rows = block[: len(lanes), step]
             np.dot(weights, heard, out=states)
             if noisy:
                 states += rows.T
-            add_recurrent(previous, states)
+            if scales is None:
+                add_recurrent(previous, states)
+            else:
+                np.multiply(previous, scales.recurrent, scaled)
+                add_recurrent(scaled, states)
             self._activate(states, states)
             if leak_rate is not None:
                 _leak(states, previous, leak_rate)

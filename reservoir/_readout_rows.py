@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 Floats = NDArray[np.float64]
 
@@ -58,8 +58,12 @@ def check_rows(
 def sum_of_squares(array: NDArray[np.floating], weight: Floats | None = None) -> float:
     """Return the (weighted) sum of squares, infinite or NaN where float64 has no number for it."""
     with np.errstate(over="ignore", invalid="ignore"):
-        rows = np.einsum("ij,ij->i", array, array)
-        total = float(rows.sum(dtype=np.float64) if weight is None else weight @ rows)
+        if weight is None and array.flags.c_contiguous:
+            flat = array.reshape(-1)
+            total = float(flat @ flat)
+        else:
+            rows = np.einsum("ij,ij->i", array, array)
+            total = float(rows.sum(dtype=np.float64) if weight is None else weight @ rows)
         if not np.isfinite(total) and array.dtype == np.float32:
             return sum_of_squares(array.astype(np.float64), weight)
     return total
@@ -81,10 +85,12 @@ def shifted_rows(
     weight: Floats | None,
     shift: Floats,
     n_rows: int,
-) -> Iterator[Floats]:
+    dtype: DTypeLike = np.float64,
+) -> Iterator[NDArray[np.floating]]:
     """Yield [1 | S - c | Y - d], weighted by square roots, in pieces: a reused buffer."""
     n_features = features.shape[1]
-    buffer = np.empty((min(n_rows, len(features)), len(shift)))
+    shift = shift.astype(dtype, copy=False)
+    buffer = np.empty((min(n_rows, len(features)), len(shift)), dtype=dtype)
     for start in range(0, len(features), n_rows):
         rows = slice(start, start + n_rows)
         piece = buffer[: len(features[rows])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -455,16 +455,6 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
             weights = np.asarray(stack_like(sample_weight, layout, name="sample_weight"))[counts]
         true = np.asarray(stack_like(y, layout, name="y"))
         return float(r2_score(true[counts], predicted[counts], sample_weight=weights))
-
-    def _check_washout(self, lengths: Sequence[int]) -> None:
-        """Raise unless something of each sequence is left after the washout."""
-        check_integer("washout", self.washout)
-        for index, length in enumerate(lengths):
-            if length <= self.washout:
-                raise ValueError(
-                    f"`washout` is {self.washout}, but sequence {index} of the {len(lengths)} in "
-                    f"`X` has only {length} steps. Lower `washout`, or leave the sequence out."
-                )
 
     def _read_training(
         self, X: Any, y: Any, groups: Any, lengths: Any, step_weight: Any, reset: bool = True

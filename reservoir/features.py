@@ -93,16 +93,36 @@ class FeatureMap:
         ndarray of shape (n_steps, n_columns)
         """
         n_steps, n_units = states.shape
-        first = inputs.shape[1] if self.include_input else 0
         if out is None:
             width = self.n_columns(n_units, inputs.shape[1])
             out = np.empty((n_steps, width), dtype=states.dtype)
-        if self.include_input:
-            out[:, :first] = inputs
-        out[:, first : first + n_units] = states
-        if self.include_squares:
-            np.square(states, out=out[:, first + n_units :])
+        self.states_of(out, n_units)[...] = states
+        self.complete(out, inputs, n_units)
         return out
+
+    def states_of(self, features: NDArray[np.floating], n_units: int) -> NDArray[np.floating]:
+        """Return where x[t] stands in rows s[t], whose columns are the last axis: a view."""
+        first = features.shape[-1] - n_units * (1 + self.include_squares)
+        return features[..., first : first + n_units]
+
+    def complete(
+        self, features: NDArray[np.floating], inputs: NDArray[np.floating], n_units: int
+    ) -> None:
+        """Fill in what stands beside x[t] in rows s[t].
+
+        Parameters
+        ----------
+        features : ndarray of shape (..., n_steps, n_columns)
+            Holds x[t]; the rest is overwritten.
+        inputs : ndarray of shape (n_steps, n_inputs)
+            Inputs u[t].
+        n_units : int
+            Length of x[t].
+        """
+        if self.include_input:
+            features[..., : inputs.shape[1]] = inputs
+        if self.include_squares:
+            np.square(self.states_of(features, n_units), out=features[..., -n_units:])
 
     def split(
         self, coef: NDArray[np.floating], intercept: NDArray[np.floating], n_units: int

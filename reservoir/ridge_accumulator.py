@@ -36,6 +36,10 @@ class RidgeAccumulator:
         How to accumulate.
     smallest_alpha : float
         The least ridge penalty that will be asked of these rows; 0 for least squares.
+    allow_single : bool, default=False
+        Whether, for "auto", products of float32 rows may be made in float32 (and summed in
+        float64) while `smallest_alpha` is far above their rounding: twice as fast, good for the
+        readout, and too coarse to tell small residuals from the sums alone.
 
     Attributes
     ----------
@@ -59,9 +63,11 @@ class RidgeAccumulator:
         *,
         solver: Literal["auto", "gram", "qr"] = "auto",
         smallest_alpha: float,
+        allow_single: bool = False,
     ) -> None:
         self.solver = check_choice("solver", solver, ("auto", "gram", "qr"))
         self.smallest_alpha = check_real("smallest_alpha", smallest_alpha, minimum=0)
+        self.allow_single = allow_single
         self.sums: GramAccumulator | QRAccumulator = (
             QRAccumulator(n_features, n_targets)
             if solver == "qr"
@@ -112,7 +118,9 @@ class RidgeAccumulator:
         )
         if not representable or self._needs_factor(trace):
             self.sums = sums.to_factor()
-        self.sums.fold(s, y, weight)
+            self.sums.fold(s, y, weight)
+        else:
+            sums.fold(s, y, weight, single_above=self.smallest_alpha if self.allow_single else None)
         return self
 
     def merge(self, other: RidgeAccumulator) -> Self:

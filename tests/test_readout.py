@@ -772,3 +772,51 @@ class TestErrors:
             solve_ridge(total, [1.0, 2.0], selection=[total, GramAccumulator(12, 3)])
         with pytest.raises(TypeError, match="`accumulator` holds a ndarray"):
             solve_ridge(s, 1.0)
+
+
+class TestSinglePrecision:
+    """Products made in float32 where alpha drowns their rounding."""
+
+    @staticmethod
+    def states(rng, n_rows=3000, n_features=80):
+        mixing = rng.standard_normal((n_features, n_features)) / np.sqrt(n_features)
+        return np.tanh(rng.standard_normal((n_rows, n_features)) @ mixing).astype(np.float32)
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_large_alpha_is_known_to_a_percent(self, rng, weighted):
+        s = self.states(rng)
+        y = s[:, :2] @ rng.standard_normal((2, 1)) + rng.standard_normal((len(s), 1))
+        weight = rng.uniform(0, 2, len(s)) if weighted else None
+        alpha = 40 * np.finfo(np.float32).eps * float(np.square(s - s.mean(axis=0)).sum()) * 2
+        exact = GramAccumulator(80, 1).update(s, y, weight)
+        sums = RidgeAccumulator(80, 1, smallest_alpha=alpha, allow_single=True)
+        sums.update(s, y, weight)
+        difference = np.abs(np.tril(sums.sums.moments - exact.moments))[1:-1, 1:-1]
+        assert 0 < np.linalg.norm(difference, 2) < 0.013 * alpha
+        coef = solve_ridge(sums, alpha).coef
+        np.testing.assert_allclose(coef, solve_ridge(exact, alpha).coef, atol=1e-4)
+
+    def test_small_alpha_gets_float64_from_the_first_row(self, rng):
+        s, y = self.states(rng), rng.standard_normal((3000, 1))
+        single = RidgeAccumulator(80, 1, smallest_alpha=1e-3, allow_single=True).update(s, y)
+        double = RidgeAccumulator(80, 1, smallest_alpha=1e-3).update(s, y)
+        np.testing.assert_array_equal(single.sums.moments, double.sums.moments)
+        assert single.sums.resolution_floor == double.sums.resolution_floor
+
+    def test_goes_over_to_float64_in_time(self, rng):
+        s, y = self.states(rng), rng.standard_normal((3000, 1))
+        eps = np.finfo(np.float32).eps
+        alpha = 32 * eps * float(np.square(s[:1500] - s[:1500].mean(axis=0)).sum())
+        sums = RidgeAccumulator(80, 1, smallest_alpha=alpha, allow_single=True).update(s, y)
+        assert 0.5 * alpha < sums.sums.resolution_floor < alpha
+        assert sums.n_rows == 3000
+        exact = GramAccumulator(80, 1).update(s, y)
+        coef = solve_ridge(sums, alpha).coef
+        np.testing.assert_allclose(coef, solve_ridge(exact, alpha).coef, atol=1e-5)
+
+    def test_float64_rows_stay_float64(self, rng):
+        s, y = self.states(rng).astype(np.float64), rng.standard_normal((3000, 1))
+        single = RidgeAccumulator(80, 1, smallest_alpha=1e6, allow_single=True).update(s, y)
+        np.testing.assert_array_equal(
+            single.sums.moments, GramAccumulator(80, 1).update(s, y).moments
+        )

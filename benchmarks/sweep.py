@@ -1,0 +1,159 @@
+"""Seconds to try 100 candidates of 300 units over 5,000 steps: side by side, and one by one.
+
+    python -m benchmarks.sweep [--quick]
+
+One thread, one process. Candidates are 5 spectral radii, 5 leak rates and 4 input scales; each is
+fitted on the first four fifths and scored on the last fifth ("one split"), or on each of five
+blocks in turn. The contestants take turns: this search, `ESNRegressor` and, where it is installed,
+reservoirpy, one candidate after the other. Those who try one by one try every tenth, and their
+seconds are multiplied by ten. Printed are medians of processor time, the median of the ratio to
+the search in the same round, and how far apart the scores are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import r2_score
+from sklearn.model_selection import ParameterGrid
+from threadpoolctl import threadpool_limits
+
+from reservoir import ESNRegressor
+from reservoir.search import ReservoirSearchCV
+
+SPACE = {
+    "spectral_radius": [0.5, 0.7, 0.8, 0.9, 1.0],
+    "leak_rate": [0.2, 0.4, 0.6, 0.8, 1.0],
+    "input_scaling": [0.1, 0.3, 0.6, 1.0],
+}
+ALPHA = 1.0
+WASHOUT = 100
+ONE_IN = 10
+Job = Callable[[], Any]
+
+
+def data(n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one input and a noisy target that depends on its past."""
+    rng = np.random.default_rng(0)
+    u = rng.uniform(-1, 1, size=(n_steps, 1))
+    past = sum(np.roll(u, lag) / lag for lag in (1, 2, 3))
+    return u, past + 0.1 * rng.normal(size=u.shape)
+
+
+def blocks(n_steps: int, cv: float | int) -> list[tuple[int, int]]:
+    """Return the rows that are held out in turn."""
+    if isinstance(cv, float):
+        return [(n_steps - round(cv * n_steps), n_steps)]
+    edges = np.linspace(0, n_steps, cv + 1).astype(int)
+    return list(itertools.pairwise(edges))
+
+
+def search(esn: ESNRegressor, cv: float | int, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the scores of all candidates."""
+    return (
+        ReservoirSearchCV(esn, SPACE, cv=cv, refit=False).fit(u, y).cv_results_["mean_test_score"]
+    )
+
+
+def one_by_one(
+    esn: ESNRegressor, cv: float | int, u: np.ndarray, y: np.ndarray, one_in: int
+) -> np.ndarray:
+    """Return the scores of some candidates, each from one fit a block."""
+    scores = []
+    for params in list(ParameterGrid(SPACE))[::one_in]:
+        of_blocks = []
+        for start, stop in blocks(len(u), cv):
+            esn.set_params(**params)
+            if stop == len(u):
+                esn.fit(u[:start], y[:start])
+            else:
+                weight = np.ones(len(u))
+                weight[start:stop] = 0
+                esn.fit(u, y, step_weight=weight)
+            first = max(start, WASHOUT)
+            of_blocks.append(r2_score(y[first:stop], esn.predict(u[:stop])[first:]))
+        scores.append(np.mean(of_blocks))
+    return np.array(scores)
+
+
+def rival(n_units: int, cv: float, u: np.ndarray, y: np.ndarray, one_in: int) -> np.ndarray | None:
+    """Return scores by reservoirpy, whose weights are others; None where it is not installed."""
+    try:
+        from reservoirpy import ESN
+    except ImportError:
+        return None
+    ((start, stop),) = blocks(len(u), cv)
+    scores = []
+    for params in list(ParameterGrid(SPACE))[::one_in]:
+        model = ESN(
+            units=n_units,
+            sr=params["spectral_radius"],
+            lr=params["leak_rate"],
+            input_scaling=params["input_scaling"],
+            rc_connectivity=10 / n_units,
+            input_connectivity=1.0,
+            ridge=ALPHA,
+            seed=0,
+        )
+        model.fit(u[:start], y[:start], warmup=WASHOUT)
+        scores.append(r2_score(y[start:stop], model.run(u)[start:]))
+    return np.array(scores)
+
+
+def contestants(
+    dtype: str, cv: float | int, n_units: int, n_steps: int
+) -> dict[str, tuple[Job, int]]:
+    """Return who takes part, and by what their seconds are multiplied."""
+    u, y = data(n_steps)
+    esn = ESNRegressor(n_units, alpha=ALPHA, washout=WASHOUT, dtype=dtype, random_state=0)
+    jobs: dict[str, tuple[Job, int]] = {
+        "search": (lambda: search(esn, cv, u, y), 1),
+        "ESNRegressor": (lambda: one_by_one(esn, cv, u, y, ONE_IN), ONE_IN),
+    }
+    if isinstance(cv, float) and dtype == "float64" and rival(n_units, cv, u, y, 50) is not None:
+        jobs["reservoirpy"] = (lambda: rival(n_units, cv, u, y, ONE_IN), ONE_IN)
+    return jobs
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="100 units, 1,000 steps, one round")
+    quick = parser.parse_args().quick
+    n_units, n_steps, n_rounds = (100, 1000, 1) if quick else (300, 5000, 5)
+    print("| folds | dtype | contestant | seconds | ratio to the search | scores apart |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for cv in (0.2, 5):
+        for dtype in ("float64", "float32"):
+            jobs = contestants(dtype, cv, n_units, n_steps)
+            with threadpool_limits(1):
+                # The first round compiles, and tells the scores.
+                scores = {name: job() for name, (job, _) in jobs.items()}
+                seconds: dict[str, list[float]] = {name: [] for name in jobs}
+                for _ in range(n_rounds):
+                    for name, (job, factor) in jobs.items():
+                        start = time.thread_time()
+                        job()
+                        seconds[name].append(factor * (time.thread_time() - start))
+            base = np.array(seconds["search"])
+            folds = "one split" if isinstance(cv, float) else f"{cv} blocks"
+            for name, values in seconds.items():
+                apart = "other weights"
+                if name != "reservoirpy":
+                    step = len(scores["search"]) // len(scores[name])
+                    apart = f"{np.abs(scores[name] - scores['search'][::step]).max():.1e}"
+                ratio = np.median(np.array(values) / base)
+                print(
+                    f"| {folds} | {dtype} | {name} | {np.median(values):.2f} | {ratio:.1f} "
+                    f"| {apart} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

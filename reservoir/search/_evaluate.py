@@ -1,0 +1,221 @@
+"""Scores for the candidates that share W: one pass over the data for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from reservoir._series import Series, choose_loop
+from reservoir.features import FeatureMap
+from reservoir.search._candidates import Lane, scales_of, shared_parameters
+from reservoir.search._folds import Plan, make_plan
+from reservoir.search._scoring import Scoring, Start, choose_starts, free_run_score
+from reservoir.search._sums import FittedReadout, LaneSums, ReadoutOptions
+from reservoir.variants import SideBySide, variant
+
+Array = NDArray[np.floating]
+Floats = NDArray[np.float64]
+
+# Rows of each lane that are run before they are folded: products of fewer cost more a row.
+_ROWS = 512
+# Numbers in the sums of all lanes of a batch: half a gigabyte.
+_MOST_SUMS = 2**26
+
+
+@dataclass(frozen=True)
+class Task:
+    """What candidates are tried on.
+
+    Attributes
+    ----------
+    inputs : list of ndarray of shape (n_steps, n_inputs)
+        One a sequence.
+    targets : list of ndarray of shape (n_steps, n_targets)
+        One a sequence.
+    cv, gap
+        See `make_plan`.
+    scoring : Scoring
+        What is measured.
+    """
+
+    inputs: list[Array]
+    targets: list[Floats]
+    cv: Any
+    gap: int
+    scoring: Scoring
+
+    def plan(self, estimator: Any) -> Plan:
+        """Return the folds, which depend on the washout."""
+        lengths = [len(part) for part in self.inputs]
+        return make_plan(lengths, cv=self.cv, gap=self.gap, washout=estimator.washout)
+
+
+class BatchScores(NamedTuple):
+    """Candidates, their scores (n_candidates, n_folds), and those whose alpha was too small."""
+
+    indices: list[int]
+    scores: Floats
+    unsupported: list[int]
+
+
+def draw(estimator: Any, lanes: Sequence[Lane], task: Task) -> Any:
+    """Return an estimator that has drawn what the lanes share."""
+    drawn = clone(estimator).set_params(**shared_parameters(lanes))
+    drawn.set_params(alpha=1.0)  # each lane has its own
+    drawn._begin(task.inputs[0].shape[1], task.targets[0].shape[1])
+    del drawn._accumulator  # as large as W is not, and sent to every worker
+    return drawn
+
+
+def _n_features(drawn: Any) -> int:
+    reservoir = drawn.reservoir_
+    n_columns: int = drawn._feature_map().n_columns(reservoir.n_units, reservoir.n_inputs)
+    return n_columns
+
+
+def widest_batch(drawn: Any, task: Task) -> int:
+    """Return how many lanes go side by side, so that their sums take half a gigabyte at most."""
+    n_columns = _n_features(drawn) + drawn.n_outputs_ + 1
+    n_sums = len(task.plan(drawn).segment_rows)
+    n_lanes = choose_loop(drawn.reservoir_, "auto").n_lanes
+    return int(np.clip(_MOST_SUMS // (n_sums * n_columns**2), 1, n_lanes))
+
+
+def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
+    """Score the candidates of some lanes.
+
+    Parameters
+    ----------
+    drawn : ESNRegressor
+        From `draw`.
+    lanes : sequence of Lane
+        What it was drawn for, or some of it.
+    task : Task
+        What they are tried on.
+
+    Returns
+    -------
+    BatchScores
+    """
+    plan = task.plan(drawn)
+    reservoir, feature_map = drawn.reservoir_, drawn._feature_map()
+    variants = scales_of(lanes, drawn.spectral_radius, reservoir.n_inputs, reservoir.n_outputs)
+    together = SideBySide(reservoir, variants)
+    options = ReadoutOptions(bool(drawn.fit_intercept), bool(drawn.alpha_per_target), drawn.solver)
+    n_features, n_targets = _n_features(drawn), drawn.n_outputs_
+    all_alphas = [[alpha for _, alpha in lane.members] for lane in lanes]
+
+    all_sums = held_out_sums = [
+        LaneSums(plan, n_features, n_targets, alphas, options) for alphas in all_alphas
+    ]
+    starts = choose_starts(plan, task.scoring) if task.scoring.is_closed_loop else []
+    states = _drive(drawn, together, feature_map, all_sums, task, plan, starts)
+    if drawn.noise or drawn.feedback_noise:
+        # There is noise while learning only: what is held out is met without.
+        held_out_sums = [
+            LaneSums(plan, n_features, n_targets, alphas, options, learned)
+            for alphas, learned in zip(all_alphas, all_sums)
+        ]
+        states = _drive(drawn, together, feature_map, held_out_sums, task, plan, starts, quiet=True)
+    n_members = [len(lane.members) for lane in lanes]
+    scores = np.empty((sum(n_members), len(plan.folds)))
+    unsupported: list[int] = []
+    row = 0
+    for index, (lane, sums, held_out) in enumerate(zip(lanes, all_sums, held_out_sums)):
+        rows = slice(row, row + len(lane.members))
+        row = rows.stop
+        own = variant(reservoir, variants, index) if starts else reservoir
+        for fold, readouts in enumerate(sums.readouts):
+            for (candidate, _), readout in zip(lane.members, readouts):
+                if not readout.is_supported and candidate not in unsupported:
+                    unsupported.append(candidate)
+            if not starts:
+                errors = held_out.mean_squared_errors(plan.folds[fold])
+                truth = _held_out_targets(plan, fold, task.targets)
+                scores[rows, fold] = task.scoring.of_errors(errors, truth)
+                continue
+            scores[rows, fold] = [
+                np.mean(
+                    [
+                        free_run_score(
+                            task.scoring,
+                            own,
+                            _as_readout(feature_map, readout, own.n_units, own.dtype),
+                            states[start][index],
+                            start,
+                            task.inputs,
+                            task.targets,
+                            np.concatenate(task.targets).std(axis=0),
+                        )
+                        for start in starts
+                        if start.fold == fold
+                    ]
+                )
+                for readout in readouts
+            ]
+    indices = [candidate for lane in lanes for candidate, _ in lane.members]
+    return BatchScores(indices, scores, unsupported)
+
+
+def _drive(
+    drawn: Any,
+    together: SideBySide,
+    feature_map: FeatureMap,
+    all_sums: list[LaneSums],
+    task: Task,
+    plan: Plan,
+    starts: list[Start],
+    *,
+    quiet: bool = False,
+) -> dict[Start, Array]:
+    """Run all lanes through all sequences; return the states before each free run.
+
+    `quiet` leaves the noise of learning out.
+    """
+    reservoir = drawn.reservoir_
+    n_units, dtype = reservoir.n_units, reservoir.dtype
+    n_features = _n_features(drawn)
+    buffer = np.empty((len(all_sums), _ROWS, n_features), dtype=dtype)
+    kept: dict[Start, Array] = {}
+    deviations = (0.0, 0.0)
+    if not quiet:
+        deviations = (float(drawn.noise), float(drawn.feedback_noise) * (reservoir.n_outputs > 0))
+    for index, (inputs, targets) in enumerate(zip(task.inputs, task.targets)):
+        series = Series(
+            inputs,
+            targets if reservoir.n_outputs else None,
+            np.zeros(n_units, dtype=dtype),
+            np.zeros(reservoir.n_outputs, dtype=dtype),
+            deviations,
+            drawn._noise_generator(index) if any(deviations) else None,
+        )
+        together.states[:] = 0
+        for piece in plan.pieces[index]:
+            for first in range(piece.start, piece.stop, _ROWS):
+                rows = slice(first, min(first + _ROWS, piece.stop))
+                features = buffer[:, : rows.stop - first]
+                states = feature_map.states_of(features, n_units)
+                together.advance(states, series, first)
+                for start in starts:
+                    if start.sequence == index and first < start.step <= rows.stop:
+                        kept[start] = states[:, start.step - 1 - first].copy()
+                if piece.segment is None:
+                    continue
+                feature_map.complete(features, inputs[rows], n_units)
+                for sums, lane in zip(all_sums, features):
+                    sums.append(piece.segment, lane, targets[rows])
+    return kept
+
+
+def _held_out_targets(plan: Plan, fold: int, targets: list[Floats]) -> Floats:
+    stretches = plan.held_out_pieces(plan.folds[fold])
+    return np.concatenate([targets[index][start:stop] for index, start, stop in stretches])
+
+
+def _as_readout(feature_map: FeatureMap, readout: FittedReadout, n_units: int, dtype: Any) -> Any:
+    return feature_map.split(readout.coef.T.astype(dtype), readout.intercept.astype(dtype), n_units)

@@ -1,0 +1,175 @@
+"""What a fold's readout is worth: one step ahead, or running free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reservoir._reservoir import Array, DivergenceError, Reservoir
+from reservoir._validation import check_choice, check_integer, check_real
+from reservoir.features import Readout
+from reservoir.free_running import free_run
+from reservoir.metrics import nrmse, valid_prediction_time
+from reservoir.search._folds import Plan
+
+Floats = NDArray[np.float64]
+
+ONE_STEP = ("r2", "neg_mean_squared_error", "neg_nrmse")
+CLOSED_LOOP = ("valid_time", "neg_forecast_nrmse")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How candidates are scored; greater is better.
+
+    Attributes
+    ----------
+    name : str
+        One of `ONE_STEP` or `CLOSED_LOOP`.
+    horizon : int
+        Steps of a free run.
+    n_starts : int
+        Free runs a fold.
+    threshold : float
+        Error beyond which a forecast is no longer valid.
+    """
+
+    name: str
+    horizon: int
+    n_starts: int
+    threshold: float
+
+    def __post_init__(self) -> None:
+        check_choice("scoring", self.name, ONE_STEP + CLOSED_LOOP)
+        check_integer("horizon", self.horizon, minimum=1)
+        check_integer("n_starts", self.n_starts, minimum=1)
+        check_real("threshold", self.threshold, minimum=0, exclusive=True)
+
+    @property
+    def is_closed_loop(self) -> bool:
+        """Whether the score is that of free runs."""
+        return self.name in CLOSED_LOOP
+
+    def of_errors(self, mean_squares: Floats, held_out: Floats) -> Floats:
+        """Return one-step scores.
+
+        Parameters
+        ----------
+        mean_squares : ndarray of shape (n_candidates, n_targets)
+            Mean squared errors on the rows held out.
+        held_out : ndarray of shape (n_rows, n_targets)
+            The targets there.
+
+        Returns
+        -------
+        ndarray of shape (n_candidates,)
+        """
+        if self.name == "neg_mean_squared_error":
+            scores: Floats = -mean_squares.mean(axis=1)
+            return scores
+        constant = np.ptp(held_out, axis=0) == 0
+        if constant.any():
+            raise ValueError(
+                f"`scoring` is {self.name!r}, but target {int(constant.argmax())} is constant in "
+                "a block held out, and has no deviation to measure errors in. Take fewer blocks, "
+                'or "neg_mean_squared_error".'
+            )
+        variances = held_out.var(axis=0)
+        if self.name == "r2":
+            scores = 1 - (mean_squares / variances).mean(axis=1)
+        else:
+            scores = -np.sqrt(mean_squares / variances).mean(axis=1)
+        return scores
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a free run begins: its first predicted step, in one fold."""
+
+    fold: int
+    sequence: int
+    step: int
+
+
+def choose_starts(plan: Plan, scoring: Scoring) -> list[Start]:
+    """Spread the free runs of each fold evenly over what it holds out."""
+    starts = []
+    for index, fold in enumerate(plan.folds):
+        # A free run needs a row before it, which the state has heard.
+        first_steps = [
+            (sequence, range(max(first, 1), stop - scoring.horizon + 1))
+            for sequence, first, stop in plan.held_out_pieces(fold)
+        ]
+        bounds = np.cumsum([0, *(len(steps) for _, steps in first_steps)])
+        if bounds[-1] < scoring.n_starts:
+            raise ValueError(
+                f"`horizon` is {scoring.horizon}, but fold {index} has room for {bounds[-1]} free "
+                f"runs of that length, and `n_starts` is {scoring.n_starts}. Lower either, or "
+                "take fewer blocks."
+            )
+        for chosen in np.linspace(0, bounds[-1] - 1, scoring.n_starts).astype(int):
+            place = int(np.searchsorted(bounds, chosen, side="right")) - 1
+            sequence, steps = first_steps[place]
+            starts.append(Start(index, sequence, steps[chosen - bounds[place]]))
+    return starts
+
+
+def free_run_score(
+    scoring: Scoring,
+    reservoir: Reservoir,
+    readout: Readout,
+    state: Array,
+    start: Start,
+    inputs: Sequence[Array],
+    targets: Sequence[Floats],
+    deviations: Floats,
+) -> float:
+    """Return the score of one free run.
+
+    Parameters
+    ----------
+    scoring : Scoring
+        What is measured.
+    reservoir : Reservoir
+        With feedback weights the output is fed back through them while the inputs go on;
+        without, the output is the next input.
+    readout : Readout
+        Learned without what is held out.
+    state : ndarray of shape (n_units,)
+        Before the first predicted step.
+    start : Start
+        Where the run begins.
+    inputs, targets : sequences of ndarray
+        One a sequence.
+    deviations : ndarray of shape (n_targets,)
+        Standard deviation of each target.
+    """
+    rows = slice(start.step, start.step + scoring.horizon)
+    truth, heard = targets[start.sequence][rows], inputs[start.sequence][rows]
+    output_as_input = reservoir.feedback is None
+
+    def outputs(n_steps: int) -> Array:
+        return free_run(
+            reservoir,
+            readout,
+            n_steps,
+            initial_state=state,
+            # As `forecast` does, which goes on from the last row it heard.
+            initial_output=heard[0] if output_as_input else targets[start.sequence][start.step - 1],
+            inputs=None if output_as_input else heard[:n_steps],
+            output_as_input=output_as_input,
+        ).outputs
+
+    forecast = np.full(truth.shape, np.nan)
+    try:
+        forecast[:] = outputs(scoring.horizon)
+    except DivergenceError as error:
+        if scoring.name == "neg_forecast_nrmse":
+            return -np.inf
+        forecast[: error.step] = outputs(error.step)
+    if scoring.name == "valid_time":
+        return valid_prediction_time(truth, forecast, threshold=scoring.threshold)
+    return -float(nrmse(truth, forecast, normalization=deviations))

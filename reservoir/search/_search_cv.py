@@ -1,0 +1,435 @@
+"""The search over hyperparameters as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import LinAlgWarning
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
+
+from reservoir._random import seed_sequence
+from reservoir._validation import check_choice, check_integer
+from reservoir.estimators import ESNRegressor
+from reservoir.search._candidates import Parameters, expand, group
+from reservoir.search._evaluate import Task, draw, evaluate, widest_batch
+from reservoir.search._scoring import Scoring
+
+Floats = NDArray[np.float64]
+
+
+class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
+    """Search over the hyperparameters of an echo state network, many candidates at a time.
+
+    Each candidate is scored on blocks of rows that its readout did not learn from, as by one fit
+    for each block, but
+
+    - candidates that share W (they differ in spectral radius, leak rate or the scales of input,
+      bias and feedback) are columns of one recurrence;
+    - the states of a candidate are run through once: what a fold learns from is the sums over
+      all rows less those over the block and the gaps beside it;
+    - candidates that differ in alpha only share states, sums, and, if many, one decomposition.
+
+    Scores are those of one fit after the other, to rounding [1]_.
+
+    Parameters
+    ----------
+    estimator : ESNRegressor
+        What candidates have in common.
+    param_space : dict or list of dict
+        From names of parameters to lists of values, or, with `n_iter`, to lists or
+        distributions with a method ``rvs`` (as of `scipy.stats`). Seeds are values of
+        `random_state`.
+    n_iter : int or None, default=None
+        How many candidates to draw; None tries all combinations of the lists.
+    halving : {"n_units", "n_steps"} or None, default=None
+        Successive halving [2]_: all candidates are tried with a small reservoir, or on the first
+        steps only, the best of them with one `factor` times as large, and so on up to the whole.
+    factor : int, default=3
+        One in `factor` candidates survives a round of halving.
+    min_resources : int or None, default=None
+        Least units or steps of a round; None lets as many rounds be as leave one candidate.
+    scoring : str, default="r2"
+        One step ahead: "r2", "neg_mean_squared_error" or "neg_nrmse". In closed loop, of free
+        runs on the model's own output that start in the held-out blocks: "valid_time" (steps
+        until the error passes `threshold`) or "neg_forecast_nrmse" (over `horizon` steps, in
+        standard deviations of the whole target).
+    horizon : int, default=100
+        Steps of a free run.
+    n_starts : int, default=1
+        Free runs a fold, from starts spread evenly over its held-out rows.
+    threshold : float, default=0.4
+        See `valid_prediction_time`.
+    cv : int or float, default=5
+        An integer: as many contiguous blocks of rows, each held out once; several sequences stay
+        whole where there are enough of them. A float in (0, 1): the last share of the rows, held
+        out once, with the past alone to learn from.
+    gap : int, default=0
+        Steps before and after a held-out block that are not learned from: as many as neighbours
+        share what they remember.
+    refit : bool, default=True
+        Whether the best candidate is then fitted on all data.
+    n_jobs : int or None, default=None
+        Workers among which batches of candidates are spread, as in joblib, whose
+        `parallel_config` names other backends such as dask. Scores do not depend on it.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+    random_state : int, Generator, RandomState, SeedSequence or None, default=None
+        Seed of the draws from distributions.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarray
+        As of `sklearn.model_selection.GridSearchCV`, without times, which candidates share:
+        "params", "param_<name>", "split<i>_test_score", "mean_test_score", "std_test_score",
+        "rank_test_score"; with `halving` also "iter" and "n_resources".
+    best_index_ : int
+        Row of the best candidate, with `halving` among the last round.
+    best_params_ : dict
+        Its parameters.
+    best_score_ : float
+        Its mean score.
+    best_estimator_ : ESNRegressor
+        It, fitted on all data; only with `refit`.
+    n_splits_ : int
+        Number of folds.
+    search_time_, refit_time_ : float
+        Seconds.
+    n_features_in_ : int
+        Number of input features.
+
+    See Also
+    --------
+    reservoir.search_display.SearchDisplay : Views of `cv_results_`.
+
+    Notes
+    -----
+    Where `estimator.random_state` is None or a generator, one seed is drawn for all candidates
+    and `best_estimator_`: they are compared on, and chosen for, the same random weights.
+
+    References
+    ----------
+    .. [1] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, sec. 3.3 and
+       4.3.
+    .. [2] Jamieson & Talwalkar (2016), Non-stochastic best arm identification and
+       hyperparameter optimization, alg. 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from reservoir import ESNRegressor
+    >>> from reservoir.search import ReservoirSearchCV
+    >>> u = np.random.default_rng(0).uniform(-1, 1, (600, 1))
+    >>> y = np.roll(u, 3)
+    >>> space = {"leak_rate": [0.2, 1.0], "input_scaling": [0.01, 0.1, 1.0], "alpha": [1e-6, 1.0]}
+    >>> esn = ESNRegressor(30, washout=20, random_state=0)
+    >>> search = ReservoirSearchCV(esn, space, cv=3, gap=10).fit(u, y)
+    >>> search.best_params_["leak_rate"], search.best_params_["alpha"]
+    (1.0, 1e-06)
+    """
+
+    cv_results_: dict[str, Any]
+    best_estimator_: ESNRegressor
+
+    def __init__(
+        self,
+        estimator: ESNRegressor,
+        param_space: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        n_iter: int | None = None,
+        halving: Literal["n_units", "n_steps"] | None = None,
+        factor: int = 3,
+        min_resources: int | None = None,
+        scoring: str = "r2",
+        horizon: int = 100,
+        n_starts: int = 1,
+        threshold: float = 0.4,
+        cv: int | float = 5,
+        gap: int = 0,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.param_space = param_space
+        self.n_iter = n_iter
+        self.halving = halving
+        self.factor = factor
+        self.min_resources = min_resources
+        self.scoring = scoring
+        self.horizon = horizon
+        self.n_starts = n_starts
+        self.threshold = threshold
+        self.cv = cv
+        self.gap = gap
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        of_estimator = get_tags(self.estimator)
+        tags.estimator_type = of_estimator.estimator_type
+        tags.regressor_tags = of_estimator.regressor_tags
+        tags.target_tags = of_estimator.target_tags
+        return tags
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        groups: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> Self:
+        """Score all candidates, and fit the best.
+
+        Parameters
+        ----------
+        X, y, groups, lengths
+            As in `ESNRegressor.fit`. To score closed loops without feedback weights, `y` is the
+            next row of `X`.
+
+        Returns
+        -------
+        ReservoirSearchCV
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter, of the search or of a candidate, or an argument is not as described.
+
+        Warns
+        -----
+        scipy.linalg.LinAlgWarning
+            If the alpha of some candidates lies below what rounding leaves of their sums.
+        """
+        started = time.perf_counter()
+        estimator = self._seeded_estimator()
+        candidates = self._candidates(estimator)
+        scoring = Scoring(self.scoring, self.horizon, self.n_starts, self.threshold)
+        # Candidates round to their own dtype.
+        reader = clone(estimator).set_params(dtype="float64")
+        inputs, targets, _, layout = reader._read_training(X, y, groups, lengths, None)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(reader, name):
+                setattr(self, name, getattr(reader, name))
+        _check_closed_loop(scoring, estimator, candidates, inputs, targets)
+        task = Task(inputs, targets, self.cv, self.gap, scoring)
+
+        rounds, scores = [], []
+        survivors = list(range(len(candidates)))
+        schedule = self._schedule(len(candidates), estimator, layout.n_rows)
+        for number, (resources, n_kept) in enumerate(schedule):
+            of_round = [self._with_units(candidates[index], resources) for index in survivors]
+            cut = self._with_steps(task, resources)
+            scores.append(self._scores(estimator, of_round, cut))
+            rounds.append((number, resources, of_round))
+            order = np.argsort(-_comparable(scores[-1]), kind="stable")
+            survivors = sorted(survivors[index] for index in order[:n_kept])
+        self.cv_results_ = self._results(rounds, np.concatenate(scores))
+        self.n_splits_ = scores[-1].shape[1]
+        n_last = len(scores[-1])
+        n_before = len(self.cv_results_["params"]) - n_last
+        self.best_index_ = n_before + int(_comparable(scores[-1]).argmax())
+        self.best_params_ = self.cv_results_["params"][self.best_index_]
+        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        self.search_time_ = time.perf_counter() - started
+        if self.refit:
+            started = time.perf_counter()
+            best = clone(estimator).set_params(**self.best_params_)
+            self.best_estimator_ = best.fit(X, y, groups=groups, lengths=lengths)
+            self.refit_time_ = time.perf_counter() - started
+        return self
+
+    def predict(self, X: Any, **arguments: Any) -> Any:
+        """Return `best_estimator_.predict(X, **arguments)`."""
+        return self._best().predict(X, **arguments)
+
+    def forecast(self, n_steps: int, X: Any = None) -> Any:
+        """Return `best_estimator_.forecast(n_steps, X)`."""
+        return self._best().forecast(n_steps, X)
+
+    def score(self, X: Any, y: Any, **arguments: Any) -> float:
+        """Return `best_estimator_.score(X, y, **arguments)`: R², whatever `scoring` is."""
+        return self._best().score(X, y, **arguments)
+
+    def _best(self) -> ESNRegressor:
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_
+
+    def _seeded_estimator(self) -> ESNRegressor:
+        """Return the estimator with a seed that gives the same weights each time."""
+        if not isinstance(self.estimator, ESNRegressor):
+            raise TypeError(
+                f"`estimator` is of type {type(self.estimator).__name__}, but an ESNRegressor was "
+                "expected. Other estimators go into scikit-learn's GridSearchCV."
+            )
+        estimator: ESNRegressor = clone(self.estimator)
+        seed = estimator.random_state
+        if isinstance(seed, np.random.SeedSequence | int | np.integer):
+            return estimator
+        estimator.set_params(random_state=_integer(seed))
+        return estimator
+
+    def _candidates(self, estimator: ESNRegressor) -> list[Parameters]:
+        n_iter = self.n_iter
+        if n_iter is not None:
+            n_iter = check_integer("n_iter", n_iter, minimum=1)
+        names = set(estimator.get_params(deep=False))
+        candidates = expand(self.param_space, n_iter, _integer(self.random_state), names)
+        if self.halving is not None:
+            check_choice("halving", self.halving, ("n_units", "n_steps"))
+        if self.halving == "n_units" and any("n_units" in one for one in candidates):
+            raise ValueError(
+                "`param_space` names 'n_units', but `halving` is 'n_units', which sets it. Leave "
+                "it out of one of them."
+            )
+        for candidate in candidates:
+            parameters = {**estimator.get_params(deep=False), **candidate}
+            if np.ndim(parameters["alpha"]) and parameters["alpha_cv"] is not None:
+                raise ValueError(
+                    f"`alpha_cv` is {parameters['alpha_cv']}, but a search has held-out blocks of "
+                    "its own. Set it to None, or pass each alpha as a candidate."
+                )
+        return candidates
+
+    def _schedule(
+        self, n_candidates: int, estimator: ESNRegressor, n_rows: int
+    ) -> list[tuple[int | None, int]]:
+        """Return units or steps of each round, and how many candidates survive it."""
+        if self.halving is None:
+            return [(None, 1)]
+        factor = check_integer("factor", self.factor, minimum=2)
+        most = int(estimator.n_units) if self.halving == "n_units" else n_rows
+        # The tiny addend: log(9) / log(3) may come out below 2.
+        n_rounds = 1 + int(math.log(n_candidates) / math.log(factor) + 1e-9)
+        if self.min_resources is not None:
+            least = check_integer("min_resources", self.min_resources, minimum=1, maximum=most)
+            n_rounds = min(n_rounds, 1 + int(math.log(most / least) / math.log(factor) + 1e-9))
+        return [
+            (
+                max(1, most // factor ** (n_rounds - 1 - i)),
+                max(1, n_candidates // factor ** (i + 1)),
+            )
+            for i in range(n_rounds)
+        ]
+
+    def _with_units(self, candidate: Parameters, resources: int | None) -> Parameters:
+        return {**candidate, "n_units": resources} if self.halving == "n_units" else candidate
+
+    def _with_steps(self, task: Task, resources: int | None) -> Task:
+        """Return a task of the first steps."""
+        if self.halving != "n_steps" or resources is None:
+            return task
+        inputs, targets, n_left = [], [], resources
+        for u, y in zip(task.inputs, task.targets):
+            if n_left > 0:
+                inputs.append(u[:n_left])
+                targets.append(y[:n_left])
+            n_left -= len(u)
+        return Task(inputs, targets, task.cv, task.gap, task.scoring)
+
+    def _scores(self, estimator: ESNRegressor, candidates: list[Parameters], task: Task) -> Floats:
+        """Return the scores of all candidates, of shape (n_candidates, n_folds)."""
+        jobs = self._jobs(estimator, candidates, task)
+        bar = tqdm(total=len(candidates), unit="candidate", disable=not self.verbose)
+        # Not every backend can give results as they come.
+        kind = "generator" if self.verbose else "list"
+        parts = []
+        for part in Parallel(n_jobs=self.n_jobs, return_as=kind)(jobs):
+            parts.append(part)
+            bar.update(len(part.indices))
+        bar.close()
+        scores: Floats = np.empty((len(candidates), parts[0].scores.shape[1]))
+        for part in parts:
+            scores[part.indices] = part.scores
+        unsupported = [index for part in parts for index in part.unsupported]
+        if unsupported:
+            warnings.warn(
+                f"For {len(unsupported)} of {len(candidates)} candidates, among them "
+                f"{candidates[unsupported[0]]}, alpha cannot be told from rounding. Raise it, or "
+                'take solver="qr".',
+                LinAlgWarning,
+                stacklevel=3,
+            )
+        return scores
+
+    @staticmethod
+    def _jobs(estimator: ESNRegressor, candidates: list[Parameters], task: Task) -> Iterator[Any]:
+        """Yield one call for each batch of lanes; the batches do not depend on the workers."""
+        for lanes in group(candidates, estimator.get_params(deep=False)):
+            drawn = draw(estimator, lanes, task)
+            width = widest_batch(drawn, task)
+            for first in range(0, len(lanes), width):
+                yield delayed(evaluate)(drawn, lanes[first : first + width], task)
+
+    def _results(
+        self, rounds: list[tuple[int, int | None, list[Parameters]]], scores: Floats
+    ) -> dict[str, Any]:
+        """Return `cv_results_`."""
+        params = list(itertools.chain.from_iterable(one[2] for one in rounds))
+        results: dict[str, Any] = {}
+        if self.halving is not None:
+            sizes = [len(one[2]) for one in rounds]
+            results["iter"] = np.repeat([one[0] for one in rounds], sizes)
+            results["n_resources"] = np.repeat([one[1] for one in rounds], sizes)
+        for name in sorted({name for one in params for name in one}):
+            column = np.ma.MaskedArray(np.empty(len(params), dtype=object), mask=True)
+            for row, one in enumerate(params):
+                if name in one:
+                    column[row] = one[name]
+            results[f"param_{name}"] = column
+        results["params"] = params
+        for index, of_fold in enumerate(scores.T):
+            results[f"split{index}_test_score"] = of_fold
+        with np.errstate(invalid="ignore"):  # a forecast that diverged scores -inf
+            results["mean_test_score"] = scores.mean(axis=1)
+            results["std_test_score"] = scores.std(axis=1)
+        results["rank_test_score"] = rankdata(-_comparable(scores), method="min").astype(np.int32)
+        return results
+
+
+def _comparable(scores: Floats) -> Floats:
+    """Return mean scores, the worst there can be for NaN."""
+    means: Floats = scores.mean(axis=1)
+    return np.where(np.isnan(means), -np.inf, means)
+
+
+def _integer(random_state: Any) -> int:
+    """Return a seed."""
+    return int(seed_sequence(random_state).generate_state(1)[0])
+
+
+def _check_closed_loop(
+    scoring: Scoring,
+    estimator: ESNRegressor,
+    candidates: list[Parameters],
+    inputs: list[Any],
+    targets: list[Any],
+) -> None:
+    """Raise unless something feeds outputs back, where that is scored."""
+    n_inputs, n_outputs = inputs[0].shape[1], targets[0].shape[1]
+    if not scoring.is_closed_loop or n_inputs == n_outputs:
+        return
+    for candidate in candidates:
+        scale = {**estimator.get_params(deep=False), **candidate}["feedback_scaling"]
+        if not np.any(np.asarray(scale) != 0):
+            raise ValueError(
+                f"`scoring` is {scoring.name!r}, but there are {n_inputs} inputs, {n_outputs} "
+                "outputs and no feedback weights: nothing closes the loop. Pass the next row of "
+                "`X` as `y`, or set `feedback_scaling`."
+            )
