@@ -7,8 +7,8 @@ setting, one thread. A run counts as solved when fewer than 1 % of 2,000 unseen 
 others, drawn afterwards, say how many are wrong where the choice of the moment plays no part. Times
 are processor time without those tests; a run that takes longer than its budget is given up. How
 long a curvature product took in the same minutes is printed with them, since processors differ and
-other work slows them down. Everything takes up to two hours; `--quick`, one run of one problem, some
-ten seconds.
+other work slows them down. Everything takes up to two hours; `--quick`, one run of one problem,
+some ten seconds.
 """
 
 from __future__ import annotations
