@@ -130,8 +130,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
     many thousand steps is better cut into pieces of as many steps as memory is needed for:
     ``X.reshape(-1, 100, n_features)``.
 
-    With the default settings, on one thread and with data drawn anew, the adding problem over 50
-    and 100 steps [2]_ is learned in some 40 and 70 iterations of 20 curvature products.
+    With the default settings the adding problem over 50 steps [2]_ is learned from 20,000 sequences
+    in 33 to 36 iterations (3 seeds), after ten or more on a plateau.
 
     References
     ----------

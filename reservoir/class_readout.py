@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
+from scipy.linalg import eigh
+from scipy.optimize import minimize
 from scipy.special import log_softmax
-from sklearn.linear_model import LogisticRegression
 
 from reservoir.accumulators import Solver
 from reservoir.features import FeatureMap
@@ -209,7 +209,7 @@ def fit_logistic(
     *,
     n_classes: int,
 ) -> ClassReadout:
-    """Fit a multinomial logistic regression by scikit-learn.
+    """Fit a multinomial logistic regression.
 
     minimise  −Σ_i w[i] log softmax(V s[i] + c)_{class of i} + α/2 ‖V‖²
 
@@ -246,26 +246,22 @@ def fit_logistic(
     features = _gather(blocks, learned)
     codes, folds = codes[learned], folds[learned]
     weights = np.ones(len(codes)) if weights is None else weights[learned]
-
-    def without(fold: int, alpha: float) -> LinearMap:
+    path = np.sort(np.atleast_1d(candidates))[::-1]
+    readouts = []
+    for fold in range(n_folds if n_folds > 1 else 0):
         rest = folds != fold
-        return _logistic(features[rest], codes[rest], weights[rest], alpha, n_classes)
-
-    paths, scores = [], []
-    for alpha in np.atleast_1d(candidates):
-        path = [without(fold, alpha) for fold in range(n_folds)] if n_folds > 1 else []
-        paths.append(path)
-        if path:
-            decisions = held_out_decisions(features, path, folds)
-            losses = -log_softmax(decisions, axis=1)[np.arange(len(codes)), codes]
-            scores.append(np.average(losses, weights=weights))
-    chosen = int(np.argmin(scores)) if scores else 0
-    alpha = float(np.atleast_1d(candidates)[chosen])
+        readouts.append(_logistic_path(features[rest], codes[rest], weights[rest], path, n_classes))
+    held_out = [list(each) for each in zip(*readouts, strict=True)]
+    scores = np.array(
+        [log_loss(held_out_decisions(features, maps, folds), codes, weights) for maps in held_out]
+    )
+    chosen = int(scores.argmin()) if held_out else 0
+    alpha = float(path[chosen])
     return ClassReadout(
-        _logistic(features, codes, weights, alpha, n_classes),
+        _logistic_path(features, codes, weights, path[: chosen + 1], n_classes)[-1],
         alpha,
-        np.array(scores) if candidates.ndim and scores else None,
-        paths[chosen],
+        scores[np.searchsorted(-path, -candidates)] if candidates.ndim and held_out else None,
+        held_out[chosen] if held_out else [],
     )
 
 
@@ -280,27 +276,59 @@ def _gather(blocks: Blocks, wanted: NDArray[np.bool_]) -> Floats:
     return gathered
 
 
-def _logistic(
-    features: Floats, codes: Integers, weights: Floats, alpha: float, n_classes: int
-) -> LinearMap:
-    """Fit a readout; a class that no row belongs to gets a score as if one in n + 1 did."""
-    present = np.unique(codes)
-    coef = np.zeros((n_classes, features.shape[1]))
-    intercept = np.full(n_classes, -np.log(len(codes) + 1.0))
-    if len(present) == 1:
-        intercept[present] = 0.0
-        return LinearMap(coef, intercept)
-    # The intercept is not penalised, so that centring changes nothing but the number of steps.
-    centre = features.mean(axis=0)
-    model = LogisticRegression(C=1.0 / alpha, max_iter=10_000, tol=1e-6)
-    model.fit(features - centre, codes, sample_weight=weights)
-    if len(present) == 2:
-        coef[present] = np.outer([-0.5, 0.5], model.coef_[0])
-        intercept[present] = np.array([-0.5, 0.5]) * model.intercept_[0]
-    else:
-        coef[present] = model.coef_
-        intercept[present] = model.intercept_
-    return LinearMap(coef, intercept - coef @ centre)
+def _logistic_path(
+    features: Floats, codes: Integers, weights: Floats, alphas: Floats, n_classes: int
+) -> list[LinearMap]:
+    """Fit a readout for each of falling alphas, each starting from the one before.
+
+    Quasi-Newton steps on principal axes, each scaled by the curvature along it where the path has
+    come to: without, small alphas take ten thousand steps on reservoir states.
+    """
+    centre = np.average(features, axis=0, weights=weights)
+    centred = features - centre
+    _, axes = eigh((centred * weights[:, None]).T @ centred)
+    columns = np.column_stack([centred @ axes, np.ones(len(features))])
+    targets, weights = np.eye(n_classes)[codes], weights[:, None]
+    coef = np.zeros((columns.shape[1], n_classes))
+    readouts = []
+    for alpha in alphas:
+        penalty = np.append(np.full(len(axes), alpha), 0.0)[:, None]
+        log_p = log_softmax(columns @ coef, axis=1)
+        p = np.exp(log_p)
+        start = float(np.sum(penalty * coef**2) / 2 - np.sum(weights * targets * log_p))
+        curvature = np.square(columns).T @ (weights * p * (1.0 - p)) + penalty
+        # A class that is never or always there leaves no curvature for its intercept.
+        scale = 1.0 / np.sqrt(np.maximum(curvature, 1e-12 * curvature.max()))
+
+        def objective(
+            parameters: Floats,
+            penalty: Floats = penalty,
+            scale: Floats = scale,
+            unit: float = start,
+        ) -> tuple[float, Floats]:
+            coef = scale * parameters.reshape(scale.shape)
+            log_p = log_softmax(columns @ coef, axis=1)
+            loss = np.sum(penalty * coef**2) / 2 - np.sum(weights * targets * log_p)
+            slope = columns.T @ (weights * (np.exp(log_p) - targets)) + penalty * coef
+            return float(loss) / unit, (scale * slope).ravel() / unit
+
+        found = minimize(
+            objective,
+            (coef / scale).ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 1000, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-6},
+        )
+        coef = scale * found.x.reshape(coef.shape)
+        maps = (axes @ coef[:-1]).T
+        readouts.append(LinearMap(maps, coef[-1] - maps @ centre))
+    return readouts
+
+
+def log_loss(decisions: Floats, codes: Integers, weights: Floats) -> float:
+    """Return the mean of −log softmax(d) at the true class."""
+    losses = -log_softmax(decisions, axis=1)[np.arange(len(codes)), codes]
+    return float(np.average(losses, weights=weights))
 
 
 def held_out_decisions(
@@ -320,78 +348,104 @@ def calibrate(
     codes: Integers,
     weights: Floats | None,
     folds: Integers,
-) -> float:
-    """Return the β of `fit_sharpness` for the held-out scores of a readout; 1 without folds.
+) -> ClassReadout:
+    """Return the readout whose scores are log-odds: softmax of them gives probabilities.
+
+    d' = β d + b, with β and b fitted to held-out scores by `fit_calibration`.
 
     Parameters
     ----------
     readout : ClassReadout
-        With the readouts of its folds.
+        With the readouts of its folds; without, it is returned as it is.
     blocks, codes, weights, folds
         As in `fit_ridge`, for the rows that are to be decided, which need not be those that the
         readout was learned from.
 
     Returns
     -------
-    float
+    ClassReadout
     """
     if not readout.held_out:
-        return 1.0
+        return readout
     decisions = np.empty((len(codes), len(readout.map.intercept)))
     for rows, features in blocks():
         decisions[rows] = held_out_decisions(features, readout.held_out, folds[rows])
     kept = folds >= 0
-    return fit_sharpness(decisions[kept], codes[kept], None if weights is None else weights[kept])
+    weights = np.ones(len(codes)) if weights is None else weights
+    slope, offset = fit_calibration(decisions[kept], codes[kept], weights[kept])
+    log_odds = LinearMap(slope * readout.map.coef, slope * readout.map.intercept + offset)
+    return replace(readout, map=log_odds)
 
 
-def fit_sharpness(decisions: Floats, codes: Integers, weights: Floats | None) -> float:
-    """Return the β with which softmax(β d) fits the classes of held-out rows best.
+def fit_calibration(decisions: Floats, codes: Integers, weights: Floats) -> tuple[float, Floats]:
+    """Return the β and b with which softmax(β d + b) fits the classes of held-out rows best.
 
-    minimise  −Σ_i w[i] Σ_k t[i, k] log softmax(β d[i])_k
+    minimise  −Σ_i w[i] Σ_k t[i, k] log softmax(β d[i] + b)_k + ½ ‖β d̄ + b − log π‖²,   β ≥ 0
 
-    where t is 1 at the true class, but for one case in n + 1 spread over all classes: the rule of
-    succession keeps β finite where no held-out row is wrong. β is the inverse of what
-    temperature scaling calls temperature [1]_; the order of the classes does not change.
+    Temperature scaling with a bias [1]_. In t, 1 at the true class, one case in n + 1 is spread
+    over all classes: the rule of succession keeps β finite where no held-out row is wrong [2]_.
+    The last term, with d̄ the mean scores and π the frequencies of the classes, weighs as much as
+    a few rows; a readout that knows nothing ends up at β = 0 and the frequencies.
 
     Parameters
     ----------
     decisions : ndarray of shape (n_rows, n_classes)
         d, from readouts that have not learned from these rows.
     codes : ndarray of int of shape (n_rows,)
-        True classes.
-    weights : ndarray of shape (n_rows,) or None
+        True classes; each occurs.
+    weights : ndarray of shape (n_rows,)
         w.
 
     Returns
     -------
-    float
+    slope : float
+        β.
+    offset : ndarray of shape (n_classes,)
+        b.
 
     References
     ----------
     .. [1] Guo, Pleiss, Sun & Weinberger (2017), On calibration of modern neural networks, ICML,
        section 4.2.
+    .. [2] Platt (1999), Probabilistic outputs for support vector machines, section 2.2, where
+       targets are smoothed for the same reason.
 
     Examples
     --------
     Scores of 1 and 0 that are right in three cases of four, for which e^β = 3:
 
     >>> import numpy as np
-    >>> scores = np.tile([1.0, 0.0], (4000, 1))
-    >>> round(float(np.exp(fit_sharpness(scores, np.arange(4000) % 4 // 3, None))), 2)
-    3.0
+    >>> codes = np.arange(4000) % 2
+    >>> scores = np.eye(2)[np.where(np.arange(4000) % 8 < 6, codes, 1 - codes)]
+    >>> slope, offset = fit_calibration(scores, codes, np.ones(4000))
+    >>> round(float(np.exp(slope)), 2), bool(abs(offset).max() < 1e-6)
+    (3.0, True)
     """
-    n_rows = len(decisions)
+    n_rows, n_classes = decisions.shape
+    weights = weights / weights.mean()
+    frequencies = np.bincount(codes, weights, minlength=n_classes) / n_rows
+    log_prior = np.log(frequencies)
+    centre = np.average(decisions, axis=0, weights=weights)
+    spread = float(np.abs(decisions - centre).max())
+    scaled = (decisions - centre) / (spread if spread > 0 else 1.0)
     doubt = 1.0 / (n_rows + 1)
-    spread = float(np.sqrt(np.mean((decisions - decisions.mean(axis=1, keepdims=True)) ** 2)))
-    if not spread > 0:
-        return 1.0
+    targets = (1.0 - doubt) * np.eye(n_classes)[codes] + doubt / n_classes
 
-    def loss(log_sharpness: float) -> float:
-        log_p = log_softmax(np.exp(log_sharpness) / spread * decisions, axis=1)
-        likely = (1 - doubt) * log_p[np.arange(n_rows), codes] + doubt * log_p.mean(axis=1)
-        return -float(np.average(likely, weights=weights))
+    def objective(parameters: Floats) -> tuple[float, Floats]:
+        slope, bias = parameters[0], parameters[1:]
+        log_p = log_softmax(slope * scaled + bias, axis=1)
+        loss = -np.sum(weights[:, None] * targets * log_p) + np.sum((bias - log_prior) ** 2) / 2
+        slopes = weights[:, None] * (np.exp(log_p) - targets)
+        gradient = np.append(np.sum(slopes * scaled), slopes.sum(axis=0) + bias - log_prior)
+        return float(loss) / n_rows, gradient / n_rows
 
-    # Convex in β, hence with one minimum in log β. The bounds stand for "knows nothing" and
-    # "knows all", in units of the spread of the scores.
-    result = minimize_scalar(loss, bounds=(np.log(1e-3), np.log(1e3)), method="bounded")
-    return float(np.exp(result.x) / spread)
+    found = minimize(
+        objective,
+        np.append(1.0, log_prior),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, None)] + [(None, None)] * n_classes,
+        options={"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-8},
+    )
+    slope = float(found.x[0]) / (spread if spread > 0 else 1.0)
+    return slope, found.x[1:] - slope * centre

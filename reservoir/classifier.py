@@ -91,7 +91,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     readout : {"ridge", "logistic"}, default="ridge"
         Ridge regression of class indicators, the scores being what it predicts, or multinomial
         logistic regression.
-    alpha : float or array-like of shape (n_alphas,), default=(1e-6, 1e-4, 1e-2, 1.0, 100.0)
+    alpha : float or array-like, default=(1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4)
         Penalty α ‖V‖² beside the summed squared error, or α/2 ‖V‖² beside the summed log loss;
         of several, the best on held-out folds is taken. The rows that are summed over are
         sequences, or steps with "votes" and for labels of steps.
@@ -119,16 +119,15 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     reservoir_ : Reservoir
         The weights and what else defines the recurrence.
     coef_ : ndarray of shape (n_classes, n_columns)
-        V; with segments, those of the first segment come first.
+        V of the scores d = V s + c, which are calibrated log-odds where there are folds; with
+        segments, the columns of the first segment come first.
     intercept_ : ndarray of shape (n_classes,)
-        c of the scores d = V s + c.
+        c.
     alpha_ : float
         The penalty taken.
-    alpha_scores_ : ndarray of shape (n_alphas,)
-        Held-out mean squared error (ridge) or log loss (logistic) of each alpha; only where there
-        were several.
-    sharpness_ : float
-        β of the probabilities softmax(β d); only with `cv`.
+    alpha_scores_ : ndarray of shape (n_alphas,) or None
+        Held-out mean squared error (ridge) or log loss (logistic) of each alpha; None where there
+        was one.
     n_features_in_ : int
         Number of input features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -140,9 +139,12 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
 
     Notes
     -----
-    Probabilities are softmax(β d), where the one number β is fitted by maximum likelihood to the
-    scores of held-out folds (temperature scaling [2]_), so that the label with the highest
-    probability is the one that `predict` gives.
+    What the readout gives, d, becomes log-odds by d' = β d + b: temperature scaling with a bias
+    [2]_, the number β and the bias of each class fitted by maximum likelihood to the d of readouts
+    that have not learned from the fold in question. Probabilities are softmax(d'), the label is
+    the class with the largest d', and `coef_` and `intercept_` contain β and b. A readout that
+    learned nothing thus gives the frequencies of the classes. With `cv` None, or where no class
+    has two members to hold one out, d' is d.
 
     References
     ----------
@@ -188,7 +190,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         include_input: bool = True,
         include_squares: bool = False,
         readout: Literal["ridge", "logistic"] = "ridge",
-        alpha: float | ArrayLike = (1e-6, 1e-4, 1e-2, 1.0, 100.0),
+        alpha: float | ArrayLike = (1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4),
         cv: int | None = 5,
         class_weight: Literal["balanced"] | dict[Any, float] | None = None,
         solver: Literal["auto", "gram", "qr"] = "auto",
@@ -262,12 +264,20 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         if self.classes_.dtype == object:
             # Strings of a fixed width instead: a model file holds no Python objects.
             self.classes_ = np.array(self.classes_.tolist())
+        folds = self._folds(codes, layout)
+        absent = np.setdiff1d(codes, codes[folds >= 0])
+        if len(absent):
+            raise ValueError(
+                f"`y` holds the class {self.classes_[absent[0]]!s} in the washout only, but the "
+                "readout learns from other steps. Lower `washout`, or leave the class out."
+            )
         weights = None
         if self.class_weight is not None:
-            by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
+            by_class = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=labels[folds >= 0]
+            )
             weights = by_class[codes]
         self.reservoir_ = self._draw_reservoir(inputs[0].shape[1])
-        folds = self._folds(codes, layout)
         pooled = None if self.label_per_ == "step" else self._pool(inputs)
         if pooled is None or self.pooling == "votes":
             readout = self._learn_from_steps(inputs, layout, codes, weights, folds)
@@ -280,11 +290,9 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
             readout = self._fit_readout(as_blocks(pooled), codes, weights, folds)
         if self.cv is not None:
             cases = self._steps(inputs, layout) if pooled is None else as_blocks(pooled)
-            self.sharpness_ = calibrate(readout, cases, codes, weights, folds)
+            readout = calibrate(readout, cases, codes, weights, folds)
         self.coef_, self.intercept_ = readout.map.coef, readout.map.intercept
-        self.alpha_ = readout.alpha
-        if readout.scores is not None:
-            self.alpha_scores_ = readout.scores
+        self.alpha_, self.alpha_scores_ = readout.alpha, readout.scores
         return self
 
     def predict(
@@ -341,7 +349,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     def predict_proba(
         self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
     ) -> Any:
-        """Return the probability of each class, softmax(β d), calibrated on held-out folds.
+        """Return the probability of each class, softmax(d), calibrated on held-out folds.
 
         Parameters
         ----------
@@ -359,7 +367,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
             As in `predict`.
         """
         decisions, layout = self._decide(X, groups, lengths)
-        return self._shaped(softmax(self.sharpness_ * decisions, axis=1), layout)
+        return self._shaped(softmax(decisions, axis=1), layout)
 
     def score(
         self,
@@ -436,16 +444,16 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
 
     def _folds(self, codes: Integers, layout: Layout) -> Integers:
         """Return the fold of each label; negative for steps of the washout."""
-        per_step = self.label_per_ == "step"
         n_sequences = len(layout.lengths)
+        per_step = self.label_per_ == "step"
+        kept = self._kept_rows(layout) if per_step else np.ones(n_sequences, dtype=bool)
+        folds = np.full(len(codes), -1, dtype=np.intp)
         if self.cv is None:
-            folds = np.zeros(len(codes), dtype=np.intp)
+            folds[kept] = 0
         elif per_step and n_sequences >= self.cv:
-            folds = np.repeat(np.arange(n_sequences) % self.cv, layout.lengths)
+            folds[kept] = np.repeat(np.arange(n_sequences) % self.cv, layout.lengths)[kept]
         else:
-            folds = stratified_folds(codes, self.cv)
-        if per_step:
-            folds[~self._kept_rows(layout)] = -1
+            folds[kept] = stratified_folds(codes[kept], self.cv)
         return folds
 
     def _kept_rows(self, layout: Layout) -> NDArray[np.bool_]:

@@ -166,7 +166,7 @@ def test_product_unit_has_its_exact_capacities():
 
 
 def test_capacity_of_a_network_adds_up_to_its_units():
-    """Dambre et al., theorem 7: fading memory and independent states make a total of N."""
+    """Dambre et al. (2012): fading memory and independent states make a total of N."""
     tanh = ReservoirTransformer(
         n_units=6, connectivity=3, spectral_radius=0.3, input_scaling=0.4, random_state=0
     ).fit(np.zeros((2, 1)))

@@ -1,5 +1,8 @@
+import os
 import pickle
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -47,14 +50,34 @@ def memory_task(rng):
 
 @parametrize_with_checks(
     [
-        RNNRegressor(n_units=10, max_iter=8, random_state=0),
-        RNNClassifier(n_units=10, max_iter=8, random_state=0),
+        RNNRegressor(n_units=8, max_iter=6, random_state=0),
+        RNNClassifier(n_units=8, max_iter=6, random_state=0),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
     xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+def test_array_api_check():
+    """SciPy reads the variable once, when it is imported: hence the process."""
+    script = (
+        "from sklearn.utils.estimator_checks import estimator_checks_generator\n"
+        "from hessianfree import RNNClassifier, RNNRegressor\n"
+        "for estimator in (RNNRegressor(5, max_iter=2), RNNClassifier(5, max_iter=2)):\n"
+        "    for estimator, check in estimator_checks_generator(estimator):\n"
+        "        if check.func.__name__ == 'check_array_api_input':\n"
+        "            print(check(estimator))\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout.split() == ["None", "None"]
 
 
 # -- what is learned -----------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def echo_state_index(
 
     References
     ----------
-    .. [1] Gallicchio (2018), Chasing the echo state property, arXiv:1811.10892, section 3.
+    .. [1] Gallicchio (2018), Chasing the echo state property, arXiv:1811.10892.
     """
     system = driven_system(model)
     n_starts = check_integer("n_starts", n_starts, minimum=1)

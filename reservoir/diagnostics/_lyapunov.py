@@ -121,9 +121,9 @@ def driven_lyapunov_exponents(
     References
     ----------
     .. [1] Geist, Parlitz & Lauterborn (1990), Comparison of different methods for computing
-       Lyapunov exponents, Progress of Theoretical Physics 83, section 3.
+       Lyapunov exponents, Progress of Theoretical Physics 83.
     .. [2] Verstraeten & Schrauwen (2009), On the quantification of dynamics in reservoir
-       computing, ICANN 2009, section 3.
+       computing, ICANN 2009.
     """
     system = driven_system(model)
     washout, dt = _check_run(washout, dt)

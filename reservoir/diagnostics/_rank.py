@@ -75,7 +75,7 @@ def kernel_rank(
     References
     ----------
     .. [1] Legenstein & Maass (2007), Edge of chaos and prediction of computational performance
-       for neural circuit models, Neural Networks 20, section 4.
+       for neural circuit models, Neural Networks 20.
     """
     return _rank(
         model, n_streams, n_steps, 0, tolerance, input_range, random_state, "kernel rank", progress
@@ -134,9 +134,9 @@ def generalization_rank(
     References
     ----------
     .. [1] Legenstein & Maass (2007), Edge of chaos and prediction of computational performance
-       for neural circuit models, Neural Networks 20, section 5.
+       for neural circuit models, Neural Networks 20.
     .. [2] Büsing, Schrauwen & Legenstein (2010), Connectivity, dynamics, and memory in reservoir
-       computing with binary and analog neurons, Neural Computation 22, section 5.
+       computing with binary and analog neurons, Neural Computation 22.
     """
     n_steps = check_integer("n_steps", n_steps, minimum=1)
     n_common = check_integer("n_common", n_common, minimum=1, maximum=n_steps)
