@@ -154,7 +154,7 @@ def _edges(offsets: NDArray[Any], cv: Any) -> tuple[NDArray[np.intp], list[int]]
         "cv", cv, minimum=2, remedy="Pass a number of blocks, or a float: the share held out."
     )
     if n_blocks > n_rows:
-        raise ValueError(f"`cv` is {cv}, but there are {n_rows} rows. Take fewer blocks.")
+        raise ValueError(f"`cv` is {cv}, but n_samples = {n_rows}. Take fewer blocks.")
     edges = np.linspace(0, n_rows, n_blocks + 1).astype(np.intp)
     # Sequences stay whole where there are enough of them.
     nearest = offsets[np.abs(offsets - edges[:, np.newaxis]).argmin(axis=1)]

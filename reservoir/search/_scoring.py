@@ -71,17 +71,19 @@ class Scoring:
             scores: Floats = -mean_squares.mean(axis=1)
             return scores
         constant = np.ptp(held_out, axis=0) == 0
+        variances = np.where(constant, 1.0, held_out.var(axis=0))
+        if self.name == "r2":
+            # As scikit-learn's r2_score: 0 for a constant, unless it was met.
+            unexplained = np.where(constant, mean_squares > 0, mean_squares / variances)
+            scores = 1 - unexplained.mean(axis=1)
+            return scores
         if constant.any():
             raise ValueError(
                 f"`scoring` is {self.name!r}, but target {int(constant.argmax())} is constant in "
                 "a block held out, and has no deviation to measure errors in. Take fewer blocks, "
                 'or "neg_mean_squared_error".'
             )
-        variances = held_out.var(axis=0)
-        if self.name == "r2":
-            scores = 1 - (mean_squares / variances).mean(axis=1)
-        else:
-            scores = -np.sqrt(mean_squares / variances).mean(axis=1)
+        scores = -np.sqrt(mean_squares / variances).mean(axis=1)
         return scores
 
 
