@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,7 +16,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from hessianfree._architecture import Architecture
-from hessianfree._sequence_data import make_batch, predict_sequences, read_targets
+from hessianfree._sequence_data import (
+    as_symbols,
+    check_count,
+    make_batch,
+    predict_sequences,
+    read_targets,
+)
 from hessianfree._stopping import Watch, hold_out
 from hessianfree.batch import Batch
 from hessianfree.checkpoints import TrainingState
@@ -220,7 +228,7 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         values, self._per_sequence = read_targets(y, layout, is_cut=is_cut)
         unit = Layout((1,) * len(sequences), "list") if self._per_sequence else layout
         checked = self._check_targets(values)
-        _check_count("y", len(checked), unit, self._per_sequence)
+        check_count("y", len(checked), unit, self._per_sequence)
         weights = None
         if step_weight is not None:
             weights = self._read_weights(step_weight, layout, unit, is_cut)
@@ -264,7 +272,7 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
         rows = validate_data(self, rows, dtype=np.dtype(self.dtype), reset=reset)
         if self.n_symbols is not None:
-            rows = _as_symbols(rows, self.n_symbols)
+            rows = as_symbols(rows, self.n_symbols)
         return layout.split(rows), layout
 
     def _read_weights(
@@ -280,7 +288,7 @@ class RNNEstimator(SavableMixin, BaseEstimator):
                 f"`step_weight` has shape {weights.shape}, but one number a target was expected. "
                 "Drop the last axis."
             )
-        _check_count("step_weight", len(weights), unit, self._per_sequence)
+        check_count("step_weight", len(weights), unit, self._per_sequence)
         if np.any(weights < 0) or not np.any(weights):
             raise ValueError(
                 "`step_weight` holds a negative weight, or nothing but zeros. Pass weights of 0 "
@@ -386,6 +394,26 @@ class RNNEstimator(SavableMixin, BaseEstimator):
                 stacklevel=4,
             )
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters and fitted state to one `.npz` file, atomically and without pickle.
+
+        With the state of the training: what is loaded goes on, with `warm_start`, as if it had
+        never stopped, bit for bit. A file can't hold functions, and `callback` is left out.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write, under just that name.
+
+        Raises
+        ------
+        TypeError
+            If another parameter is something that a file can't hold, as an optimizer of your own.
+        """
+        without_callback = copy.copy(self)
+        without_callback.callback = None
+        super(RNNEstimator, without_callback).save(path)
+
     # -- predicting -------------------------------------------------------------------------------
 
     def _outputs(self, X: Any, groups: Any, lengths: Any) -> tuple[Array, Layout]:
@@ -428,29 +456,3 @@ def _default_optimizer() -> HessianFree:
     return HessianFree(
         damping=LevenbergMarquardt(initial=0.03), structural_damping=0.03, max_cg_iterations=20
     )
-
-
-def _as_symbols(rows: Array, n_symbols: int) -> NDArray[np.intp]:
-    """Return the only column of `rows` as integers from 0 to n_symbols - 1."""
-    if rows.shape[1] != 1:
-        raise ValueError(
-            f"`X` has {rows.shape[1]} features, but with `n_symbols` one column of symbols was "
-            "expected. Pass sequences of shape (n_steps, 1), or leave `n_symbols` out."
-        )
-    symbols = rows[:, 0].astype(np.intp)
-    if np.any(symbols != rows[:, 0]) or symbols.min() < 0 or symbols.max() >= n_symbols:
-        raise ValueError(
-            f"`X` has symbols from {rows.min():g} to {rows.max():g}, but integers from 0 to "
-            f"{n_symbols - 1} were expected. Number the symbols from 0, or raise `n_symbols`."
-        )
-    return symbols
-
-
-def _check_count(name: str, count: int, unit: Layout, per_sequence: bool) -> None:
-    """Raise unless there are as many targets, or weights, as steps or sequences."""
-    if count != unit.n_rows:
-        wanted = "sequences" if per_sequence else "steps"
-        raise ValueError(
-            f"`{name}` has {count} entries, but `X` has {unit.n_rows} {wanted}: inconsistent "
-            f"numbers of samples. Pass one entry for each of the {wanted}."
-        )

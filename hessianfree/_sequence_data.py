@@ -103,3 +103,29 @@ def predict_sequences(
             outputs[index] = predictions[: len(sequences[index]), column]
         start = stop
     return outputs
+
+
+def as_symbols(rows: Array, n_symbols: int) -> NDArray[np.intp]:
+    """Return the only column of `rows` as integers from 0 to n_symbols - 1."""
+    if rows.shape[1] != 1:
+        raise ValueError(
+            f"`X` has {rows.shape[1]} features, but with `n_symbols` one column of symbols was "
+            "expected. Pass sequences of shape (n_steps, 1), or leave `n_symbols` out."
+        )
+    symbols = rows[:, 0].astype(np.intp)
+    if np.any(symbols != rows[:, 0]) or symbols.min() < 0 or symbols.max() >= n_symbols:
+        raise ValueError(
+            f"`X` has symbols from {rows.min():g} to {rows.max():g}, but integers from 0 to "
+            f"{n_symbols - 1} were expected. Number the symbols from 0, or raise `n_symbols`."
+        )
+    return symbols
+
+
+def check_count(name: str, count: int, unit: Layout, per_sequence: bool) -> None:
+    """Raise unless there are as many targets, or weights, as steps or sequences."""
+    if count != unit.n_rows:
+        wanted = "sequences" if per_sequence else "steps"
+        raise ValueError(
+            f"`{name}` has {count} entries, but `X` has {unit.n_rows} {wanted}: inconsistent "
+            f"numbers of samples. Pass one entry for each of the {wanted}."
+        )
