@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -61,7 +62,8 @@ def report(title: str, figures: Sequence[Figure]) -> None:
 
 def run_demo(
     question: str | None,
-    run: Callable[[bool, Path], list[Figure]],
+    run: Callable[..., list[Figure]],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Read the arguments of a demo, run it, print its figures, and fail if one is off.
 
@@ -70,7 +72,9 @@ def run_demo(
     question : str or None
         Docstring of the demo.
     run : callable
-        (quick, folder for pictures) -> figures.
+        (quick, folder for pictures) -> figures; further options come as keywords.
+    options : mapping of str to mapping, optional
+        Flags of the demo's own, and what `add_argument` is told of each.
     """
     parser = argparse.ArgumentParser(
         description=question, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -83,9 +87,12 @@ def run_demo(
         metavar="FOLDER",
         help="where pictures go (default: %(default)s)",
     )
-    arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    figures = run(arguments.quick, arguments.output)
+    for flag, settings in (options or {}).items():
+        parser.add_argument(flag, **settings)
+    arguments = vars(parser.parse_args())
+    quick, folder = arguments.pop("quick"), arguments.pop("output")
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = run(quick, folder, **arguments)
     title = (question or "").strip().splitlines()[0]
     report(title, figures)
     if not all(figure.is_as_expected for figure in figures):
