@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -61,7 +62,9 @@ def report(figures: Mapping[str, Sequence[Figure]]) -> None:
 
 
 def run_demos(
-    description: str | None, demos: Mapping[str, Callable[[bool, Path], list[Figure]]]
+    description: str | None,
+    demos: Mapping[str, Callable[..., list[Figure]]],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Read the arguments, run demos, print all their figures, and fail if one is off.
 
@@ -70,7 +73,10 @@ def run_demos(
     description : str or None
         What `--help` says.
     demos : mapping of str to callable
-        Title of each demo -> (quick, folder for pictures) -> figures.
+        Title of each demo -> (quick, folder for pictures) -> figures; further options come as
+        keywords.
+    options : mapping of str to mapping, optional
+        Flags of the demos' own, and what `add_argument` is told of each.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -83,17 +89,24 @@ def run_demos(
         metavar="FOLDER",
         help="where pictures go (default: %(default)s)",
     )
-    arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    figures = {title: run(arguments.quick, arguments.output) for title, run in demos.items()}
+    for flag, settings in (options or {}).items():
+        parser.add_argument(flag, **settings)
+    arguments = vars(parser.parse_args())
+    quick, folder = arguments.pop("quick"), arguments.pop("output")
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {title: run(quick, folder, **arguments) for title, run in demos.items()}
     report(figures)
     if not all(figure.is_as_expected for of_title in figures.values() for figure in of_title):
         sys.exit("A figure is not as expected.")
 
 
-def run_demo(question: str | None, run: Callable[[bool, Path], list[Figure]]) -> None:
+def run_demo(
+    question: str | None,
+    run: Callable[..., list[Figure]],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Run one demo as `run_demos` does, titled by the first line of `question`."""
-    run_demos(question, {title_of(question): run})
+    run_demos(question, {title_of(question): run}, options)
 
 
 def title_of(question: str | None) -> str:
