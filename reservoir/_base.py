@@ -25,8 +25,25 @@ _RECURRENT, _INPUT, _BIAS, _FEEDBACK, _NOISE = range(5)
 register(Reservoir)
 
 
-class ReservoirEstimator(SavableMixin, BaseEstimator):
-    """What every estimator with a reservoir shares: drawing it and reading sequences."""
+class SequenceEstimator(SavableMixin, BaseEstimator):
+    """What every estimator shares: files, and reading sequences."""
+
+    dtype: str
+
+    def _checked_dtype(self) -> np.dtype[Any]:
+        return np.dtype(check_choice("dtype", self.dtype, ("float32", "float64")))
+
+    def _read(
+        self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
+    ) -> tuple[list[Array], Layout]:
+        """Return the sequences of `X`, checked and in the dtype of the model."""
+        rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        rows = validate_data(self, rows, dtype=self._checked_dtype(), reset=reset)
+        return layout.split(rows), layout
+
+
+class ReservoirEstimator(SequenceEstimator):
+    """What every estimator with a reservoir shares: drawing it, and where it starts."""
 
     n_units: int
     spectral_radius: float | None
@@ -40,7 +57,6 @@ class ReservoirEstimator(SavableMixin, BaseEstimator):
     activation: str | Callable[[Array], Array]
     washout: int
     random_state: Any
-    dtype: str
     reservoir_: Reservoir
     last_state_: Array
 
@@ -86,17 +102,6 @@ class ReservoirEstimator(SavableMixin, BaseEstimator):
             leak_rate=_as_leak_rate(self.leak_rate, dtype),
             activation=self.activation,
         )
-
-    def _checked_dtype(self) -> np.dtype[Any]:
-        return np.dtype(check_choice("dtype", self.dtype, ("float32", "float64")))
-
-    def _read(
-        self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
-    ) -> tuple[list[Array], Layout]:
-        """Return the sequences of `X`, checked and in the reservoir's dtype."""
-        rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
-        rows = validate_data(self, rows, dtype=self._checked_dtype(), reset=reset)
-        return layout.split(rows), layout
 
     def _check_washout(self, lengths: Sequence[int], *, n_directions: int = 1) -> None:
         """Raise unless something of each sequence is left after the washout of each direction."""

@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from reservoir._base import ReservoirEstimator
+from reservoir._regression import SequenceRegressor
 from reservoir._validation import check_choice, check_integer, check_real
-from reservoir.dynamics import free_run, iterate_sequences
+from reservoir.dynamics import free_run
 from reservoir.features import FeatureMap, Readout
-from reservoir.fitting import fold_sequences, map_sequences
-from reservoir.persistence import register
-from reservoir.readout import (
-    GramAccumulator,
-    QRAccumulator,
-    RidgeAccumulator,
-    check_alphas,
-    solve_ridge,
-)
-from reservoir.sequences import Layout, stack_like, stack_sequences
+from reservoir.fitting import final_states, fold_sequences, map_sequences
+from reservoir.readout import RidgeAccumulator, check_alphas, solve_ridge
 
 Array = NDArray[np.floating]
 
-for _class in (GramAccumulator, QRAccumulator, RidgeAccumulator):
-    register(_class)
 
-
-class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
+class ESNRegressor(SequenceRegressor, ReservoirEstimator):
     """Echo state network with a ridge readout.
 
     A fixed random reservoir of leaky units is driven by the input,
@@ -214,7 +202,6 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    n_outputs_: int
     n_sequences_seen_: int
     last_output_: Array
 
@@ -308,11 +295,8 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         self._check_washout(layout.lengths[initial_state == "last" :])
         if first:
             self._begin(inputs[0].shape[1], targets[0].shape[1])
-        elif targets[0].shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"`y` has {targets[0].shape[1]} outputs, but the calls before had "
-                f"{self.n_outputs_}. Pass as many, or call `fit` to start afresh."
-            )
+        else:
+            self._check_n_outputs(targets[0].shape[1])
         return self._learn(inputs, targets, weights, continues=initial_state == "last")
 
     def predict(
@@ -398,12 +382,7 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         """
         check_is_fitted(self, "coef_")
         n_steps = check_integer("n_steps", n_steps, minimum=1)
-        if self.n_outputs_ != self.n_features_in_:
-            raise ValueError(
-                f"`forecast` feeds outputs back as inputs, but this ESNRegressor has "
-                f"{self.n_features_in_} inputs and {self.n_outputs_} outputs. Fit it on "
-                "`series[:-1], series[1:]`, or call `predict` with the inputs."
-            )
+        self._check_forecast()
         if X is None:
             forecasts = [self._run_free(n_steps, self.last_state_, self.last_output_)]
             return self._shaped(forecasts[0])
@@ -413,87 +392,10 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
             self._run_free(n_steps, state, context[-1])
             for state, context in zip(states, contexts, strict=True)
         ]
-        after = Layout((n_steps,) * len(outputs), layout.form)
-        return after.restore(self._shaped(np.concatenate(outputs)))
+        return self._restore_forecasts(outputs, layout)
 
-    def score(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        groups: ArrayLike | None = None,
-        lengths: ArrayLike | None = None,
-    ) -> float:
-        """Return the coefficient of determination R² of `predict`.
-
-        The first `washout` steps of each sequence do not count: `predict` starts from the zero
-        state, which the readout has learned nothing about.
-
-        Parameters
-        ----------
-        X, y, groups, lengths
-            As in `fit`.
-        sample_weight : array-like of shape (n_steps,), or as `X` several of them, optional
-            Weight of each step.
-
-        Returns
-        -------
-        float
-            1 for a perfect prediction, 0 for the mean of `y`.
-
-        Raises
-        ------
-        ValueError
-            If a sequence is not longer than `washout`, and as `predict` does.
-        """
-        _, layout = stack_sequences(X, groups=groups, lengths=lengths)
-        predicted = stack_like(self.predict(X, groups, lengths), layout, name="prediction")
-        self._check_washout(layout.lengths)
-        counts = np.concatenate([np.arange(length) >= self.washout for length in layout.lengths])
-        weights = None
-        if sample_weight is not None:
-            weights = np.asarray(stack_like(sample_weight, layout, name="sample_weight"))[counts]
-        true = np.asarray(stack_like(y, layout, name="y"))
-        return float(r2_score(true[counts], predicted[counts], sample_weight=weights))
-
-    def _read_training(
-        self, X: Any, y: Any, groups: Any, lengths: Any, step_weight: Any, reset: bool = True
-    ) -> tuple[list[Array], list[Array], list[Array] | None, Layout]:
-        """Return the checked sequences of inputs, targets (2-D) and weights."""
-        rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        rows, targets = validate_data(
-            self,
-            rows,
-            stack_like(y, layout, name="y"),
-            multi_output=True,
-            y_numeric=True,
-            dtype=self._checked_dtype(),
-            reset=reset,
-        )
-        targets = np.asarray(targets, dtype=np.float64)
-        self._y_is_1d = targets.ndim == 1
-        weights = None
-        if step_weight is not None:
-            values = np.asarray(
-                stack_like(step_weight, layout, name="step_weight"), dtype=np.float64
-            )
-            if values.shape != (layout.n_rows,):
-                raise ValueError(
-                    f"`step_weight` has shape {values.shape}, but `X` has {layout.n_rows} steps. "
-                    "Pass one weight a step."
-                )
-            if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
-                raise ValueError(
-                    "`step_weight` holds a negative, infinite or NaN weight, or nothing but "
-                    "zeros. Pass finite weights of 0 or more."
-                )
-            weights = layout.split(values)
-        targets = targets.reshape(len(targets), -1)
-        return layout.split(rows), layout.split(targets), weights, layout
+    def _check_lengths(self, lengths: Sequence[int]) -> None:
+        self._check_washout(lengths)
 
     def _n_blocks(self) -> int:
         """Return how many held-out blocks there are; 1 stands for none."""
@@ -561,12 +463,7 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
             per_target=bool(self.alpha_per_target),
             selection=blocks if n_blocks > 1 else "gcv",
         )
-        self.coef_ = solution.coef[0] if self._y_is_1d else solution.coef
-        self.intercept_ = float(solution.intercept[0]) if self._y_is_1d else solution.intercept
-        self.alpha_ = solution.alpha
-        self.solver_ = solution.solver
-        if solution.scores is not None:
-            self.alpha_scores_ = solution.scores
+        self._keep(solution)
         return self
 
     def _fold(
@@ -614,7 +511,7 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
             if n_workers == 1
             else Parallel(n_jobs=n_workers)(jobs)
         )
-        self.last_state_ = folded[-1].last_state
+        self.last_state_ = folded[-1].last_states[-1]
         self._last_generator = folded[-1].last_generator
         if in_place:
             return []
@@ -636,14 +533,7 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
         return np.random.default_rng(child)
 
     def _readout(self) -> Readout:
-        dtype = self.reservoir_.input.dtype
-        coef = np.atleast_2d(self.coef_).astype(dtype, copy=False)
-        intercept = np.atleast_1d(self.intercept_).astype(dtype, copy=False)
-        return self._feature_map().split(coef, intercept, len(self.reservoir_.bias))
-
-    def _shaped(self, rows: Array) -> Array:
-        """Return outputs (n_rows, n_outputs) with as many axes as the `y` of `fit`."""
-        return rows[:, 0] if self._y_is_1d else rows
+        return self._feature_map().split(*self._readout_arrays(), len(self.reservoir_.bias))
 
     def _run_free(self, n_steps: int, state: Array | None, output: Array) -> Array:
         return free_run(
@@ -655,22 +545,14 @@ class ESNRegressor(MultiOutputMixin, RegressorMixin, ReservoirEstimator):
             output_as_input=True,
         ).outputs
 
-    def _states_before_the_last_step(self, contexts: list[Array]) -> list[Array | None]:
+    def _states_before_the_last_step(self, contexts: list[Array]) -> Array:
         """Drive the reservoir with all but the last row of each context."""
-        states: list[Array | None] = [None] * len(contexts)
-        driven = [index for index, context in enumerate(contexts) if len(context) > 1]
-        if driven:
-            # A model one step ahead has just put out what now comes in: y[t-1] = u[t].
-            blocks = iterate_sequences(
-                self.reservoir_,
-                [contexts[index][:-1] for index in driven],
-                teachers=None
-                if self.reservoir_.feedback is None
-                else [contexts[index][1:] for index in driven],
-                initial_outputs=[contexts[index][0] for index in driven],
-            )
-            for position, start, block in blocks:
-                index = driven[position]
-                if start + len(block) == len(contexts[index]) - 1:
-                    states[index] = block[-1].copy()
-        return states
+        # A model one step ahead has just put out what now comes in: y[t-1] = u[t].
+        return final_states(
+            self.reservoir_,
+            [context[:-1] for context in contexts],
+            teachers=None
+            if self.reservoir_.feedback is None
+            else [context[1:] for context in contexts],
+            initial_outputs=[context[0] for context in contexts],
+        )

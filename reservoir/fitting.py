@@ -82,15 +82,15 @@ class Folded(NamedTuple):
     ----------
     accumulators : list of RidgeAccumulator
         Those that came in, fuller (copies, where another process did the work).
-    last_state : ndarray of shape (n_units,)
-        State after the last step of the last sequence.
-    last_generator : numpy.random.Generator
+    last_states : ndarray of shape (n_kept, n_units)
+        State after the last step of each of the last sequences.
+    last_generator : numpy.random.Generator or None
         Where the noise of the last sequence would go on.
     """
 
     accumulators: list[RidgeAccumulator]
-    last_state: Array
-    last_generator: np.random.Generator
+    last_states: Array
+    last_generator: np.random.Generator | None
 
 
 def fold_sequences(
@@ -103,11 +103,12 @@ def fold_sequences(
     edges: Sequence[int],
     weights: Sequence[Array] | None,
     skip: Sequence[int],
-    initial_states: Sequence[Array | None],
-    initial_outputs: Sequence[Array | None],
-    noise: float,
-    feedback_noise: float,
-    generators: Sequence[np.random.Generator],
+    initial_states: Sequence[Array | None] | None = None,
+    initial_outputs: Sequence[Array | None] | None = None,
+    noise: float = 0.0,
+    feedback_noise: float = 0.0,
+    generators: Sequence[np.random.Generator] | None = None,
+    n_kept: int = 1,
     progress: bool = False,
 ) -> Folded:
     """Drive the reservoir through sequences and fold its states and targets.
@@ -131,12 +132,14 @@ def fold_sequences(
         Weights of the squared errors.
     skip : sequence of int
         Steps at the start of each sequence that are run and not folded (washout).
-    initial_states, initial_outputs : sequences of ndarray or None
+    initial_states, initial_outputs : sequences of ndarray or None, optional
         Where each sequence starts; None stands for zeros.
     noise, feedback_noise : float
         Standard deviations of the noise inside the activation and on the teacher.
-    generators : sequence of numpy.random.Generator
-        One a sequence; advanced.
+    generators : sequence of numpy.random.Generator, optional
+        One a sequence; advanced. Needed where there is noise.
+    n_kept : int
+        Of how many sequences, the last ones, the last state is returned.
     progress : bool
         Whether to show a bar that counts steps.
 
@@ -146,7 +149,8 @@ def fold_sequences(
     """
     buffers = [RowBuffer(accumulator) for accumulator in accumulators]
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
-    last_state = np.empty(0)
+    first_kept = len(inputs) - n_kept
+    last_states = np.empty((n_kept, reservoir.n_units), dtype=reservoir.dtype)
     blocks = iterate_sequences(
         reservoir,
         inputs,
@@ -162,8 +166,8 @@ def fold_sequences(
     for index, start, states in blocks:
         stop = start + len(states)
         bar.update(len(states))
-        if index == len(inputs) - 1 and stop == len(inputs[index]):
-            last_state = states[-1].copy()
+        if index >= first_kept and stop == len(inputs[index]):
+            last_states[index - first_kept] = states[-1]
         for buffer, low, high in zip(buffers, edges[:-1], edges[1:], strict=True):
             first = max(start, skip[index], low - offsets[index])
             end = min(stop, high - offsets[index])
@@ -179,14 +183,51 @@ def fold_sequences(
     for buffer in buffers:
         buffer.flush()
     bar.close()
-    return Folded(list(accumulators), last_state, generators[-1])
+    return Folded(list(accumulators), last_states, generators[-1] if generators else None)
+
+
+def final_states(
+    reservoir: Reservoir,
+    inputs: Sequence[Array],
+    *,
+    teachers: Sequence[Array] | None = None,
+    initial_outputs: Sequence[Array] | None = None,
+) -> Array:
+    """Return the state after the last step of each driven sequence, from the zero state on.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        What is driven.
+    inputs : sequence of ndarray of shape (n_steps, n_inputs)
+        One a sequence; zeros stay where there is no step.
+    teachers : sequence of ndarray of shape (n_steps, n_outputs), optional
+        What is fed back, where the reservoir has feedback weights.
+    initial_outputs : sequence of ndarray of shape (n_outputs,), optional
+        What is fed back first.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences, n_units)
+    """
+    last = np.zeros((len(inputs), reservoir.n_units), dtype=reservoir.dtype)
+    blocks = iterate_sequences(
+        reservoir,
+        inputs,
+        teachers=teachers,
+        initial_outputs=initial_outputs,
+        chunk_size=STEPS_PER_CHUNK,
+    )
+    for index, _, states in blocks:
+        last[index] = states[-1]
+    return last
 
 
 def map_sequences(
     reservoir: Reservoir,
-    readout: Readout,
+    readout: Readout | Sequence[Readout],
     inputs: Sequence[Array],
-    initial_states: Sequence[Array | None],
+    initial_states: Sequence[Array | None] | None = None,
 ) -> list[Array]:
     """Return the readout's output for each step of each driven sequence.
 
@@ -194,11 +235,11 @@ def map_sequences(
     ----------
     reservoir : Reservoir
         Without feedback weights.
-    readout : Readout
-        The fitted map.
+    readout : Readout or sequence of Readout
+        The fitted map, or one a sequence.
     inputs : sequence of ndarray of shape (n_steps, n_inputs)
         One a sequence.
-    initial_states : sequence of ndarray of shape (n_units,) or None
+    initial_states : sequence of ndarray of shape (n_units,) or None, optional
         Where each sequence starts; None stands for zeros.
 
     Returns
@@ -206,8 +247,12 @@ def map_sequences(
     list of ndarray of shape (n_steps, n_outputs)
     """
     dtype = reservoir.input.dtype
-    outputs = [np.empty((len(part), len(readout.intercept)), dtype=dtype) for part in inputs]
+    readouts = [readout] * len(inputs) if isinstance(readout, Readout) else readout
+    outputs = [
+        np.empty((len(part), len(of_part.intercept)), dtype=dtype)
+        for part, of_part in zip(inputs, readouts, strict=True)
+    ]
     for index, start, states in iterate_sequences(reservoir, inputs, initial_states=initial_states):
         rows = slice(start, start + len(states))
-        outputs[index][rows] = readout(states, inputs[index][rows])
+        outputs[index][rows] = readouts[index](states, inputs[index][rows])
     return outputs

@@ -221,8 +221,6 @@ def free_lyapunov_exponents(
             )
         (state,) = model._states_before_the_last_step(contexts)
         output = contexts[0][-1]
-        if state is None:
-            state = np.zeros(system.reservoir.n_units)
     blocks = stream(
         system,
         None,
