@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from reservoir._base import ReservoirEstimator
+from reservoir._missing import first_unknown, hold
 from reservoir._regression import SequenceRegressor
 from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.dynamics import free_run
@@ -84,6 +85,9 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         "gram" folds the states into normal equations, "qr" into a triangular factor, which keeps
         the digits that small alphas need at up to three times the time; "auto" starts with the
         first and goes over to the second when alpha asks for it.
+    missing : {"raise", "hold"}, default="raise"
+        What NaN in `X` means: an error, or that the last value of its feature goes on; a feature
+        without a value at the start of a sequence is always an error. See the Notes for `y`.
     dtype : {"float64", "float32"}, default="float64"
         Of weights, states and predictions; the readout is always solved in float64.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
@@ -110,7 +114,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
     last_state_ : ndarray of shape (n_units,)
         State after the last training step.
     last_output_ : ndarray of shape (n_outputs,)
-        Target of the last training step.
+        Target of the last training step; with `missing` "hold" the last one that was not NaN.
     n_outputs_ : int
         Number of outputs.
     n_sequences_seen_ : int
@@ -128,6 +132,14 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
     -----
     `predict` has no memory: it starts from the zero state, unless told otherwise, and gives the
     same answer twice.
+
+    A step with NaN among its targets is run, but takes no part in the readout, in the choice of
+    alpha, or in `score`: in none of its outputs, since all of them share one decomposition. Fit
+    outputs one by one where their gaps differ. What is fed back while learning must be known at
+    each step: with `feedback_scaling`, NaN in `y` is an error, unless `missing` is "hold", which
+    feeds back the last value (at the start of a sequence 0, as for the output before it).
+
+    Infinity is refused everywhere.
 
     References
     ----------
@@ -172,6 +184,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         alpha_per_target: bool = False,
         fit_intercept: bool = True,
         solver: Literal["auto", "gram", "qr"] = "auto",
+        missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -197,6 +210,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         self.alpha_per_target = alpha_per_target
         self.fit_intercept = fit_intercept
         self.solver = solver
+        self.missing = missing
         self.dtype = dtype
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -220,7 +234,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         X : array-like of shape (n_steps, n_features), list of such, or 3-D array
             Inputs; see the class for several sequences.
         y : array-like of shape (n_steps,) or (n_steps, n_outputs), or as `X` several of them
-            Targets, one row a step.
+            Targets, one row a step; NaN where there is none.
         groups : array-like of shape (n_steps,), optional
             Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
         lengths : array-like of int of shape (n_sequences,), optional
@@ -289,15 +303,17 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
                 f"`alpha_cv` is {self.alpha_cv}, but held-out blocks need all data at once. "
                 "Call `fit`, or set `alpha_cv` to None."
             )
+        continues = initial_state == "last"
+        before = self._last_input if continues else None
         inputs, targets, weights, layout = self._read_training(
-            X, y, groups, lengths, step_weight, reset=first
+            X, y, groups, lengths, step_weight, reset=first, before=before
         )
-        self._check_washout(layout.lengths[initial_state == "last" :])
+        self._check_washout(layout.lengths[continues:])
         if first:
             self._begin(inputs[0].shape[1], targets[0].shape[1])
         else:
             self._check_n_outputs(targets[0].shape[1])
-        return self._learn(inputs, targets, weights, continues=initial_state == "last")
+        return self._learn(inputs, targets, weights, continues=continues)
 
     def predict(
         self,
@@ -333,12 +349,14 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
             If a network with feedback grows beyond bounds; the message says at which step.
         """
         check_is_fitted(self, "coef_")
-        inputs, layout = self._read(X, groups, lengths)
+        goes_on = isinstance(initial_state, str)
+        before = self._last_input if goes_on else None
+        inputs, layout = self._read(X, groups, lengths, before=before)
         states = self._starts(initial_state, len(inputs))
         if self.reservoir_.feedback is None:
             outputs = map_sequences(self.reservoir_, self._readout(), inputs, states)
         else:
-            output = self.last_output_ if isinstance(initial_state, str) else None
+            output = self.last_output_ if goes_on else None
             outputs = [
                 free_run(
                     self.reservoir_,
@@ -376,7 +394,8 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         sklearn.exceptions.NotFittedError
             Before `fit`.
         ValueError
-            If the outputs are not as many as the inputs.
+            If the outputs are not as many as the inputs, or the last training target is NaN and
+            there is no `X`.
         DivergenceError
             If the forecast grows beyond bounds; the message says at which step.
         """
@@ -384,6 +403,11 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         n_steps = check_integer("n_steps", n_steps, minimum=1)
         self._check_forecast()
         if X is None:
+            if not np.isfinite(self.last_output_).all():
+                raise ValueError(
+                    "`X` is None, but the forecast can't go on from the last training target, "
+                    "which is NaN. Pass a context, or set `missing` to 'hold' in `fit`."
+                )
             forecasts = [self._run_free(n_steps, self.last_state_, self.last_output_)]
             return self._shaped(forecasts[0])
         contexts, layout = self._read(X, None, None)
@@ -451,11 +475,23 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
             skip[0] = max(0, self.washout - self._steps_of_last)
             states[0], outputs[0] = self.last_state_, self.last_output_
             generators.insert(0, self._last_generator)
-        blocks = self._fold(inputs, targets, weights, n_blocks, skip, states, outputs, generators)
+        teachers = self._teachers(targets, outputs[0])
+        blocks = self._fold(
+            inputs, targets, teachers, weights, n_blocks, skip, states, outputs, generators
+        )
         self.n_sequences_seen_ += n_sequences - first_new
         continued_steps = self._steps_of_last if continues and n_sequences == 1 else 0
         self._steps_of_last = continued_steps + len(inputs[-1])
-        self.last_output_ = targets[-1][-1].astype(self.reservoir_.input.dtype)
+        last = (teachers or targets)[-1]
+        if teachers is None and self.missing == "hold":
+            last = hold(last, outputs[0] if n_sequences == 1 else None)
+        self.last_output_ = last[-1].astype(self.reservoir_.dtype)
+        self._last_input = np.array(inputs[-1][-1])
+        if not self._accumulator.n_rows:
+            raise ValueError(
+                "No step is left to learn from, but at least one was expected: `washout`, NaN in "
+                "`y` and `step_weight` of 0 leave out all of them. Pass more steps."
+            )
         solution = solve_ridge(
             self._accumulator,
             self._alphas,
@@ -466,10 +502,32 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         self._keep(solution)
         return self
 
+    def _teachers(self, targets: list[Array], before: Array | None = None) -> list[Array] | None:
+        """Return what is fed back while learning, None without feedback weights.
+
+        `before` is the output that the first sequence goes on from.
+        """
+        if self.reservoir_.feedback is None:
+            return None
+        unknown = first_unknown(targets)
+        if unknown is None:
+            return targets
+        if self.missing == "raise":
+            raise ValueError(
+                f"`y` is NaN at step {unknown[1]} of sequence {unknown[0]}, but with "
+                "`feedback_scaling` the target is fed back while learning. Fill it, or set "
+                "`missing` to 'hold' to feed the last target back."
+            )
+        starts: list[Array] = [np.zeros(self.n_outputs_)] * len(targets)
+        if before is not None:
+            starts[0] = before
+        return [hold(part, start) for part, start in zip(targets, starts, strict=True)]
+
     def _fold(
         self,
         inputs: list[Array],
         targets: list[Array],
+        teachers: list[Array] | None,
         weights: list[Array] | None,
         n_blocks: int,
         skip: list[int],
@@ -492,6 +550,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
                 [self._accumulator] if in_place else self._new_accumulators(n_blocks),
                 inputs[first:last],
                 targets[first:last],
+                teachers=None if teachers is None else teachers[first:last],
                 edges=edges - offsets[first],
                 weights=None if weights is None else weights[first:last],
                 skip=skip[first:last],

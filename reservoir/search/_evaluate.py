@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from reservoir._missing import is_known
 from reservoir._series import Series, choose_loop
 from reservoir.features import FeatureMap
 from reservoir.search._candidates import Lane, scales_of, shared_parameters
@@ -51,8 +52,8 @@ class Task:
 
     def plan(self, estimator: Any) -> Plan:
         """Return the folds, which depend on the washout."""
-        lengths = [len(part) for part in self.inputs]
-        return make_plan(lengths, cv=self.cv, gap=self.gap, washout=estimator.washout)
+        known = [is_known(part) for part in self.targets]
+        return make_plan(known, cv=self.cv, gap=self.gap, washout=estimator.washout)
 
 
 class BatchScores(NamedTuple):
@@ -182,13 +183,14 @@ def _drive(
     n_features = _n_features(drawn)
     buffer = np.empty((len(all_sums), _ROWS, n_features), dtype=dtype)
     kept: dict[Start, Array] = {}
+    teachers = drawn._teachers(task.targets)
     deviations = (0.0, 0.0)
     if not quiet:
         deviations = (float(drawn.noise), float(drawn.feedback_noise) * (reservoir.n_outputs > 0))
     for index, (inputs, targets) in enumerate(zip(task.inputs, task.targets)):
         series = Series(
             inputs,
-            targets if reservoir.n_outputs else None,
+            None if teachers is None else teachers[index],
             np.zeros(n_units, dtype=dtype),
             np.zeros(reservoir.n_outputs, dtype=dtype),
             deviations,
@@ -214,7 +216,8 @@ def _drive(
 
 def _held_out_targets(plan: Plan, fold: int, targets: list[Floats]) -> Floats:
     stretches = plan.held_out_pieces(plan.folds[fold])
-    return np.concatenate([targets[index][start:stop] for index, start, stop in stretches])
+    rows = np.concatenate([targets[index][start:stop] for index, start, stop in stretches])
+    return rows[is_known(rows)]
 
 
 def _as_readout(feature_map: FeatureMap, readout: FittedReadout, n_units: int, dtype: Any) -> Any:

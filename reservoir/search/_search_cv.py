@@ -19,6 +19,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
+from reservoir._missing import first_unknown
 from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer
 from reservoir.estimators import ESNRegressor
@@ -185,6 +186,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         tags.estimator_type = of_estimator.estimator_type
         tags.regressor_tags = of_estimator.regressor_tags
         tags.target_tags = of_estimator.target_tags
+        tags.input_tags.allow_nan = of_estimator.input_tags.allow_nan
         return tags
 
     def fit(
@@ -199,8 +201,8 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X, y, groups, lengths
-            As in `ESNRegressor.fit`. To score closed loops without feedback weights, `y` is the
-            next row of `X`.
+            As in `ESNRegressor.fit`; steps whose target is NaN are neither learned from nor
+            scored. To score closed loops without feedback weights, `y` is the next row of `X`.
 
         Returns
         -------
@@ -224,10 +226,12 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         # Candidates round to their own dtype.
         reader = clone(estimator).set_params(dtype="float64")
         inputs, targets, _, layout = reader._read_training(X, y, groups, lengths, None)
+        targets = [np.asarray(part, dtype=np.float64) for part in targets]
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(reader, name):
                 setattr(self, name, getattr(reader, name))
-        _check_closed_loop(scoring, estimator, candidates, inputs, targets)
+        if scoring.is_closed_loop:
+            _check_closed_loop(scoring, estimator, candidates, inputs, targets)
         task = Task(inputs, targets, self.cv, self.gap, scoring)
 
         rounds, scores = [], []
@@ -297,6 +301,11 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(
                 "`param_space` names 'n_units', but `halving` is 'n_units', which sets it. Leave "
                 "it out of one of them."
+            )
+        if any("missing" in candidate for candidate in candidates):
+            raise ValueError(
+                "`param_space` names 'missing', but the data are read once for all candidates. "
+                "Set it on the estimator."
             )
         for candidate in candidates:
             parameters = {**estimator.get_params(deep=False), **candidate}
@@ -421,9 +430,15 @@ def _check_closed_loop(
     inputs: list[Any],
     targets: list[Any],
 ) -> None:
-    """Raise unless something feeds outputs back, where that is scored."""
+    """Raise unless something feeds outputs back, and they can be compared with the truth."""
+    unknown = first_unknown(targets)
+    if unknown is not None:
+        raise ValueError(
+            f"`scoring` is {scoring.name!r}, but `y` is NaN at step {unknown[1]} of sequence "
+            f"{unknown[0]}, where a free run can't be compared. Fill it, or score one step ahead."
+        )
     n_inputs, n_outputs = inputs[0].shape[1], targets[0].shape[1]
-    if not scoring.is_closed_loop or n_inputs == n_outputs:
+    if n_inputs == n_outputs:
         return
     for candidate in candidates:
         scale = {**estimator.get_params(deep=False), **candidate}["feedback_scaling"]
