@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Rows = NDArray[Any]
 
 # Rows that are looked at together, so that a memory-mapped file is never copied whole.
-_ROWS_TOGETHER = 2**16
+_ROWS_TOGETHER = 2**14
 
 
 def kept_dtype(rows: Any, dtype: np.dtype[Any]) -> np.dtype[Any] | None:

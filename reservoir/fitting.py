@@ -236,6 +236,7 @@ def map_sequences(
     readout: Readout | Sequence[Readout],
     inputs: Sequence[Array],
     initial_states: Sequence[Array | None] | None = None,
+    last_states: Array | None = None,
 ) -> list[Array]:
     """Return the readout's output for each step of each driven sequence.
 
@@ -249,6 +250,8 @@ def map_sequences(
         One a sequence.
     initial_states : sequence of ndarray of shape (n_units,) or None, optional
         Where each sequence starts; None stands for zeros.
+    last_states : ndarray of shape (n_sequences, n_units), optional
+        Overwritten with the state after the last step of each sequence.
 
     Returns
     -------
@@ -263,4 +266,6 @@ def map_sequences(
     for index, start, states in iterate_sequences(reservoir, inputs, initial_states=initial_states):
         rows = slice(start, start + len(states))
         outputs[index][rows] = readouts[index](states, inputs[index][rows])
+        if last_states is not None:
+            last_states[index] = states[-1]
     return outputs
