@@ -80,7 +80,12 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
         weights = None
         if sample_weight is not None:
             weights = np.asarray(stack_like(sample_weight, layout, name="sample_weight"))[counts]
-        return float(r2_score(true[counts], predicted[counts], sample_weight=weights))
+        # R² does not depend on the scale of an output, but its squares leave the float64 range. A
+        # power of two changes no bit.
+        true, predicted = true[counts].astype(np.float64), predicted[counts].astype(np.float64)
+        _, exponents = np.frexp(np.abs(true).max(axis=0, initial=0.0))
+        true, predicted = np.ldexp(true, -exponents), np.ldexp(predicted, -exponents)
+        return float(r2_score(true, predicted, sample_weight=weights))
 
     def _n_left_out(self) -> int:
         """Return how many steps at the start of a sequence the readout does not learn from."""
@@ -122,7 +127,7 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
         )
         check_consistent_length(np.empty((layout.n_rows, 0)), targets)
         remedy = "Leave the row out."
-        check_values(targets, dtype, "y", allow_nan=is_tolerant, remedy=remedy)
+        check_values(targets, self._checked_dtype(), "y", allow_nan=is_tolerant, remedy=remedy)
         self._y_is_1d = targets.ndim == 1
         weights = None
         if step_weight is not None:
@@ -151,7 +156,14 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
             )
 
     def _keep(self, solution: RidgeSolution) -> None:
-        """Make a solution the readout."""
+        """Make a solution the readout, unless single precision would turn it to zeros."""
+        size = np.maximum(np.abs(solution.coef).max(axis=1), np.abs(solution.intercept))
+        lost = (size > 0) & (size < np.finfo(np.float32).tiny)
+        if self._checked_dtype() == np.float32 and lost.any():
+            raise ValueError(
+                f"`y` is too small for float32 in output {int(lost.argmax())}: all predictions "
+                "would be 0. Rescale it, or set `dtype` to 'float64'."
+            )
         self.coef_ = solution.coef[0] if self._y_is_1d else solution.coef
         self.intercept_ = float(solution.intercept[0]) if self._y_is_1d else solution.intercept
         self.alpha_ = solution.alpha

@@ -19,7 +19,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from reservoir._missing import first_unknown
+from reservoir._missing import check_values, first_unknown, is_known
 from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer
 from reservoir.estimators import ESNRegressor
@@ -230,6 +230,9 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(reader, name):
                 setattr(self, name, getattr(reader, name))
+        dtypes = {{**estimator.get_params(), **one}["dtype"] for one in candidates}
+        for dtype in dtypes & {"float32", "float64"}:
+            _check_range(np.dtype(dtype), inputs, targets)
         if scoring.is_closed_loop:
             _check_closed_loop(scoring, estimator, candidates, inputs, targets)
         task = Task(inputs, targets, self.cv, self.gap, scoring)
@@ -421,6 +424,21 @@ def _comparable(scores: Floats) -> Floats:
 def _integer(random_state: Any) -> int:
     """Return a seed."""
     return int(seed_sequence(random_state).generate_state(1)[0])
+
+
+def _check_range(dtype: np.dtype[Any], inputs: list[Any], targets: list[Floats]) -> None:
+    """Raise unless `dtype` can hold the inputs, and squares of the errors of each target."""
+    for part in inputs:
+        check_values(part, dtype, "X", allow_nan=False, remedy="")
+    sizes = np.nanmax([np.abs(part[is_known(part)]).max(axis=0, initial=0) for part in targets], 0)
+    low, high = (1e-30, 1e30) if dtype == np.float32 else (1e-150, 1e150)
+    bad = (sizes > 0) & ~((sizes >= low) & (sizes <= high))
+    if bad.any():
+        raise ValueError(
+            f"`y` is {sizes[bad][0]:.0e} at most in output {int(bad.argmax())}, but sizes from "
+            f"{low:g} to {high:g} were expected, whose squares can be told apart in {dtype}. "
+            "Rescale it."
+        )
 
 
 def _check_closed_loop(
