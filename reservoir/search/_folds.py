@@ -98,7 +98,7 @@ def make_plan(known: Sequence[NDArray[np.bool_]], *, cv: Any, gap: Any, washout:
     ValueError, TypeError
         If an argument is out of its range, or a block would have no row.
     """
-    gap = check_integer("gap", gap)
+    gap, washout = check_integer("gap", gap), check_integer("washout", washout)
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in known])])
     edges, scored = _edges(offsets, cv)
     if gap >= np.diff(edges).min():
