@@ -3,6 +3,9 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 from joblib import parallel_config
 from scipy.linalg import LinAlgWarning
 from scipy.stats import loguniform, uniform
@@ -223,6 +226,50 @@ def test_what_is_held_out_does_not_leak(memory_task, rng):
     np.testing.assert_allclose(table(search.fit(u, changed))[0, 1], first[1], rtol=1e-6)
     changed[84] = 100.0
     assert table(search.fit(u, changed))[0, 1] < 10 * first[1]
+
+
+@examples(derandomize=True, database=None, deadline=None, max_examples=15)
+@given(data=st.data())
+def test_any_plan_scores_as_one_fit_a_fold(data):
+    """Lengths, washout, gap and blocks as they come, against weights of 0 written out by hand."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**31), label="seed"))
+    lengths = data.draw(st.lists(st.integers(40, 70), min_size=1, max_size=4), label="lengths")
+    washout, gap = data.draw(st.integers(0, 5), label="washout"), data.draw(st.integers(0, 6))
+    cv = data.draw(st.sampled_from([2, 3, 4, 0.25, 0.5]), label="cv")
+    solver = data.draw(st.sampled_from(["auto", "gram", "qr"]), label="solver")
+    n = sum(lengths)
+    u = rng.uniform(-1, 1, size=(n, 2))
+    y = np.where(rng.random((n, 1)) < 0.1, np.nan, u[:, :1] + 0.1 * rng.normal(size=(n, 1)))
+    esn = small(n_units=10, washout=washout, solver=solver, include_squares=bool(n % 2))
+    space = {"leak_rate": [0.4, 1.0], "alpha": [0.1, 10.0]}
+    search = ReservoirSearchCV(
+        esn, space, cv=cv, gap=gap, scoring="neg_mean_squared_error", refit=False
+    ).fit(u, y, lengths=lengths)
+
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    if isinstance(cv, float):
+        edges = np.array([n - round(cv * n), n])
+    else:
+        edges = np.linspace(0, n, cv + 1).astype(int)
+        bounds = np.array([0, *ends])
+        nearest = bounds[abs(bounds - edges[:, None]).argmin(axis=1)]
+        edges = nearest if len(set(nearest)) == cv + 1 else edges
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    step = np.arange(n) - starts[sequence]
+    counts = (step >= washout) & ~np.isnan(y[:, 0])
+    for params, scores in zip(search.cv_results_["params"], table(search)):
+        for (low, high), score in zip(itertools.pairwise(edges), scores, strict=True):
+            row, held = np.arange(n), np.zeros(n, dtype=bool)
+            held[low:high] = True
+            # Near a cut inside a sequence, on that sequence's side of it.
+            before = (row >= low - gap) & (row < low) & (sequence == sequence[low])
+            after = (row >= high) & (row < high + gap) & (sequence == sequence[high - 1])
+            weight = 1.0 - (held | before | after)
+            model = clone(esn).set_params(**params).fit(u, y, lengths=lengths, step_weight=weight)
+            rows = held & counts
+            error = mean_squared_error(y[rows], model.predict(u, lengths=lengths)[rows])
+            assert score == pytest.approx(-error, rel=1e-7)
 
 
 # -- closed loop ----------------------------------------------------------------------------------
