@@ -242,7 +242,8 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(reader, name):
                 setattr(self, name, getattr(reader, name))
-        parameters = [{**estimator.get_params(deep=False), **one} for one in candidates]
+        defaults = estimator.get_params(deep=False)  # slow: it reads the signature
+        parameters = [{**defaults, **one} for one in candidates]
         for dtype in {one["dtype"] for one in parameters} & {"float32", "float64"}:
             check_range(np.dtype(dtype), inputs, targets)
         if scoring.is_closed_loop:
@@ -305,8 +306,9 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         n_iter = self.n_iter
         if n_iter is not None:
             n_iter = check_integer("n_iter", n_iter, minimum=1)
-        names = set(estimator.get_params(deep=False))
-        candidates = expand(self.param_space, n_iter, _integer(self.random_state), names)
+        defaults = estimator.get_params(deep=False)
+        seed = _integer(self.random_state)
+        candidates = expand(self.param_space, n_iter, seed, set(defaults))
         for candidate in candidates:
             # One seed for all folds and for the refit, whatever the source of seeds.
             if not _is_seed(candidate.get("random_state", 0)):
@@ -324,7 +326,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
                 "Set it on the estimator."
             )
         for candidate in candidates:
-            parameters = {**estimator.get_params(deep=False), **candidate}
+            parameters = {**defaults, **candidate}
             if np.ndim(parameters["alpha"]) and parameters["alpha_cv"] is not None:
                 raise ValueError(
                     f"`alpha_cv` is {parameters['alpha_cv']}, but a search has held-out blocks of "
