@@ -29,6 +29,8 @@ BENCHMARKS = {
     "states": "Running states: driven, batched, closed loop",
     "readout": "The readout: accumulating and solving",
     "fit": "Learning a whole network",
+    "sweep": "Trying 100 candidates",
+    "streaming": "Ten million steps in constant memory",
 }
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}

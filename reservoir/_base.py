@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from reservoir._missing import check_values, hold_inputs, kept_dtype
 from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.dynamics import Reservoir
@@ -29,17 +30,54 @@ class SequenceEstimator(SavableMixin, BaseEstimator):
     """What every estimator shares: files, and reading sequences."""
 
     dtype: str
+    # Of those that have the parameter. Others refuse NaN, and read rows in their own dtype only.
+    missing: str | None = None
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "hold"
+        return tags
 
     def _checked_dtype(self) -> np.dtype[Any]:
         return np.dtype(check_choice("dtype", self.dtype, ("float32", "float64")))
 
     def _read(
-        self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
+        self,
+        X: Any,
+        groups: Any,
+        lengths: Any,
+        *,
+        reset: bool = False,
+        before: Array | None = None,
     ) -> tuple[list[Array], Layout]:
-        """Return the sequences of `X`, checked and in the dtype of the model."""
+        """Return the sequences of `X`, checked, with held values in the place of NaN.
+
+        They are in the dtype of the model, unless they are memory-mapped. `before` is the row
+        that the first sequence continues.
+        """
         rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
-        rows = validate_data(self, rows, dtype=self._checked_dtype(), reset=reset)
-        return layout.split(rows), layout
+        with np.errstate(over="ignore"):  # what float32 can't hold is refused below
+            rows = validate_data(
+                self, rows, dtype=self._dtype_of(rows), ensure_all_finite=False, reset=reset
+            )
+        return self._checked_inputs(rows, layout, before), layout
+
+    def _dtype_of(self, rows: Any) -> np.dtype[Any] | None:
+        """Return what inputs are converted to as a whole, None where it is done piece by piece."""
+        dtype = self._checked_dtype()
+        return dtype if self.missing is None else kept_dtype(rows, dtype)
+
+    def _checked_inputs(
+        self, rows: Array, layout: Layout, before: Array | None = None
+    ) -> list[Array]:
+        """Return the sequences of rows without NaN and infinity, or raise."""
+        remedy, holds = "Fill it, or leave the row out.", False
+        if self.missing is not None:
+            remedy = "Fill it, or set `missing` to 'hold' to go on with the last value."
+            holds = check_choice("missing", self.missing, ("raise", "hold")) == "hold"
+        check_values(rows, self._checked_dtype(), "X", allow_nan=holds, remedy=remedy)
+        parts = layout.split(rows)
+        return hold_inputs(parts, before) if holds else parts
 
 
 class ReservoirEstimator(SequenceEstimator):

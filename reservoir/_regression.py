@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, check_consistent_length
 
 from reservoir._base import Array, SequenceEstimator
+from reservoir._missing import check_values, is_known, kept_dtype
 from reservoir.persistence import register
 from reservoir.readout import GramAccumulator, QRAccumulator, RidgeAccumulator, RidgeSolution
 from reservoir.sequences import Layout, stack_like, stack_sequences
@@ -48,7 +49,8 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
         """Return the coefficient of determination R² of `predict`.
 
         The steps at the start of each sequence that the readout does not learn from do not count:
-        `predict` knows nothing there of what was before.
+        `predict` knows nothing there of what was before. Nor do steps with NaN in `y`, where `fit`
+        takes them.
 
         Parameters
         ----------
@@ -72,11 +74,18 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
         self._check_lengths(layout.lengths)
         first = self._n_left_out()
         counts = np.concatenate([np.arange(length) >= first for length in layout.lengths])
+        true = np.asarray(stack_like(y, layout, name="y"))
+        if self.missing is not None and true.dtype.kind == "f":
+            counts &= is_known(true.reshape(len(true), -1))
         weights = None
         if sample_weight is not None:
             weights = np.asarray(stack_like(sample_weight, layout, name="sample_weight"))[counts]
-        true = np.asarray(stack_like(y, layout, name="y"))
-        return float(r2_score(true[counts], predicted[counts], sample_weight=weights))
+        # R² does not depend on the scale of an output, but its squares leave the float64 range. A
+        # power of two changes no bit.
+        true, predicted = true[counts].astype(np.float64), predicted[counts].astype(np.float64)
+        _, exponents = np.frexp(np.abs(true).max(axis=0, initial=0.0))
+        true, predicted = np.ldexp(true, -exponents), np.ldexp(predicted, -exponents)
+        return float(r2_score(true, predicted, sample_weight=weights))
 
     def _n_left_out(self) -> int:
         """Return how many steps at the start of a sequence the readout does not learn from."""
@@ -87,24 +96,38 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
         raise NotImplementedError
 
     def _read_training(
-        self, X: Any, y: Any, groups: Any, lengths: Any, step_weight: Any, reset: bool = True
+        self,
+        X: Any,
+        y: Any,
+        groups: Any,
+        lengths: Any,
+        step_weight: Any,
+        reset: bool = True,
+        before: Array | None = None,
     ) -> tuple[list[Array], list[Array], list[Array] | None, Layout]:
-        """Return the checked sequences of inputs, targets (2-D) and weights."""
-        rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        """Return the checked sequences of inputs, targets (2-D) and weights.
+
+        Of an estimator with the parameter `missing`, targets may be NaN, and inputs and targets of
+        a dtype of their own, if they are memory-mapped. `before` as in `_read`.
+        """
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
             )
-        rows, targets = validate_data(
-            self,
-            rows,
-            stack_like(y, layout, name="y"),
-            multi_output=True,
-            y_numeric=True,
-            dtype=self._checked_dtype(),
-            reset=reset,
+        inputs, layout = self._read(X, groups, lengths, reset=reset, before=before)
+        y = stack_like(y, layout, name="y")
+        dtype, is_tolerant = np.dtype(np.float64), self.missing is not None
+        targets = check_array(
+            y,
+            dtype=kept_dtype(y, dtype) if is_tolerant else dtype,
+            ensure_2d=False,
+            ensure_all_finite=False,
+            input_name="y",
+            estimator=self,
         )
-        targets = np.asarray(targets, dtype=np.float64)
+        check_consistent_length(np.empty((layout.n_rows, 0)), targets)
+        remedy = "Leave the row out."
+        check_values(targets, self._checked_dtype(), "y", allow_nan=is_tolerant, remedy=remedy)
         self._y_is_1d = targets.ndim == 1
         weights = None
         if step_weight is not None:
@@ -122,8 +145,7 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
                     "zeros. Pass finite weights of 0 or more."
                 )
             weights = layout.split(values)
-        targets = targets.reshape(len(targets), -1)
-        return layout.split(rows), layout.split(targets), weights, layout
+        return inputs, layout.split(targets.reshape(len(targets), -1)), weights, layout
 
     def _check_n_outputs(self, n_outputs: int) -> None:
         """Raise unless a later call of `partial_fit` has as many outputs as the first."""
@@ -134,7 +156,14 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
             )
 
     def _keep(self, solution: RidgeSolution) -> None:
-        """Make a solution the readout."""
+        """Make a solution the readout, unless single precision would turn it to zeros."""
+        size = np.maximum(np.abs(solution.coef).max(axis=1), np.abs(solution.intercept))
+        lost = (size > 0) & (size < np.finfo(np.float32).tiny)
+        if self._checked_dtype() == np.float32 and lost.any():
+            raise ValueError(
+                f"`y` is too small for float32 in output {int(lost.argmax())}: all predictions "
+                "would be 0. Rescale it, or set `dtype` to 'float64'."
+            )
         self.coef_ = solution.coef[0] if self._y_is_1d else solution.coef
         self.intercept_ = float(solution.intercept[0]) if self._y_is_1d else solution.intercept
         self.alpha_ = solution.alpha

@@ -31,6 +31,8 @@ GRAM_MARGIN = 100.0
 # times the trace (measured as above, with pieces of 256 and 512 rows): at most 1.3 % of alpha.
 _SINGLE_MARGIN = 32.0 * float(np.finfo(np.float32).eps)
 _SINGLE_ROWS = 512
+# Sizes of targets whose squares float32 can hold and sum.
+_SINGLE_RANGE = (1e-15, 1e15)
 
 # Rows folded at a time, measured with 300, 1,000 and 3,000 features. More rows gain nothing and
 # cost memory. Those of a factor are stored by columns, a power of two apart being 8 to 11 % slower.
@@ -197,6 +199,9 @@ class GramAccumulator(_Accumulator):
     ) -> int:
         """Add products made in float32 until their rounding nears alpha; return the rows added."""
         n_done, features = 0, self._parts()[0]
+        size = float(np.abs(y).max())
+        if not _SINGLE_RANGE[0] < size < _SINGLE_RANGE[1]:
+            return 0
         pieces = shifted_rows(s, y, weight, self.shift, _SINGLE_ROWS, np.float32)
         floor = _SINGLE_MARGIN * self.noise_trace(fit_intercept=True)
         while floor < alpha and (piece := next(pieces, None)) is not None:

@@ -12,11 +12,15 @@ from scipy.linalg import eigh
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
+from reservoir._readout_rows import sum_of_squares
 from reservoir.accumulators import Solver
 from reservoir.features import FeatureMap
 from reservoir.fitting import RowBuffer
 from reservoir.readout import RidgeAccumulator, check_alphas, leave_one_out, solve_ridge
 from reservoir.ridge_accumulator import as_factor
+
+# Scores that differ by less than this, relative to the largest, are equal.
+_ALIKE = 1e-13
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -244,6 +248,11 @@ def fit_logistic(
         )
     learned = folds >= 0
     features = _gather(blocks, learned)
+    if not np.isfinite(sum_of_squares(features)):
+        raise ValueError(
+            "`X` holds numbers whose squares exceed the float64 range. Rescale them, or set "
+            "`include_input` to False."
+        )
     codes, folds = codes[learned], folds[learned]
     weights = np.ones(len(codes)) if weights is None else weights[learned]
     path = np.sort(np.atleast_1d(candidates))[::-1]
@@ -427,7 +436,9 @@ def fit_calibration(decisions: Floats, codes: Integers, weights: Floats) -> tupl
     log_prior = np.log(frequencies)
     centre = np.average(decisions, axis=0, weights=weights)
     spread = float(np.abs(decisions - centre).max())
-    scaled = (decisions - centre) / (spread if spread > 0 else 1.0)
+    if spread <= _ALIKE * np.abs(decisions).max():
+        spread = np.inf  # what differs by rounding says nothing: β = 0
+    scaled = (decisions - centre) / spread
     doubt = 1.0 / (n_rows + 1)
     targets = (1.0 - doubt) * np.eye(n_classes)[codes] + doubt / n_classes
 
@@ -447,5 +458,5 @@ def fit_calibration(decisions: Floats, codes: Integers, weights: Floats) -> tupl
         bounds=[(0.0, None)] + [(None, None)] * n_classes,
         options={"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-8},
     )
-    slope = float(found.x[0]) / (spread if spread > 0 else 1.0)
+    slope = float(found.x[0]) / spread
     return slope, found.x[1:] - slope * centre

@@ -105,6 +105,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         frequencies.
     solver : {"auto", "gram", "qr"}, default="auto"
         Of the ridge readout, as in `ESNRegressor`.
+    missing : {"raise", "hold"}, default="raise"
+        What NaN in `X` means, as in `ESNRegressor`.
     dtype : {"float64", "float32"}, default="float64"
         Of weights and states; the readout is always float64.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
@@ -194,6 +196,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         cv: int | None = 5,
         class_weight: Literal["balanced"] | dict[Any, float] | None = None,
         solver: Literal["auto", "gram", "qr"] = "auto",
+        missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
         random_state: Any = None,
     ) -> None:
@@ -217,6 +220,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         self.cv = cv
         self.class_weight = class_weight
         self.solver = solver
+        self.missing = missing
         self.dtype = dtype
         self.random_state = random_state
 
@@ -432,12 +436,15 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
             )
         by_row, self.label_per_ = labels_by_row(y, layout, self.label_per)
-        rows, labels = validate_data(self, rows, by_row, dtype=self._checked_dtype(), reset=True)
+        with np.errstate(over="ignore"):  # what float32 can't hold is refused below
+            rows, labels = validate_data(
+                self, rows, by_row, dtype=self._dtype_of(rows), ensure_all_finite=False, reset=True
+            )
         check_classification_targets(labels)
         self._check_steps(layout)
         if self.label_per_ == "sequence":
             labels = labels[layout.offsets[:-1]]
-        return layout.split(rows), labels, layout
+        return self._checked_inputs(rows, layout), labels, layout
 
     def _check_steps(self, layout: Layout) -> None:
         self._check_washout(layout.lengths, n_directions=1 + bool(self.bidirectional))

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
 
 from reservoir._base import ReservoirEstimator
+from reservoir._missing import first_unknown, hold
 from reservoir._regression import SequenceRegressor
 from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.dynamics import free_run
 from reservoir.features import FeatureMap, Readout
 from reservoir.fitting import final_states, fold_sequences, map_sequences
 from reservoir.readout import RidgeAccumulator, check_alphas, solve_ridge
+from reservoir.streaming import ROWS_PER_BLOCK, check_chunk, pair, recut
 
 Array = NDArray[np.floating]
 
@@ -84,6 +87,9 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         "gram" folds the states into normal equations, "qr" into a triangular factor, which keeps
         the digits that small alphas need at up to three times the time; "auto" starts with the
         first and goes over to the second when alpha asks for it.
+    missing : {"raise", "hold"}, default="raise"
+        What NaN in `X` means: an error, or that the last value of its feature goes on; a feature
+        without a value at the start of a sequence is always an error. See the Notes for `y`.
     dtype : {"float64", "float32"}, default="float64"
         Of weights, states and predictions; the readout is always solved in float64.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
@@ -110,7 +116,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
     last_state_ : ndarray of shape (n_units,)
         State after the last training step.
     last_output_ : ndarray of shape (n_outputs,)
-        Target of the last training step.
+        Target of the last training step; with `missing` "hold" the last one that was not NaN.
     n_outputs_ : int
         Number of outputs.
     n_sequences_seen_ : int
@@ -128,6 +134,14 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
     -----
     `predict` has no memory: it starts from the zero state, unless told otherwise, and gives the
     same answer twice.
+
+    A step with NaN among its targets is run, but takes no part in the readout, in the choice of
+    alpha, or in `score`: in none of its outputs, since all of them share one decomposition. Fit
+    outputs one by one where their gaps differ. What is fed back while learning must be known at
+    each step: with `feedback_scaling`, NaN in `y` is an error, unless `missing` is "hold", which
+    feeds back the last value (at the start of a sequence 0, as for the output before it).
+
+    Infinity is refused everywhere.
 
     References
     ----------
@@ -172,6 +186,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         alpha_per_target: bool = False,
         fit_intercept: bool = True,
         solver: Literal["auto", "gram", "qr"] = "auto",
+        missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -197,6 +212,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         self.alpha_per_target = alpha_per_target
         self.fit_intercept = fit_intercept
         self.solver = solver
+        self.missing = missing
         self.dtype = dtype
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -218,9 +234,9 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         Parameters
         ----------
         X : array-like of shape (n_steps, n_features), list of such, or 3-D array
-            Inputs; see the class for several sequences.
+            Inputs; see the class for several sequences. A memory-mapped array is read in place.
         y : array-like of shape (n_steps,) or (n_steps, n_outputs), or as `X` several of them
-            Targets, one row a step.
+            Targets, one row a step; NaN where there is none.
         groups : array-like of shape (n_steps,), optional
             Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
         lengths : array-like of int of shape (n_sequences,), optional
@@ -242,7 +258,65 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         inputs, targets, weights, layout = self._read_training(X, y, groups, lengths, step_weight)
         self._check_washout(layout.lengths)
         self._begin(inputs[0].shape[1], targets[0].shape[1])
-        return self._learn(inputs, targets, weights, n_blocks=self._n_blocks())
+        return self._solve(self._take_in(inputs, targets, weights, n_blocks=self._n_blocks()))
+
+    def fit_stream(self, chunks: Iterable[tuple[Any, Any]]) -> Self:
+        """Learn from one series that comes in chunks, as `fit` from all of it.
+
+        Memory does not grow with the number of steps: what is kept of a chunk is its part in the
+        sums, and the state in which it ends. The readout is solved once, at the end. The result
+        does not depend on how the series is cut.
+
+        Parameters
+        ----------
+        chunks : iterable of (X, y)
+            Consecutive rows of inputs, (n_steps, n_features), and of targets, (n_steps,) or
+            (n_steps, n_outputs). It is gone through once, and may be a generator.
+
+        Returns
+        -------
+        ESNRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`; if there is no chunk, or `alpha_cv` is set, since held-out blocks need to
+            know how long the series is.
+
+        See Also
+        --------
+        partial_fit : More data at any time, at the price of solving for the readout each time.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from reservoir import ESNRegressor
+        >>> def chunks():
+        ...     rng, last = np.random.default_rng(0), 0.0
+        ...     for _ in range(10):
+        ...         u = rng.uniform(-1, 1, size=1000)
+        ...         yield u[:, None], np.r_[last, u[:-1]]
+        ...         last = u[-1]
+        >>> esn = ESNRegressor(n_units=50, random_state=0).fit_stream(chunks())
+        >>> bool(np.mean([esn.score(X, y) for X, y in chunks()]) > 0.99)
+        True
+        """
+        self._refuse_blocks()
+        begun = False
+        bar = tqdm(unit="step", unit_scale=True, disable=not self.verbose)
+        for inputs, targets in recut(self._read_chunks(chunks), ROWS_PER_BLOCK):
+            self._take_in([inputs], [targets], None, continues=begun, progress=False)
+            begun = True
+            bar.update(len(inputs))
+        bar.close()
+        if not begun:
+            raise ValueError(
+                "`chunks` is empty, but at least one pair (X, y) was expected. Pass a fresh "
+                "generator: one that was gone through yields nothing."
+            )
+        self._check_washout([self._steps_of_last])
+        return self._solve()
 
     def partial_fit(
         self,
@@ -284,20 +358,18 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
                 "`initial_state` is 'last', but nothing was learned yet. Leave it out in the "
                 "first call."
             )
-        if self._n_blocks() > 1:
-            raise ValueError(
-                f"`alpha_cv` is {self.alpha_cv}, but held-out blocks need all data at once. "
-                "Call `fit`, or set `alpha_cv` to None."
-            )
+        self._refuse_blocks()
+        continues = initial_state == "last"
+        before = self._last_input if continues else None
         inputs, targets, weights, layout = self._read_training(
-            X, y, groups, lengths, step_weight, reset=first
+            X, y, groups, lengths, step_weight, reset=first, before=before
         )
-        self._check_washout(layout.lengths[initial_state == "last" :])
+        self._check_washout(layout.lengths[continues:])
         if first:
             self._begin(inputs[0].shape[1], targets[0].shape[1])
         else:
             self._check_n_outputs(targets[0].shape[1])
-        return self._learn(inputs, targets, weights, continues=initial_state == "last")
+        return self._solve(self._take_in(inputs, targets, weights, continues=continues))
 
     def predict(
         self,
@@ -333,24 +405,99 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
             If a network with feedback grows beyond bounds; the message says at which step.
         """
         check_is_fitted(self, "coef_")
-        inputs, layout = self._read(X, groups, lengths)
+        goes_on = isinstance(initial_state, str)
+        before = self._last_input if goes_on else None
+        inputs, layout = self._read(X, groups, lengths, before=before)
         states = self._starts(initial_state, len(inputs))
+        outputs, _ = self._outputs(inputs, states, self.last_output_ if goes_on else None)
+        return layout.restore(self._shaped(outputs))
+
+    def predict_stream(
+        self, chunks: Iterable[Any], initial_state: Literal["last"] | ArrayLike | None = None
+    ) -> Iterator[Array]:
+        """Yield the outputs for one series that comes in chunks, as `predict` for all of it.
+
+        What a chunk leaves behind (its state, with feedback its output, with `missing` "hold" its
+        last values) goes on in the next. Nothing else is kept: memory does not grow.
+
+        Parameters
+        ----------
+        chunks : iterable of array-like of shape (n_steps, n_features)
+            Consecutive rows; their numbers may differ. Of a memory-mapped `X`, for instance
+            ``(X[i : i + 10_000] for i in range(0, len(X), 10_000))``.
+        initial_state : None, "last" or array-like of shape (n_units,), default=None
+            As in `predict`.
+
+        Yields
+        ------
+        ndarray of shape (n_steps, n_outputs), or (n_steps,) if `y` was 1-D
+            One for each chunk.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError, ValueError, DivergenceError
+            As in `predict`; before the first chunk is asked for where that can be told.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from reservoir import ESNRegressor
+        >>> X = np.random.default_rng(0).uniform(size=(500, 1))
+        >>> esn = ESNRegressor(n_units=20, random_state=0).fit(X, np.roll(X[:, 0], 1))
+        >>> parts = esn.predict_stream(X[i : i + 100] for i in range(0, 500, 100))
+        >>> np.allclose(np.concatenate(list(parts)), esn.predict(X))
+        True
+        """
+        check_is_fitted(self, "coef_")
+        (state,) = self._starts(initial_state, 1)
+        goes_on = isinstance(initial_state, str)
+        return self._predict_chunks(
+            chunks,
+            state,
+            self.last_output_ if goes_on else None,
+            self._last_input if goes_on else None,
+        )
+
+    def _predict_chunks(
+        self,
+        chunks: Iterable[Any],
+        state: Array | None,
+        output: Array | None,
+        before: Array | None,
+    ) -> Iterator[Array]:
+        for chunk in chunks:
+            inputs, layout = self._read(chunk, None, None, before=before)
+            check_chunk(layout)
+            outputs, (state,) = self._outputs(inputs, [state], output)
+            output, before = outputs[-1].copy(), np.array(inputs[0][-1])
+            yield self._shaped(outputs)
+
+    def _outputs(
+        self, inputs: list[Array], states: Sequence[Array | None], output: Array | None
+    ) -> tuple[Array, list[Array]]:
+        """Return the outputs of sequences, stacked, and the states that they end in.
+
+        With feedback weights, `output` is what each sequence hears first.
+        """
         if self.reservoir_.feedback is None:
-            outputs = map_sequences(self.reservoir_, self._readout(), inputs, states)
-        else:
-            output = self.last_output_ if isinstance(initial_state, str) else None
-            outputs = [
-                free_run(
-                    self.reservoir_,
-                    self._readout(),
-                    len(part),
-                    inputs=part,
-                    initial_state=state,
-                    initial_output=output,
-                ).outputs
-                for part, state in zip(inputs, states, strict=True)
-            ]
-        return layout.restore(self._shaped(np.concatenate(outputs)))
+            ends = np.empty((len(inputs), self.reservoir_.n_units), dtype=self.reservoir_.dtype)
+            parts = map_sequences(
+                self.reservoir_, self._readout(), inputs, states, last_states=ends
+            )
+            return np.concatenate(parts) if len(parts) > 1 else parts[0], list(ends)
+        runs = [
+            free_run(
+                self.reservoir_,
+                self._readout(),
+                len(part),
+                inputs=part,
+                initial_state=state,
+                initial_output=output,
+            )
+            for part, state in zip(inputs, states, strict=True)
+        ]
+        rows = np.concatenate([run.outputs for run in runs]) if len(runs) > 1 else runs[0].outputs
+        return rows, [run.final_state for run in runs]
 
     def forecast(self, n_steps: int, X: Any = None) -> Any:
         """Continue a series by feeding each prediction back as the next input.
@@ -376,7 +523,8 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         sklearn.exceptions.NotFittedError
             Before `fit`.
         ValueError
-            If the outputs are not as many as the inputs.
+            If the outputs are not as many as the inputs, or the last training target is NaN and
+            there is no `X`.
         DivergenceError
             If the forecast grows beyond bounds; the message says at which step.
         """
@@ -384,6 +532,11 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         n_steps = check_integer("n_steps", n_steps, minimum=1)
         self._check_forecast()
         if X is None:
+            if not np.isfinite(self.last_output_).all():
+                raise ValueError(
+                    "`X` is None, but the forecast can't go on from the last training target, "
+                    "which is NaN. Pass a context, or set `missing` to 'hold' in `fit`."
+                )
             forecasts = [self._run_free(n_steps, self.last_state_, self.last_output_)]
             return self._shaped(forecasts[0])
         contexts, layout = self._read(X, None, None)
@@ -402,6 +555,28 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         if self.alpha_cv is None:
             return 1
         return check_integer("alpha_cv", self.alpha_cv, minimum=2)
+
+    def _read_chunks(self, chunks: Iterable[Any]) -> Iterator[tuple[Array, Array]]:
+        """Begin, and yield the checked inputs and targets of chunks of one series."""
+        before = None
+        for chunk in chunks:
+            X, y = pair(chunk)
+            inputs, targets, _, layout = self._read_training(
+                X, y, None, None, None, reset=before is None, before=before
+            )
+            check_chunk(layout)
+            if before is None:
+                self._begin(inputs[0].shape[1], targets[0].shape[1])
+            self._check_n_outputs(targets[0].shape[1])
+            before = np.array(inputs[0][-1])
+            yield inputs[0], targets[0]
+
+    def _refuse_blocks(self) -> None:
+        if self._n_blocks() > 1:
+            raise ValueError(
+                f"`alpha_cv` is {self.alpha_cv}, but held-out blocks need all data at once. "
+                "Call `fit`, or set `alpha_cv` to None."
+            )
 
     def _begin(self, n_inputs: int, n_outputs: int) -> None:
         """Check the parameters, draw the reservoir, and forget what was learned."""
@@ -428,7 +603,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
     def _feature_map(self) -> FeatureMap:
         return FeatureMap(bool(self.include_input), bool(self.include_squares))
 
-    def _learn(
+    def _take_in(
         self,
         inputs: list[Array],
         targets: list[Array],
@@ -436,8 +611,9 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         *,
         continues: bool = False,
         n_blocks: int = 1,
-    ) -> Self:
-        """Fold sequences into the accumulator and solve for the readout."""
+        progress: bool = True,
+    ) -> list[RidgeAccumulator]:
+        """Fold sequences into the accumulator; return the accumulators of the blocks."""
         n_sequences = len(inputs)
         skip = [self.washout] * n_sequences
         states: list[Array | None] = [None] * n_sequences
@@ -451,31 +627,79 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
             skip[0] = max(0, self.washout - self._steps_of_last)
             states[0], outputs[0] = self.last_state_, self.last_output_
             generators.insert(0, self._last_generator)
-        blocks = self._fold(inputs, targets, weights, n_blocks, skip, states, outputs, generators)
+        teachers = self._teachers(targets, outputs[0])
+        blocks = self._fold(
+            inputs,
+            targets,
+            teachers,
+            weights,
+            n_blocks,
+            skip,
+            states,
+            outputs,
+            generators,
+            progress,
+        )
         self.n_sequences_seen_ += n_sequences - first_new
         continued_steps = self._steps_of_last if continues and n_sequences == 1 else 0
         self._steps_of_last = continued_steps + len(inputs[-1])
-        self.last_output_ = targets[-1][-1].astype(self.reservoir_.input.dtype)
+        last = (teachers or targets)[-1]
+        if teachers is None and self.missing == "hold":
+            last = hold(last, outputs[0] if n_sequences == 1 else None)
+        self.last_output_ = last[-1].astype(self.reservoir_.dtype)
+        self._last_input = np.array(inputs[-1][-1])
+        return blocks if n_blocks > 1 else []
+
+    def _solve(self, blocks: Sequence[RidgeAccumulator] = ()) -> Self:
+        """Solve for the readout; held-out blocks choose alpha, where there are some."""
+        if not self._accumulator.n_rows:
+            raise ValueError(
+                "No step is left to learn from, but at least one was expected: `washout`, NaN in "
+                "`y` and `step_weight` of 0 leave out all of them. Pass more steps."
+            )
         solution = solve_ridge(
             self._accumulator,
             self._alphas,
             fit_intercept=bool(self.fit_intercept),
             per_target=bool(self.alpha_per_target),
-            selection=blocks if n_blocks > 1 else "gcv",
+            selection=blocks or "gcv",
         )
         self._keep(solution)
         return self
+
+    def _teachers(self, targets: list[Array], before: Array | None = None) -> list[Array] | None:
+        """Return what is fed back while learning, None without feedback weights.
+
+        `before` is the output that the first sequence goes on from.
+        """
+        if self.reservoir_.feedback is None:
+            return None
+        unknown = first_unknown(targets)
+        if unknown is None:
+            return targets
+        if self.missing == "raise":
+            raise ValueError(
+                f"`y` is NaN at step {unknown[1]} of sequence {unknown[0]}, but with "
+                "`feedback_scaling` the target is fed back while learning. Fill it, or set "
+                "`missing` to 'hold' to feed the last target back."
+            )
+        starts: list[Array] = [np.zeros(self.n_outputs_)] * len(targets)
+        if before is not None:
+            starts[0] = before
+        return [hold(part, start) for part, start in zip(targets, starts, strict=True)]
 
     def _fold(
         self,
         inputs: list[Array],
         targets: list[Array],
+        teachers: list[Array] | None,
         weights: list[Array] | None,
         n_blocks: int,
         skip: list[int],
         states: list[Array | None],
         outputs: list[Array | None],
         generators: list[np.random.Generator],
+        progress: bool,
     ) -> list[RidgeAccumulator]:
         """Fold sequences, in parallel where asked; return the accumulators of the blocks."""
         offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
@@ -492,6 +716,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
                 [self._accumulator] if in_place else self._new_accumulators(n_blocks),
                 inputs[first:last],
                 targets[first:last],
+                teachers=None if teachers is None else teachers[first:last],
                 edges=edges - offsets[first],
                 weights=None if weights is None else weights[first:last],
                 skip=skip[first:last],
@@ -500,7 +725,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
                 noise=float(self.noise),
                 feedback_noise=float(self.feedback_noise),
                 generators=generators[first:last],
-                progress=bool(self.verbose),
+                progress=progress and bool(self.verbose),
             )
             for first, last in itertools.pairwise(bounds)
             if first < last

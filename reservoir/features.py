@@ -37,7 +37,7 @@ class Readout:
         if self.squares is not None:
             outputs += np.square(states) @ self.squares.T
         if self.input is not None:
-            outputs += inputs @ self.input.T
+            outputs += inputs.astype(outputs.dtype, copy=False) @ self.input.T
         outputs += self.intercept
         return outputs
 

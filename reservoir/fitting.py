@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from reservoir._missing import is_known
 from reservoir.dynamics import Reservoir, iterate_sequences
 from reservoir.features import FeatureMap, Readout
 from reservoir.readout import RidgeAccumulator
@@ -45,7 +46,11 @@ class RowBuffer:
         targets: Array,
         weights: Array | None,
     ) -> None:
-        """Take rows in; fold whenever the buffer is full."""
+        """Take rows in, save those whose target is NaN; fold whenever the buffer is full."""
+        known = is_known(targets)
+        if not known.all():
+            states, inputs, targets = states[known], inputs[known], targets[known]
+            weights = None if weights is None else weights[known]
         if self._features is None:
             width = feature_map.n_columns(states.shape[1], inputs.shape[1])
             self._features = np.empty((ROWS_PER_FOLD, width), dtype=states.dtype)
@@ -100,6 +105,7 @@ def fold_sequences(
     inputs: Sequence[Array],
     targets: Sequence[Array],
     *,
+    teachers: Sequence[Array] | None = None,
     edges: Sequence[int],
     weights: Sequence[Array] | None,
     skip: Sequence[int],
@@ -116,7 +122,7 @@ def fold_sequences(
     Parameters
     ----------
     reservoir : Reservoir
-        With feedback weights, the targets are fed back (teacher forcing).
+        Weights and what else defines the recurrence.
     feature_map : FeatureMap
         What the readout sees.
     accumulators : sequence of RidgeAccumulator
@@ -124,7 +130,9 @@ def fold_sequences(
     inputs : sequence of ndarray of shape (n_steps, n_inputs)
         One a sequence.
     targets : sequence of ndarray of shape (n_steps, n_outputs)
-        One a sequence.
+        One a sequence; rows with a NaN are run and not folded.
+    teachers : sequence of ndarray of shape (n_steps, n_outputs), optional
+        What is fed back (teacher forcing); goes with feedback weights.
     edges : sequence of int, of the length of `accumulators` plus one
         Block b holds the rows from edges[b] up to edges[b + 1]; rows are counted over the
         sequences in order, the skipped ones too.
@@ -154,7 +162,7 @@ def fold_sequences(
     blocks = iterate_sequences(
         reservoir,
         inputs,
-        teachers=targets if reservoir.feedback is not None else None,
+        teachers=teachers,
         initial_states=initial_states,
         initial_outputs=initial_outputs,
         state_noise=noise,
@@ -228,6 +236,7 @@ def map_sequences(
     readout: Readout | Sequence[Readout],
     inputs: Sequence[Array],
     initial_states: Sequence[Array | None] | None = None,
+    last_states: Array | None = None,
 ) -> list[Array]:
     """Return the readout's output for each step of each driven sequence.
 
@@ -241,6 +250,8 @@ def map_sequences(
         One a sequence.
     initial_states : sequence of ndarray of shape (n_units,) or None, optional
         Where each sequence starts; None stands for zeros.
+    last_states : ndarray of shape (n_sequences, n_units), optional
+        Overwritten with the state after the last step of each sequence.
 
     Returns
     -------
@@ -255,4 +266,6 @@ def map_sequences(
     for index, start, states in iterate_sequences(reservoir, inputs, initial_states=initial_states):
         rows = slice(start, start + len(states))
         outputs[index][rows] = readouts[index](states, inputs[index][rows])
+        if last_states is not None:
+            last_states[index] = states[-1]
     return outputs

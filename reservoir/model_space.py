@@ -58,6 +58,8 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
         States that are put beside the parameters, pooled as in `ESNClassifier`.
     washout : int, default=0
         Steps at the start of each sequence (with `bidirectional`, also at its end) left out.
+    missing : {"raise", "hold"}, default="raise"
+        What NaN in `X` means, as in `ESNRegressor`.
     dtype : {"float64", "float32"}, default="float64"
         Of weights and states; components and models are always float64.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
@@ -131,6 +133,7 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
         alpha: float = 1.0,
         pooling: Literal["mean", "last"] | int | None = None,
         washout: int = 0,
+        missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
         random_state: Any = None,
     ) -> None:
@@ -149,6 +152,7 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
         self.alpha = alpha
         self.pooling = pooling
         self.washout = washout
+        self.missing = missing
         self.dtype = dtype
         self.random_state = random_state
 

@@ -14,6 +14,9 @@ from reservoir._readout_rows import Floats, check_rows, raise_if_not_finite, sum
 from reservoir._validation import check_choice, check_real
 from reservoir.accumulators import EPS, GRAM_MARGIN, GramAccumulator, QRAccumulator, Solver
 
+# Smaller sums of squares lose digits to the end of the float64 range.
+_LEAST_SQUARES = float(np.finfo(np.float64).tiny) / EPS
+
 
 class RidgeAccumulator:
     """Accumulate rows the cheap way for as long as the smallest alpha allows it.
@@ -109,7 +112,9 @@ class RidgeAccumulator:
             return self
         s, y, weight = check_rows(features, targets, sample_weight, self.n_features, self.n_targets)
         squares, target_squares = sum_of_squares(s, weight), sum_of_squares(y, weight)
+        # Targets too large or too small to be squared are left to the factor, which does not.
         representable = np.isfinite(squares + target_squares)
+        representable &= target_squares > _LEAST_SQUARES or not y.any()
         if not representable:
             raise_if_not_finite(features=s, targets=y)
         total_weight = float(len(s) if weight is None else weight.sum())

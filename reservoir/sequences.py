@@ -111,7 +111,8 @@ def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple
         X = np.asarray(X)
     if len(X.shape) == 3:
         _refuse_cuts(groups, lengths, "3-D")
-        array = np.asarray(X)
+        # A memory-mapped array stays one, and is not copied.
+        array = X if isinstance(X, np.memmap) else np.asarray(X)
         n_sequences, n_steps, n_features = array.shape
         if n_sequences == 0 or n_steps == 0:
             raise ValueError(
@@ -164,6 +165,10 @@ def stack_like(values: Any, layout: Layout, *, name: str) -> Any:
             f"`{name}` has {came}, but `X` holds {n_sequences} sequences. "
             f"Pass one array of values a sequence."
         )
+    is_array = isinstance(values, np.ndarray) and values.dtype != object
+    if layout.form == "array" and is_array and values.shape[1:2] == layout.lengths[:1]:
+        # One view, where the parts below would be copied.
+        return values.reshape(layout.n_rows, *values.shape[2:])
     parts = [np.asarray(part) for part in values]
     for index, (part, length) in enumerate(zip(parts, layout.lengths, strict=True)):
         if part.ndim not in (1, 2) or len(part) != length:

@@ -29,7 +29,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         Units of the reservoir.
     spectral_radius, leak_rate, input_scaling, bias_scaling : float
         As in `ESNRegressor`.
-    connectivity, topology, distribution, activation, dtype, random_state
+    connectivity, topology, distribution, activation, missing, dtype, random_state
         As in `ESNRegressor`.
 
     Attributes
@@ -74,6 +74,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         topology: Any = "random",
         distribution: str = "uniform",
         activation: str | Callable[[Array], Array] = "tanh",
+        missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
         random_state: Any = None,
     ) -> None:
@@ -86,6 +87,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         self.topology = topology
         self.distribution = distribution
         self.activation = activation
+        self.missing = missing
         self.dtype = dtype
         self.random_state = random_state
 
@@ -145,7 +147,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         check_is_fitted(self, "reservoir_")
         inputs, layout = self._read(X, groups, lengths)
         offsets = layout.offsets
-        states = np.empty((layout.n_rows, self._n_features_out), dtype=inputs[0].dtype)
+        states = np.empty((layout.n_rows, self._n_features_out), dtype=self.reservoir_.dtype)
         for index, start, block in iterate_sequences(self.reservoir_, inputs):
             first = offsets[index] + start
             states[first : first + len(block)] = block

@@ -568,7 +568,7 @@ def test_bad_parameters(rng, parameters, error, match):
         (np.zeros((4, 1)), ["a", "b"], {"groups": [1, 1, 1, 2]}, None),
         (np.zeros((4, 1)), ["a", "b", "c"], {"groups": [1, 1, 1, 2]}, "inconsistent numbers"),
         (np.zeros((4, 1)), ["a", "b"], {"lengths": [3, 2]}, "add up to 5"),
-        ([np.zeros((2, 1)), np.full((3, 1), np.nan)], ["a", "b"], {}, "X contains NaN"),
+        ([np.zeros((2, 1)), np.full((3, 1), np.nan)], ["a", "b"], {}, "Input X contains NaN"),
     ],
 )
 def test_bad_data(X, y, kwargs, match):

@@ -632,12 +632,12 @@ def test_nan_and_infinity(memory_task, bad):
     broken = u.copy()
     broken[7] = bad
     esn = small().fit(u, y)
-    with pytest.raises(ValueError, match=r"X contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity).* in row 7, column 0"):
         esn.fit(broken, y)
-    with pytest.raises(ValueError, match=r"X contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
         esn.predict(broken)
-    with pytest.raises(ValueError, match=r"y contains (NaN|infinity)"):
-        esn.fit(u, np.where(np.arange(300) == 3, bad, y[:, 0]))
+    with pytest.raises(ValueError, match=r"Input y contains infinity .* in row 3, "):
+        esn.fit(u, np.where(np.arange(300) == 3, np.inf, y[:, 0]))
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,14 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 from joblib import parallel_config
 from scipy.linalg import LinAlgWarning
 from scipy.stats import loguniform, uniform
 from sklearn.base import clone, is_regressor
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.metrics import mean_squared_error, r2_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -225,6 +228,50 @@ def test_what_is_held_out_does_not_leak(memory_task, rng):
     assert table(search.fit(u, changed))[0, 1] < 10 * first[1]
 
 
+@examples(derandomize=True, database=None, deadline=None, max_examples=15)
+@given(data=st.data())
+def test_any_plan_scores_as_one_fit_a_fold(data):
+    """Lengths, washout, gap and blocks as they come, against weights of 0 written out by hand."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**31), label="seed"))
+    lengths = data.draw(st.lists(st.integers(40, 70), min_size=1, max_size=4), label="lengths")
+    washout, gap = data.draw(st.integers(0, 5), label="washout"), data.draw(st.integers(0, 6))
+    cv = data.draw(st.sampled_from([2, 3, 4, 0.25, 0.5]), label="cv")
+    solver = data.draw(st.sampled_from(["auto", "gram", "qr"]), label="solver")
+    n = sum(lengths)
+    u = rng.uniform(-1, 1, size=(n, 2))
+    y = np.where(rng.random((n, 1)) < 0.1, np.nan, u[:, :1] + 0.1 * rng.normal(size=(n, 1)))
+    esn = small(n_units=10, washout=washout, solver=solver, include_squares=bool(n % 2))
+    space = {"leak_rate": [0.4, 1.0], "alpha": [0.1, 10.0]}
+    search = ReservoirSearchCV(
+        esn, space, cv=cv, gap=gap, scoring="neg_mean_squared_error", refit=False
+    ).fit(u, y, lengths=lengths)
+
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    if isinstance(cv, float):
+        edges = np.array([n - round(cv * n), n])
+    else:
+        edges = np.linspace(0, n, cv + 1).astype(int)
+        bounds = np.array([0, *ends])
+        nearest = bounds[abs(bounds - edges[:, None]).argmin(axis=1)]
+        edges = nearest if len(set(nearest)) == cv + 1 else edges
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    step = np.arange(n) - starts[sequence]
+    counts = (step >= washout) & ~np.isnan(y[:, 0])
+    for params, scores in zip(search.cv_results_["params"], table(search)):
+        for (low, high), score in zip(itertools.pairwise(edges), scores, strict=True):
+            row, held = np.arange(n), np.zeros(n, dtype=bool)
+            held[low:high] = True
+            # Near a cut inside a sequence, on that sequence's side of it.
+            before = (row >= low - gap) & (row < low) & (sequence == sequence[low])
+            after = (row >= high) & (row < high + gap) & (sequence == sequence[high - 1])
+            weight = 1.0 - (held | before | after)
+            model = clone(esn).set_params(**params).fit(u, y, lengths=lengths, step_weight=weight)
+            rows = held & counts
+            error = mean_squared_error(y[rows], model.predict(u, lengths=lengths)[rows])
+            assert score == pytest.approx(-error, rel=1e-7)
+
+
 # -- closed loop ----------------------------------------------------------------------------------
 
 
@@ -291,6 +338,22 @@ def test_forecasts_that_diverge_score_worst(rng):
     assert diverges
     search = clone(search).set_params(horizon=149, refit=False, scoring="valid_time")
     assert search.fit(u[:-1], y).best_score_ < 149
+
+
+@pytest.mark.parametrize("scoring", ["r2", "valid_time"])
+def test_states_that_diverge_take_no_other_candidate_along(memory_task, scoring):
+    u = memory_task[0]
+    space = {"spectral_radius": [0.5, 50.0, 0.7], "alpha": [1e-3, 1.0]}
+    settings = {"cv": 2, "scoring": scoring, "horizon": 50}
+    search = ReservoirSearchCV(small(activation="relu"), space, **settings)
+    with pytest.warns(FitFailedWarning, match=r"For 2 of 6 candidates, among them .*50\.0"):
+        search.fit(u[:-1], u[1:])
+    few = clone(search).set_params(param_space={**space, "spectral_radius": [0.5, 0.7]})
+    few.fit(u[:-1], u[1:])
+    radii = search.cv_results_["param_spectral_radius"].astype(float)
+    assert (table(search)[radii == 50] == -np.inf).all()
+    np.testing.assert_allclose(table(search)[radii != 50], table(few), rtol=1e-9)
+    assert search.best_params_ == few.best_params_
 
 
 # -- scikit-learn's interface ---------------------------------------------------------------------
@@ -363,6 +426,19 @@ def test_without_a_seed_the_best_is_refitted_on_its_own_weights(memory_task):
     assert search.best_score_ == pytest.approx(r2_score(y[200:], outputs[200:]), rel=1e-8)
 
 
+def test_candidates_without_a_seed_get_one(memory_task):
+    u, y = memory_task
+    space = {"random_state": [None, np.random.default_rng(3), 7]}
+    search = ReservoirSearchCV(small(), space, cv=0.5).fit(u, y)
+    seeds = [params["random_state"] for params in search.cv_results_["params"]]
+    assert seeds[2] == 7
+    assert len(set(seeds)) == 3
+    for params, scores in zip(search.cv_results_["params"], table(search)):
+        expected = one_by_one(small(), params, u, y, [(200, 400)], 0, r2_score)
+        np.testing.assert_allclose(scores, expected, rtol=1e-7)
+    assert search.best_estimator_.random_state == search.best_params_["random_state"]
+
+
 # -- successive halving ---------------------------------------------------------------------------
 
 
@@ -397,6 +473,20 @@ def test_halving_over_units(memory_task):
     assert list(few.cv_results_["param_n_units"]) == [12] * 4 + [25] * 2
 
 
+def test_halving_starts_where_candidates_can_be_tried(memory_task):
+    """30 candidates want four rounds; connections, or washout and gap in each block, allow two."""
+    u, y = memory_task
+    space = {"spectral_radius": np.linspace(0.1, 1, 30)}
+    units = ReservoirSearchCV(small(n_units=50, connectivity=10), space, halving="n_units", cv=2)
+    assert list(units.fit(u, y).cv_results_["n_resources"]) == [16] * 30 + [50] * 10
+    steps = ReservoirSearchCV(small(washout=25), space, halving="n_steps", cv=4, gap=5)
+    assert list(steps.fit(u, y).cv_results_["n_resources"]) == [133] * 30 + [400] * 10
+    share = clone(steps).set_params(cv=0.25)
+    assert list(share.fit(u, y).cv_results_["n_resources"]) == [133] * 30 + [400] * 10
+    loop = clone(steps).set_params(cv=2, scoring="valid_time", horizon=100)
+    assert list(loop.fit(u[:-1], u[1:]).cv_results_["n_resources"]) == [399] * 30
+
+
 # -- workers --------------------------------------------------------------------------------------
 
 
@@ -417,10 +507,12 @@ def test_progress_bar(memory_task, capsys):
 
 
 def test_dask_gives_the_same_scores(memory_task):
-    distributed = pytest.importorskip("distributed", reason="dask is not installed")
+    import distributed  # takes longer than most tests
+
     u, y = memory_task
     alone = ReservoirSearchCV(small(), SPACE, cv=2).fit(u, y)
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": False}
+    # Processes: threads would share objects, and nothing would be sent.
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
     with (
         distributed.LocalCluster(dashboard_address=None, **options) as cluster,
         distributed.Client(cluster),
@@ -447,6 +539,7 @@ def test_dask_gives_the_same_scores(memory_task):
         ({"cv": 1}, ValueError, "`cv` is 1"),
         ({"cv": 1e-9}, ValueError, "holds out 0 of 400 rows"),
         ({"cv": 500}, ValueError, "n_samples = 400"),
+        ({"estimator": small(washout=-1)}, ValueError, "`washout` is -1"),
         ({"gap": 100, "cv": 4}, ValueError, "`gap` is 100, but the shortest block has 100"),
         ({"halving": "rows"}, ValueError, "`halving` is 'rows'"),
         ({"halving": "n_units", "param_space": {"n_units": [5]}}, ValueError, "which sets it"),

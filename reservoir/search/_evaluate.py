@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from reservoir._missing import is_known
+from reservoir._reservoir import DivergenceError
 from reservoir._series import Series, choose_loop
 from reservoir.features import FeatureMap
 from reservoir.search._candidates import Lane, scales_of, shared_parameters
@@ -51,16 +53,27 @@ class Task:
 
     def plan(self, estimator: Any) -> Plan:
         """Return the folds, which depend on the washout."""
-        lengths = [len(part) for part in self.inputs]
-        return make_plan(lengths, cv=self.cv, gap=self.gap, washout=estimator.washout)
+        known = [is_known(part) for part in self.targets]
+        return make_plan(known, cv=self.cv, gap=self.gap, washout=estimator.washout)
 
 
 class BatchScores(NamedTuple):
-    """Candidates, their scores (n_candidates, n_folds), and those whose alpha was too small."""
+    """What came of some candidates.
+
+    Attributes
+    ----------
+    indices : list of int
+        Which.
+    scores : ndarray of shape (n_candidates, n_folds)
+        -inf where the states left the numbers.
+    unsupported, diverged : list of int
+        Those whose alpha was too small, and those whose states left the numbers.
+    """
 
     indices: list[int]
     scores: Floats
     unsupported: list[int]
+    diverged: list[int]
 
 
 def draw(estimator: Any, lanes: Sequence[Lane], task: Task) -> Any:
@@ -87,7 +100,7 @@ def widest_batch(drawn: Any, task: Task) -> int:
 
 
 def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
-    """Score the candidates of some lanes.
+    """Score the candidates of some lanes; of those that diverge, none takes others along.
 
     Parameters
     ----------
@@ -102,6 +115,23 @@ def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
     -------
     BatchScores
     """
+    try:
+        return _evaluate(drawn, lanes, task)
+    except DivergenceError:
+        if len(lanes) > 1:
+            parts = [evaluate(drawn, [lane], task) for lane in lanes]
+            return BatchScores(
+                [index for part in parts for index in part.indices],
+                np.concatenate([part.scores for part in parts]),
+                [index for part in parts for index in part.unsupported],
+                [index for part in parts for index in part.diverged],
+            )
+    indices = [candidate for candidate, _ in lanes[0].members]
+    worst = np.full((len(indices), len(task.plan(drawn).folds)), -np.inf)
+    return BatchScores(indices, worst, [], indices)
+
+
+def _evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
     plan = task.plan(drawn)
     reservoir, feature_map = drawn.reservoir_, drawn._feature_map()
     variants = scales_of(lanes, drawn.spectral_radius, reservoir.n_inputs, reservoir.n_outputs)
@@ -122,6 +152,7 @@ def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
             for alphas, learned in zip(all_alphas, all_sums)
         ]
         states = _drive(drawn, together, feature_map, held_out_sums, task, plan, starts, quiet=True)
+    deviations = np.concatenate(task.targets).std(axis=0)
     n_members = [len(lane.members) for lane in lanes]
     scores = np.empty((sum(n_members), len(plan.folds)))
     unsupported: list[int] = []
@@ -150,7 +181,7 @@ def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
                             start,
                             task.inputs,
                             task.targets,
-                            np.concatenate(task.targets).std(axis=0),
+                            deviations,
                         )
                         for start in starts
                         if start.fold == fold
@@ -159,7 +190,7 @@ def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
                 for readout in readouts
             ]
     indices = [candidate for lane in lanes for candidate, _ in lane.members]
-    return BatchScores(indices, scores, unsupported)
+    return BatchScores(indices, scores, unsupported, [])
 
 
 def _drive(
@@ -182,13 +213,14 @@ def _drive(
     n_features = _n_features(drawn)
     buffer = np.empty((len(all_sums), _ROWS, n_features), dtype=dtype)
     kept: dict[Start, Array] = {}
+    teachers = drawn._teachers(task.targets)
     deviations = (0.0, 0.0)
     if not quiet:
         deviations = (float(drawn.noise), float(drawn.feedback_noise) * (reservoir.n_outputs > 0))
     for index, (inputs, targets) in enumerate(zip(task.inputs, task.targets)):
         series = Series(
             inputs,
-            targets if reservoir.n_outputs else None,
+            None if teachers is None else teachers[index],
             np.zeros(n_units, dtype=dtype),
             np.zeros(reservoir.n_outputs, dtype=dtype),
             deviations,
@@ -214,7 +246,8 @@ def _drive(
 
 def _held_out_targets(plan: Plan, fold: int, targets: list[Floats]) -> Floats:
     stretches = plan.held_out_pieces(plan.folds[fold])
-    return np.concatenate([targets[index][start:stop] for index, start, stop in stretches])
+    rows = np.concatenate([targets[index][start:stop] for index, start, stop in stretches])
+    return rows[is_known(rows)]
 
 
 def _as_readout(feature_map: FeatureMap, readout: FittedReadout, n_units: int, dtype: Any) -> Any:

@@ -42,7 +42,7 @@ class Plan:
     pieces : tuple of tuple of Piece
         One tuple a sequence, in time order.
     segment_rows : tuple of int
-        Rows of each segment.
+        Rows of each segment that have a target.
     folds : tuple of Fold
         One a score.
     """
@@ -74,13 +74,13 @@ class Plan:
         return stretches
 
 
-def make_plan(lengths: Sequence[int], *, cv: Any, gap: Any, washout: int) -> Plan:
-    """Cut sequences of the given lengths into contiguous blocks of rows.
+def make_plan(known: Sequence[NDArray[np.bool_]], *, cv: Any, gap: Any, washout: int) -> Plan:
+    """Cut sequences into contiguous blocks of rows.
 
     Parameters
     ----------
-    lengths : sequence of int
-        Steps of each sequence.
+    known : sequence of ndarray of bool of shape (n_steps,)
+        For each sequence, which steps have a target; blocks are cut whatever they have.
     cv : int or float
         An integer of 2 or more: as many blocks, each held out once. A float in (0, 1): the last
         part of the rows, held out alone.
@@ -98,8 +98,8 @@ def make_plan(lengths: Sequence[int], *, cv: Any, gap: Any, washout: int) -> Pla
     ValueError, TypeError
         If an argument is out of its range, or a block would have no row.
     """
-    gap = check_integer("gap", gap)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    gap, washout = check_integer("gap", gap), check_integer("washout", washout)
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in known])])
     edges, scored = _edges(offsets, cv)
     if gap >= np.diff(edges).min():
         raise ValueError(
@@ -109,7 +109,7 @@ def make_plan(lengths: Sequence[int], *, cv: Any, gap: Any, washout: int) -> Pla
     keys: dict[tuple[int, bool, bool], int] = {}
     counts: list[int] = []
     pieces = []
-    for first, last in itertools.pairwise(offsets):
+    for part, (first, last) in zip(known, itertools.pairwise(offsets)):
         # A gap is a matter of memory, which ends where a sequence does.
         inner = edges[(edges > first) & (edges < last)]
         begin = min(first + washout, last)
@@ -124,16 +124,18 @@ def make_plan(lengths: Sequence[int], *, cv: Any, gap: Any, washout: int) -> Pla
                 is_tail = bool(np.any((inner - gap <= low) & (low < inner)))
                 segment = keys.setdefault((block, is_head, is_tail), len(keys))
                 counts.extend([0] * (len(keys) - len(counts)))
-                counts[segment] += int(high - low)
+                counts[segment] += int(part[low - first : high - first].sum())
             of_sequence.append(Piece(int(low - first), int(high - first), segment))
         pieces.append(tuple(of_sequence))
     folds = tuple(_fold(block, keys) for block in scored)
     for block, fold in zip(scored, folds):
-        if not fold.held_out or len(fold.left_out) == len(keys):
+        n_scored = sum(counts[segment] for segment in fold.held_out)
+        if not n_scored or sum(counts) == sum(counts[segment] for segment in fold.left_out):
             raise ValueError(
                 f"Block {block} of {len(edges) - 1} leaves no row to "
-                f"{'learn from' if fold.held_out else 'score'} after a washout of {washout} steps "
-                "a sequence. Lower `washout` or `gap`, or take fewer blocks."
+                f"{'learn from' if n_scored else 'score'}, where a washout of {washout} steps a "
+                "sequence and NaN in `y` do not count. Lower `washout` or `gap`, or take fewer "
+                "blocks."
             )
     return Plan(tuple(pieces), tuple(counts), folds)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir._missing import check_values, first_unknown, is_known
 from reservoir._reservoir import Array, DivergenceError, Reservoir
 from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.features import Readout
@@ -175,3 +177,43 @@ def free_run_score(
     if scoring.name == "valid_time":
         return valid_prediction_time(truth, forecast, threshold=scoring.threshold)
     return -float(nrmse(truth, forecast, normalization=deviations))
+
+
+def check_range(dtype: np.dtype[Any], inputs: Sequence[Array], targets: Sequence[Floats]) -> None:
+    """Raise unless `dtype` can hold the inputs, and squares of the errors of each target."""
+    for part in inputs:
+        check_values(part, dtype, "X", allow_nan=False, remedy="")
+    sizes = np.nanmax([np.abs(part[is_known(part)]).max(axis=0, initial=0) for part in targets], 0)
+    low, high = (1e-30, 1e30) if dtype == np.float32 else (1e-150, 1e150)
+    bad = (sizes > 0) & ~((sizes >= low) & (sizes <= high))
+    if bad.any():
+        raise ValueError(
+            f"`y` is {sizes[bad][0]:.0e} at most in output {int(bad.argmax())}, but sizes from "
+            f"{low:g} to {high:g} were expected, whose squares can be told apart in {dtype}. "
+            "Rescale it."
+        )
+
+
+def check_closed_loop(
+    scoring: Scoring,
+    parameters: Sequence[dict[str, Any]],
+    inputs: Sequence[Array],
+    targets: Sequence[Floats],
+) -> None:
+    """Raise unless something feeds outputs back, and they can be compared with the truth."""
+    unknown = first_unknown(targets)
+    if unknown is not None:
+        raise ValueError(
+            f"`scoring` is {scoring.name!r}, but `y` is NaN at step {unknown[1]} of sequence "
+            f"{unknown[0]}, where a free run can't be compared. Fill it, or score one step ahead."
+        )
+    n_inputs, n_outputs = inputs[0].shape[1], targets[0].shape[1]
+    if n_inputs == n_outputs:
+        return
+    for one in parameters:
+        if not np.any(np.asarray(one["feedback_scaling"]) != 0):
+            raise ValueError(
+                f"`scoring` is {scoring.name!r}, but there are {n_inputs} inputs, {n_outputs} "
+                "outputs and no feedback weights: nothing closes the loop. Pass the next row of "
+                "`X` as `y`, or set `feedback_scaling`."
+            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import LinAlgWarning
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
@@ -24,7 +24,9 @@ from reservoir._validation import check_choice, check_integer
 from reservoir.estimators import ESNRegressor
 from reservoir.search._candidates import Parameters, expand, group
 from reservoir.search._evaluate import Task, draw, evaluate, widest_batch
-from reservoir.search._scoring import Scoring
+from reservoir.search._halving import least_steps, least_units, schedule
+from reservoir.search._scoring import Scoring, check_closed_loop, check_range
+from reservoir.sequences import Layout
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +61,8 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
     factor : int, default=3
         One in `factor` candidates survives a round of halving.
     min_resources : int or None, default=None
-        Least units or steps of a round; None lets as many rounds be as leave one candidate.
+        Least units or steps of a round; None lets as many rounds be as leave one candidate, and
+        as have units for the connections, or steps for washout, gap and free runs in each block.
     scoring : str, default="r2"
         One step ahead: "r2", "neg_mean_squared_error" or "neg_nrmse". In closed loop, of free
         runs on the model's own output that start in the held-out blocks: "valid_time" (steps
@@ -116,7 +119,14 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
     Notes
     -----
     Where `estimator.random_state` is None or a generator, one seed is drawn for all candidates
-    and `best_estimator_`: they are compared on, and chosen for, the same random weights.
+    and `best_estimator_`: they are compared on, and chosen for, the same random weights. Where a
+    candidate's is, a seed is drawn for it, and stands in `params`.
+
+    With feedback weights, one-step scores are those of teacher forcing: the true target is fed
+    back in the held-out blocks too. How a network does on its own output is what the scores in
+    closed loop tell; the inputs go on there.
+
+    A search is for one series or many that fit into memory; `halving` over steps cuts them.
 
     References
     ----------
@@ -185,6 +195,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         tags.estimator_type = of_estimator.estimator_type
         tags.regressor_tags = of_estimator.regressor_tags
         tags.target_tags = of_estimator.target_tags
+        tags.input_tags.allow_nan = of_estimator.input_tags.allow_nan
         return tags
 
     def fit(
@@ -199,8 +210,8 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X, y, groups, lengths
-            As in `ESNRegressor.fit`. To score closed loops without feedback weights, `y` is the
-            next row of `X`.
+            As in `ESNRegressor.fit`; steps whose target is NaN are neither learned from nor
+            scored. To score closed loops without feedback weights, `y` is the next row of `X`.
 
         Returns
         -------
@@ -216,6 +227,9 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         -----
         scipy.linalg.LinAlgWarning
             If the alpha of some candidates lies below what rounding leaves of their sums.
+        sklearn.exceptions.FitFailedWarning
+            If the states of some candidates, with an unbounded activation, grow beyond all
+            numbers. They score -inf.
         """
         started = time.perf_counter()
         estimator = self._seeded_estimator()
@@ -224,16 +238,21 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         # Candidates round to their own dtype.
         reader = clone(estimator).set_params(dtype="float64")
         inputs, targets, _, layout = reader._read_training(X, y, groups, lengths, None)
+        targets = [np.asarray(part, dtype=np.float64) for part in targets]
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(reader, name):
                 setattr(self, name, getattr(reader, name))
-        _check_closed_loop(scoring, estimator, candidates, inputs, targets)
+        defaults = estimator.get_params(deep=False)  # slow: it reads the signature
+        parameters = [{**defaults, **one} for one in candidates]
+        for dtype in {one["dtype"] for one in parameters} & {"float32", "float64"}:
+            check_range(np.dtype(dtype), inputs, targets)
+        if scoring.is_closed_loop:
+            check_closed_loop(scoring, parameters, inputs, targets)
         task = Task(inputs, targets, self.cv, self.gap, scoring)
 
         rounds, scores = [], []
         survivors = list(range(len(candidates)))
-        schedule = self._schedule(len(candidates), estimator, layout.n_rows)
-        for number, (resources, n_kept) in enumerate(schedule):
+        for number, (resources, n_kept) in enumerate(self._schedule(parameters, scoring, layout)):
             of_round = [self._with_units(candidates[index], resources) for index in survivors]
             cut = self._with_steps(task, resources)
             scores.append(self._scores(estimator, of_round, cut))
@@ -279,18 +298,21 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
                 "expected. Other estimators go into scikit-learn's GridSearchCV."
             )
         estimator: ESNRegressor = clone(self.estimator)
-        seed = estimator.random_state
-        if isinstance(seed, np.random.SeedSequence | int | np.integer):
-            return estimator
-        estimator.set_params(random_state=_integer(seed))
+        if not _is_seed(estimator.random_state):
+            estimator.set_params(random_state=_integer(estimator.random_state))
         return estimator
 
     def _candidates(self, estimator: ESNRegressor) -> list[Parameters]:
         n_iter = self.n_iter
         if n_iter is not None:
             n_iter = check_integer("n_iter", n_iter, minimum=1)
-        names = set(estimator.get_params(deep=False))
-        candidates = expand(self.param_space, n_iter, _integer(self.random_state), names)
+        defaults = estimator.get_params(deep=False)
+        seed = _integer(self.random_state)
+        candidates = expand(self.param_space, n_iter, seed, set(defaults))
+        for candidate in candidates:
+            # One seed for all folds and for the refit, whatever the source of seeds.
+            if not _is_seed(candidate.get("random_state", 0)):
+                candidate["random_state"] = _integer(candidate["random_state"])
         if self.halving is not None:
             check_choice("halving", self.halving, ("n_units", "n_steps"))
         if self.halving == "n_units" and any("n_units" in one for one in candidates):
@@ -298,8 +320,13 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
                 "`param_space` names 'n_units', but `halving` is 'n_units', which sets it. Leave "
                 "it out of one of them."
             )
+        if any("missing" in candidate for candidate in candidates):
+            raise ValueError(
+                "`param_space` names 'missing', but the data are read once for all candidates. "
+                "Set it on the estimator."
+            )
         for candidate in candidates:
-            parameters = {**estimator.get_params(deep=False), **candidate}
+            parameters = {**defaults, **candidate}
             if np.ndim(parameters["alpha"]) and parameters["alpha_cv"] is not None:
                 raise ValueError(
                     f"`alpha_cv` is {parameters['alpha_cv']}, but a search has held-out blocks of "
@@ -308,25 +335,20 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         return candidates
 
     def _schedule(
-        self, n_candidates: int, estimator: ESNRegressor, n_rows: int
-    ) -> list[tuple[int | None, int]]:
+        self, parameters: list[Parameters], scoring: Scoring, layout: Layout
+    ) -> Sequence[tuple[int | None, int]]:
         """Return units or steps of each round, and how many candidates survive it."""
         if self.halving is None:
             return [(None, 1)]
-        factor = check_integer("factor", self.factor, minimum=2)
-        most = int(estimator.n_units) if self.halving == "n_units" else n_rows
-        # The tiny addend: log(9) / log(3) may come out below 2.
-        n_rounds = 1 + int(math.log(n_candidates) / math.log(factor) + 1e-9)
+        if self.halving == "n_units":
+            most, least = int(self.estimator.n_units), least_units(parameters)
+        else:
+            free_steps = scoring.horizon + scoring.n_starts if scoring.is_closed_loop else 0
+            most = layout.n_rows
+            least = least_steps(parameters, cv=self.cv, gap=self.gap, free_steps=free_steps)
         if self.min_resources is not None:
             least = check_integer("min_resources", self.min_resources, minimum=1, maximum=most)
-            n_rounds = min(n_rounds, 1 + int(math.log(most / least) / math.log(factor) + 1e-9))
-        return [
-            (
-                max(1, most // factor ** (n_rounds - 1 - i)),
-                max(1, n_candidates // factor ** (i + 1)),
-            )
-            for i in range(n_rounds)
-        ]
+        return schedule(len(parameters), self.factor, min(least, most), most)
 
     def _with_units(self, candidate: Parameters, resources: int | None) -> Parameters:
         return {**candidate, "n_units": resources} if self.halving == "n_units" else candidate
@@ -357,6 +379,15 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         scores: Floats = np.empty((len(candidates), parts[0].scores.shape[1]))
         for part in parts:
             scores[part.indices] = part.scores
+        diverged = [index for part in parts for index in part.diverged]
+        if diverged:
+            warnings.warn(
+                f"For {len(diverged)} of {len(candidates)} candidates, among them "
+                f"{candidates[diverged[0]]}, states grow beyond all numbers: they score -inf. "
+                "Lower the spectral radius, or take a bounded activation.",
+                FitFailedWarning,
+                stacklevel=3,
+            )
         unsupported = [index for part in parts for index in part.unsupported]
         if unsupported:
             warnings.warn(
@@ -409,27 +440,11 @@ def _comparable(scores: Floats) -> Floats:
     return np.where(np.isnan(means), -np.inf, means)
 
 
+def _is_seed(random_state: Any) -> bool:
+    """Tell what gives the same weights each time from what gives others."""
+    return isinstance(random_state, np.random.SeedSequence | int | np.integer)
+
+
 def _integer(random_state: Any) -> int:
     """Return a seed."""
     return int(seed_sequence(random_state).generate_state(1)[0])
-
-
-def _check_closed_loop(
-    scoring: Scoring,
-    estimator: ESNRegressor,
-    candidates: list[Parameters],
-    inputs: list[Any],
-    targets: list[Any],
-) -> None:
-    """Raise unless something feeds outputs back, where that is scored."""
-    n_inputs, n_outputs = inputs[0].shape[1], targets[0].shape[1]
-    if not scoring.is_closed_loop or n_inputs == n_outputs:
-        return
-    for candidate in candidates:
-        scale = {**estimator.get_params(deep=False), **candidate}["feedback_scaling"]
-        if not np.any(np.asarray(scale) != 0):
-            raise ValueError(
-                f"`scoring` is {scoring.name!r}, but there are {n_inputs} inputs, {n_outputs} "
-                "outputs and no feedback weights: nothing closes the loop. Pass the next row of "
-                "`X` as `y`, or set `feedback_scaling`."
-            )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir._missing import is_known
 from reservoir._readout_rows import Floats
 from reservoir._ridge_systems import ridge_system, squared_errors
 from reservoir.readout import (
@@ -107,7 +108,13 @@ class LaneSums:
             self._segments.append(_Rows(accumulator) if is_small else _Folded(accumulator))
 
     def append(self, segment: int, features: NDArray[Any], targets: Floats) -> None:
-        """Take in rows of a segment; `features` is a buffer that may be overwritten later."""
+        """Take in rows of a segment; `features` is a buffer that may be overwritten later.
+
+        Rows whose target is NaN are left out.
+        """
+        known = is_known(targets)
+        if not known.all():
+            features, targets = features[known], targets[known]
         self._segments[segment].append(features, targets)
 
     @cached_property
