@@ -29,6 +29,7 @@ BENCHMARKS = {
     "states": "Running states: driven, batched, closed loop",
     "readout": "The readout: accumulating and solving",
     "fit": "Learning a whole network",
+    "online": "Learning online: a live step, and a long run",
 }
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}
