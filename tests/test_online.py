@@ -377,7 +377,7 @@ def test_learning_in_closed_loop_is_force_as_published(rng):
     np.testing.assert_allclose(run.final_state, state, atol=1e-9)
 
 
-# With 500 units about one reservoir in six of radius 1.5 (seed 0) settles all by itself.
+# With 500 units three in ten reservoirs of radius 1.5 (seed 0 is one) settle by themselves.
 @pytest.mark.parametrize("seed", [1, 2, 4])
 def test_a_chaotic_reservoir_is_taught_a_pattern_and_goes_on_by_itself(seed):
     period, n_training, n_free = 60, 4000, 20 * 60

@@ -59,7 +59,7 @@ def learn_closed_loop(
     Recursive least squares makes the error small within a few steps, so that from then on the
     output is all but the target, and what is left of the error is just what the free run must
     learn to be stable against. A reservoir that is chaotic on its own (a spectral radius of
-    about 1.5) is tamed in this way, and learns fastest of all.
+    about 1.5) is tamed in this way.
 
     Parameters
     ----------
