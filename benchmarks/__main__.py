@@ -31,6 +31,7 @@ BENCHMARKS = {
     "fit": "Learning a whole network",
     "sweep": "Trying 100 candidates",
     "streaming": "Ten million steps in constant memory",
+    "online": "Learning online: a live step, and a long run",
 }
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}

@@ -162,7 +162,7 @@ def fit_ridge(
     """
     candidates = check_alphas(alphas, name="alpha")
     n_folds = int(folds.max()) + 1
-    buffers: list[RowBuffer] = []
+    buffers: list[RowBuffer[RidgeAccumulator]] = []
     indicators = np.eye(n_classes)
     as_they_are = FeatureMap(include_input=False)
     for rows, features in blocks():

@@ -9,23 +9,19 @@ from typing import Any, Literal, Self
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from reservoir._base import ReservoirEstimator
 from reservoir._missing import first_unknown, hold
-from reservoir._regression import SequenceRegressor
-from reservoir._validation import check_choice, check_integer, check_real
-from reservoir.dynamics import free_run
-from reservoir.features import FeatureMap, Readout
-from reservoir.fitting import final_states, fold_sequences, map_sequences
+from reservoir._regressor import ReservoirRegressor, Starts
+from reservoir._validation import check_choice, check_integer
+from reservoir.fitting import fold_sequences
 from reservoir.readout import RidgeAccumulator, check_alphas, solve_ridge
 from reservoir.streaming import ROWS_PER_BLOCK, check_chunk, pair, recut
 
 Array = NDArray[np.floating]
 
 
-class ESNRegressor(SequenceRegressor, ReservoirEstimator):
+class ESNRegressor(ReservoirRegressor):
     """Echo state network with a ridge readout.
 
     A fixed random reservoir of leaky units is driven by the input,
@@ -218,9 +214,6 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    n_sequences_seen_: int
-    last_output_: Array
-
     def fit(
         self,
         X: Any,
@@ -347,208 +340,18 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         ValueError, TypeError
             As in `fit`; and if `alpha_cv` is set, since held-out blocks need all data at once.
         """
-        first = not hasattr(self, "_accumulator")
-        if initial_state not in (None, "last"):
-            raise ValueError(
-                f"`initial_state` is {initial_state!r}, but None or 'last' was expected. "
-                "Pass 'last' to continue the last sequence."
-            )
-        if first and initial_state == "last":
-            raise ValueError(
-                "`initial_state` is 'last', but nothing was learned yet. Leave it out in the "
-                "first call."
-            )
         self._refuse_blocks()
+        inputs, targets, weights = self._read_more(
+            X,
+            y,
+            groups,
+            lengths,
+            step_weight,
+            initial_state,
+            first=not hasattr(self, "_accumulator"),
+        )
         continues = initial_state == "last"
-        before = self._last_input if continues else None
-        inputs, targets, weights, layout = self._read_training(
-            X, y, groups, lengths, step_weight, reset=first, before=before
-        )
-        self._check_washout(layout.lengths[continues:])
-        if first:
-            self._begin(inputs[0].shape[1], targets[0].shape[1])
-        else:
-            self._check_n_outputs(targets[0].shape[1])
         return self._solve(self._take_in(inputs, targets, weights, continues=continues))
-
-    def predict(
-        self,
-        X: Any,
-        groups: ArrayLike | None = None,
-        lengths: ArrayLike | None = None,
-        initial_state: Literal["last"] | ArrayLike | None = None,
-    ) -> Any:
-        """Return the output for each step of `X`.
-
-        With feedback weights the network runs on its own output, which starts from zero.
-
-        Parameters
-        ----------
-        X, groups, lengths
-            As in `fit`.
-        initial_state : None, "last" or array-like of shape (n_sequences, n_units), default=None
-            State before the first step: zeros; that after the last training step, from which the
-            output fed back goes on as well; or one given for each sequence, or (n_units,) for one.
-
-        Returns
-        -------
-        ndarray or list of ndarray
-            In the form of `X`; a step has as many values as in the `y` of `fit`.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before `fit`.
-        ValueError
-            If `X` does not match what the model was fitted with.
-        DivergenceError
-            If a network with feedback grows beyond bounds; the message says at which step.
-        """
-        check_is_fitted(self, "coef_")
-        goes_on = isinstance(initial_state, str)
-        before = self._last_input if goes_on else None
-        inputs, layout = self._read(X, groups, lengths, before=before)
-        states = self._starts(initial_state, len(inputs))
-        outputs, _ = self._outputs(inputs, states, self.last_output_ if goes_on else None)
-        return layout.restore(self._shaped(outputs))
-
-    def predict_stream(
-        self, chunks: Iterable[Any], initial_state: Literal["last"] | ArrayLike | None = None
-    ) -> Iterator[Array]:
-        """Yield the outputs for one series that comes in chunks, as `predict` for all of it.
-
-        What a chunk leaves behind (its state, with feedback its output, with `missing` "hold" its
-        last values) goes on in the next. Nothing else is kept: memory does not grow.
-
-        Parameters
-        ----------
-        chunks : iterable of array-like of shape (n_steps, n_features)
-            Consecutive rows; their numbers may differ. Of a memory-mapped `X`, for instance
-            ``(X[i : i + 10_000] for i in range(0, len(X), 10_000))``.
-        initial_state : None, "last" or array-like of shape (n_units,), default=None
-            As in `predict`.
-
-        Yields
-        ------
-        ndarray of shape (n_steps, n_outputs), or (n_steps,) if `y` was 1-D
-            One for each chunk.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError, ValueError, DivergenceError
-            As in `predict`; before the first chunk is asked for where that can be told.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from reservoir import ESNRegressor
-        >>> X = np.random.default_rng(0).uniform(size=(500, 1))
-        >>> esn = ESNRegressor(n_units=20, random_state=0).fit(X, np.roll(X[:, 0], 1))
-        >>> parts = esn.predict_stream(X[i : i + 100] for i in range(0, 500, 100))
-        >>> np.allclose(np.concatenate(list(parts)), esn.predict(X))
-        True
-        """
-        check_is_fitted(self, "coef_")
-        (state,) = self._starts(initial_state, 1)
-        goes_on = isinstance(initial_state, str)
-        return self._predict_chunks(
-            chunks,
-            state,
-            self.last_output_ if goes_on else None,
-            self._last_input if goes_on else None,
-        )
-
-    def _predict_chunks(
-        self,
-        chunks: Iterable[Any],
-        state: Array | None,
-        output: Array | None,
-        before: Array | None,
-    ) -> Iterator[Array]:
-        for chunk in chunks:
-            inputs, layout = self._read(chunk, None, None, before=before)
-            check_chunk(layout)
-            outputs, (state,) = self._outputs(inputs, [state], output)
-            output, before = outputs[-1].copy(), np.array(inputs[0][-1])
-            yield self._shaped(outputs)
-
-    def _outputs(
-        self, inputs: list[Array], states: Sequence[Array | None], output: Array | None
-    ) -> tuple[Array, list[Array]]:
-        """Return the outputs of sequences, stacked, and the states that they end in.
-
-        With feedback weights, `output` is what each sequence hears first.
-        """
-        if self.reservoir_.feedback is None:
-            ends = np.empty((len(inputs), self.reservoir_.n_units), dtype=self.reservoir_.dtype)
-            parts = map_sequences(
-                self.reservoir_, self._readout(), inputs, states, last_states=ends
-            )
-            return np.concatenate(parts) if len(parts) > 1 else parts[0], list(ends)
-        runs = [
-            free_run(
-                self.reservoir_,
-                self._readout(),
-                len(part),
-                inputs=part,
-                initial_state=state,
-                initial_output=output,
-            )
-            for part, state in zip(inputs, states, strict=True)
-        ]
-        rows = np.concatenate([run.outputs for run in runs]) if len(runs) > 1 else runs[0].outputs
-        return rows, [run.final_state for run in runs]
-
-    def forecast(self, n_steps: int, X: Any = None) -> Any:
-        """Continue a series by feeding each prediction back as the next input.
-
-        For models trained one step ahead, on `fit(series[:-1], series[1:])`.
-
-        Parameters
-        ----------
-        n_steps : int
-            Steps to forecast.
-        X : array-like of shape (n_context, n_features), list of such, or 3-D array, optional
-            Context that is to be continued: it drives the reservoir, from the zero state, and the
-            forecast begins at the step after its last row. Without it, the forecast goes on from
-            the last training target.
-
-        Returns
-        -------
-        ndarray of shape (n_steps, n_features), or one a sequence in the form of `X`
-            1-D if `y` was 1-D in `fit`.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before `fit`.
-        ValueError
-            If the outputs are not as many as the inputs, or the last training target is NaN and
-            there is no `X`.
-        DivergenceError
-            If the forecast grows beyond bounds; the message says at which step.
-        """
-        check_is_fitted(self, "coef_")
-        n_steps = check_integer("n_steps", n_steps, minimum=1)
-        self._check_forecast()
-        if X is None:
-            if not np.isfinite(self.last_output_).all():
-                raise ValueError(
-                    "`X` is None, but the forecast can't go on from the last training target, "
-                    "which is NaN. Pass a context, or set `missing` to 'hold' in `fit`."
-                )
-            forecasts = [self._run_free(n_steps, self.last_state_, self.last_output_)]
-            return self._shaped(forecasts[0])
-        contexts, layout = self._read(X, None, None)
-        states = self._states_before_the_last_step(contexts)
-        outputs = [
-            self._run_free(n_steps, state, context[-1])
-            for state, context in zip(states, contexts, strict=True)
-        ]
-        return self._restore_forecasts(outputs, layout)
-
-    def _check_lengths(self, lengths: Sequence[int]) -> None:
-        self._check_washout(lengths)
 
     def _n_blocks(self) -> int:
         """Return how many held-out blocks there are; 1 stands for none."""
@@ -582,13 +385,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         """Check the parameters, draw the reservoir, and forget what was learned."""
         self._alphas = check_alphas(self.alpha, name="alpha")
         check_choice("solver", self.solver, ("auto", "gram", "qr"))
-        for name in ("noise", "feedback_noise"):
-            check_real(name, getattr(self, name), minimum=0)
-        has_feedback = bool(np.any(np.asarray(self.feedback_scaling) != 0))
-        self.reservoir_ = self._draw_reservoir(n_inputs, n_outputs if has_feedback else 0)
-        self.n_outputs_ = n_outputs
-        self.n_sequences_seen_ = 0
-        self._steps_of_last = 0
+        super()._begin(n_inputs, n_outputs)
         self._accumulator = self._new_accumulator()
 
     def _new_accumulator(self) -> RidgeAccumulator:
@@ -599,9 +396,6 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
             solver=self.solver,
             smallest_alpha=float(self._alphas.min()),
         )
-
-    def _feature_map(self) -> FeatureMap:
-        return FeatureMap(bool(self.include_input), bool(self.include_squares))
 
     def _take_in(
         self,
@@ -614,40 +408,16 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         progress: bool = True,
     ) -> list[RidgeAccumulator]:
         """Fold sequences into the accumulator; return the accumulators of the blocks."""
-        n_sequences = len(inputs)
-        skip = [self.washout] * n_sequences
-        states: list[Array | None] = [None] * n_sequences
-        outputs: list[Array | None] = [None] * n_sequences
-        first_new = int(continues)
-        generators = [
-            self._noise_generator(self.n_sequences_seen_ + index)
-            for index in range(n_sequences - first_new)
-        ]
-        if continues:
-            skip[0] = max(0, self.washout - self._steps_of_last)
-            states[0], outputs[0] = self.last_state_, self.last_output_
-            generators.insert(0, self._last_generator)
-        teachers = self._teachers(targets, outputs[0])
-        blocks = self._fold(
-            inputs,
-            targets,
-            teachers,
-            weights,
-            n_blocks,
-            skip,
-            states,
-            outputs,
-            generators,
-            progress,
+        starts = self._starts_of_training(len(inputs), continues)
+        before = starts.outputs[0]
+        teachers = self._teachers(targets, before)
+        blocks, state, generator = self._fold(
+            inputs, targets, teachers, weights, n_blocks, starts, progress
         )
-        self.n_sequences_seen_ += n_sequences - first_new
-        continued_steps = self._steps_of_last if continues and n_sequences == 1 else 0
-        self._steps_of_last = continued_steps + len(inputs[-1])
         last = (teachers or targets)[-1]
         if teachers is None and self.missing == "hold":
-            last = hold(last, outputs[0] if n_sequences == 1 else None)
-        self.last_output_ = last[-1].astype(self.reservoir_.dtype)
-        self._last_input = np.array(inputs[-1][-1])
+            last = hold(last, before if len(inputs) == 1 else None)
+        self._remember_end(inputs, continues, state, last[-1], generator)
         return blocks if n_blocks > 1 else []
 
     def _solve(self, blocks: Sequence[RidgeAccumulator] = ()) -> Self:
@@ -695,13 +465,13 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         teachers: list[Array] | None,
         weights: list[Array] | None,
         n_blocks: int,
-        skip: list[int],
-        states: list[Array | None],
-        outputs: list[Array | None],
-        generators: list[np.random.Generator],
+        starts: Starts,
         progress: bool,
-    ) -> list[RidgeAccumulator]:
-        """Fold sequences, in parallel where asked; return the accumulators of the blocks."""
+    ) -> tuple[list[RidgeAccumulator], Array, np.random.Generator]:
+        """Fold sequences, in parallel where asked.
+
+        Return the accumulators of the blocks, and the state and the noise source at the end.
+        """
         offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
         edges = np.linspace(0, offsets[-1], n_blocks + 1).astype(np.intp)
         n_workers = min(effective_n_jobs(self.n_jobs), len(inputs))
@@ -719,12 +489,12 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
                 teachers=None if teachers is None else teachers[first:last],
                 edges=edges - offsets[first],
                 weights=None if weights is None else weights[first:last],
-                skip=skip[first:last],
-                initial_states=states[first:last],
-                initial_outputs=outputs[first:last],
+                skip=starts.skip[first:last],
+                initial_states=starts.states[first:last],
+                initial_outputs=starts.outputs[first:last],
                 noise=float(self.noise),
                 feedback_noise=float(self.feedback_noise),
-                generators=generators[first:last],
+                generators=starts.generators[first:last],
                 progress=progress and bool(self.verbose),
             )
             for first, last in itertools.pairwise(bounds)
@@ -736,48 +506,16 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
             if n_workers == 1
             else Parallel(n_jobs=n_workers)(jobs)
         )
-        self.last_state_ = folded[-1].last_states[-1]
-        self._last_generator = folded[-1].last_generator
+        end = (folded[-1].last_states[-1], folded[-1].last_generator)
         if in_place:
-            return []
+            return [], *end
         blocks: list[RidgeAccumulator] = folded[0].accumulators
         for other in folded[1:]:
             for block, more in zip(blocks, other.accumulators, strict=True):
                 block.merge(more)
         for block in blocks:
             self._accumulator.merge(block)
-        return blocks
+        return blocks, *end
 
     def _new_accumulators(self, n_blocks: int) -> list[RidgeAccumulator]:
         return [self._new_accumulator() for _ in range(n_blocks)]
-
-    def _noise_generator(self, index: int) -> np.random.Generator:
-        """Return the noise source of the training sequence `index`, whatever ran before it."""
-        seed = self._noise_seed
-        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
-        return np.random.default_rng(child)
-
-    def _readout(self) -> Readout:
-        return self._feature_map().split(*self._readout_arrays(), len(self.reservoir_.bias))
-
-    def _run_free(self, n_steps: int, state: Array | None, output: Array) -> Array:
-        return free_run(
-            self.reservoir_,
-            self._readout(),
-            n_steps,
-            initial_state=state,
-            initial_output=output,
-            output_as_input=True,
-        ).outputs
-
-    def _states_before_the_last_step(self, contexts: list[Array]) -> Array:
-        """Drive the reservoir with all but the last row of each context."""
-        # A model one step ahead has just put out what now comes in: y[t-1] = u[t].
-        return final_states(
-            self.reservoir_,
-            [context[:-1] for context in contexts],
-            teachers=None
-            if self.reservoir_.feedback is None
-            else [context[1:] for context in contexts],
-            initial_outputs=[context[0] for context in contexts],
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from tqdm import tqdm
 from reservoir._missing import is_known
 from reservoir.dynamics import Reservoir, iterate_sequences
 from reservoir.features import FeatureMap, Readout
-from reservoir.readout import RidgeAccumulator
 
 # Rows folded at a time: with fewer than about 2,048 the Gram product costs more a row (measured).
 ROWS_PER_FOLD = 2048
@@ -22,16 +21,26 @@ STEPS_PER_CHUNK = 256
 Array = NDArray[np.floating]
 
 
-class RowBuffer:
+class Accumulator(Protocol):
+    """What rows can be folded into: the sums of a ridge regression, or an online learner."""
+
+    def update(self, features: Array, targets: Array, sample_weight: Array | None = None) -> Any:
+        """Take rows in."""
+
+
+AnyAccumulator = TypeVar("AnyAccumulator", bound=Accumulator)
+
+
+class RowBuffer(Generic[AnyAccumulator]):
     """Collects rows until there are enough of them for one efficient update.
 
     Parameters
     ----------
-    accumulator : RidgeAccumulator
+    accumulator : Accumulator
         What full buffers are folded into.
     """
 
-    def __init__(self, accumulator: RidgeAccumulator) -> None:
+    def __init__(self, accumulator: AnyAccumulator) -> None:
         self.accumulator = accumulator
         self._filled = 0
         self._features: Array | None = None
@@ -80,12 +89,12 @@ class RowBuffer:
             self._filled = 0
 
 
-class Folded(NamedTuple):
+class Folded(NamedTuple, Generic[AnyAccumulator]):
     """What `fold_sequences` leaves.
 
     Attributes
     ----------
-    accumulators : list of RidgeAccumulator
+    accumulators : list of Accumulator
         Those that came in, fuller (copies, where another process did the work).
     last_states : ndarray of shape (n_kept, n_units)
         State after the last step of each of the last sequences.
@@ -93,7 +102,7 @@ class Folded(NamedTuple):
         Where the noise of the last sequence would go on.
     """
 
-    accumulators: list[RidgeAccumulator]
+    accumulators: list[AnyAccumulator]
     last_states: Array
     last_generator: np.random.Generator | None
 
@@ -101,7 +110,7 @@ class Folded(NamedTuple):
 def fold_sequences(
     reservoir: Reservoir,
     feature_map: FeatureMap,
-    accumulators: Sequence[RidgeAccumulator],
+    accumulators: Sequence[AnyAccumulator],
     inputs: Sequence[Array],
     targets: Sequence[Array],
     *,
@@ -116,7 +125,7 @@ def fold_sequences(
     generators: Sequence[np.random.Generator] | None = None,
     n_kept: int = 1,
     progress: bool = False,
-) -> Folded:
+) -> Folded[AnyAccumulator]:
     """Drive the reservoir through sequences and fold its states and targets.
 
     Parameters
@@ -125,7 +134,7 @@ def fold_sequences(
         Weights and what else defines the recurrence.
     feature_map : FeatureMap
         What the readout sees.
-    accumulators : sequence of RidgeAccumulator
+    accumulators : sequence of Accumulator
         One a block of rows.
     inputs : sequence of ndarray of shape (n_steps, n_inputs)
         One a sequence.

@@ -140,7 +140,8 @@ class SavableMixin:
         """
         arrays: dict[str, NDArray[Any]] = {}
         params = self.get_params(deep=False)  # type: ignore[attr-defined]
-        fitted = {name: value for name, value in vars(self).items() if name not in params}
+        state: Any = self.__getstate__()
+        fitted = {name: value for name, value in state.items() if name not in params}
         header = {
             "format": FORMAT,
             "class": type(self).__name__,
