@@ -2,6 +2,7 @@
 
 from reservoir.classifier import ESNClassifier
 from reservoir.estimators import ESNRegressor
+from reservoir.local import LocalESNRegressor
 from reservoir.model_space import ReservoirModelSpace
 from reservoir.nvar import NVARRegressor
 from reservoir.sequences import from_aeon
@@ -12,6 +13,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ESNClassifier",
     "ESNRegressor",
+    "LocalESNRegressor",
     "NVARRegressor",
     "ReservoirModelSpace",
     "ReservoirTransformer",
