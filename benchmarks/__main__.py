@@ -29,6 +29,7 @@ BENCHMARKS = {
     "states": "Running states: driven, batched, closed loop",
     "readout": "The readout: accumulating and solving",
     "fit": "Learning a whole network",
+    "fields": "Forecasting fields, and Lorenz without a reservoir",
 }
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}

@@ -2,7 +2,7 @@
 
 Next-generation reservoir computing (Gauthier et al. 2021): no reservoir, only two neighbouring
 samples of the three coordinates and their products. Valid time: until ‖error‖ exceeds 0.4 of the
-root mean square of ‖y‖, in Lyapunov times (exponent 0.906); 20 starts. Expected, in about a minute:
+root mean square of ‖y‖, in Lyapunov times (exponent 0.906); 50 starts. Expected, in about a minute:
 a median of 5 in the published setting (400 steps of 0.025 from SciPy's RK23 at its default
 tolerances, ridge 2.5e-6); on a precise trajectory, standardised, 4 with the same features, 15 with
 all monomials up to order 4, and 22 with those up to order 5 of 2,000 steps.
@@ -30,7 +30,7 @@ HORIZON = 1400
 PUBLISHED = {"n_delays": 2, "stride": 1, "order": 2, "alpha": 2.5e-6}
 # Name -> (training steps, parameters, what the median should at least be).
 SETTINGS: dict[str, tuple[int, dict[str, Any], float]] = {
-    "as published": (400, PUBLISHED, 4.5),
+    "as published": (400, PUBLISHED, 4.0),
     "precise data": (400, PUBLISHED, 4.0),
     "precise data, order 4": (400, {**PUBLISHED, "order": 4, "alpha": 1e-12}, 12.0),
     "2,000 steps, order 5": (2000, {**PUBLISHED, "order": 5, "alpha": 1e-14}, 20.0),
@@ -79,7 +79,7 @@ def forecast(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def run(quick: bool, folder: Path) -> list[Figure]:
     """Measure valid times and draw a forecast of each kind."""
     kinds = [kind for kind in SETTINGS if not quick or SETTINGS[kind][0] == 400]
-    seeds = range(8) if quick else range(20)
+    seeds = range(8) if quick else range(50)
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
     shown = {}
     for kind, seed in tqdm([(kind, seed) for kind in kinds for seed in seeds]):
