@@ -186,6 +186,11 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
     patches_: Patches
     last_output_: Array
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.single_output = False
+        return tags
+
     def fit(
         self,
         X: Any,
