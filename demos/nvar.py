@@ -2,10 +2,10 @@
 
 Next-generation reservoir computing (Gauthier et al. 2021): no reservoir, only two neighbouring
 samples of the three coordinates and their products. Valid time: until ‖error‖ exceeds 0.4 of the
-root mean square of ‖y‖, in Lyapunov times (exponent 0.906); 50 starts. Expected, in about a minute:
+root mean square of ‖y‖, in Lyapunov times (exponent 0.906); 50 starts. Expected, in half a minute:
 a median of 5 in the published setting (400 steps of 0.025 from SciPy's RK23 at its default
-tolerances, ridge 2.5e-6); on a precise trajectory, standardised, 4 with the same features, 15 with
-all monomials up to order 4, and 22 with those up to order 5 of 2,000 steps.
+tolerances, ridge 2.5e-6); on a precise trajectory, standardised, 4.5 with the same features, 15
+with all monomials up to order 4, and 21 with those up to order 5, learned from 2,000 steps.
 """
 
 from __future__ import annotations
