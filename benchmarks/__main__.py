@@ -32,6 +32,7 @@ BENCHMARKS = {
     "sweep": "Trying 100 candidates",
     "streaming": "Ten million steps in constant memory",
     "online": "Learning online: a live step, and a long run",
+    "fields": "Forecasting fields, and Lorenz without a reservoir",
 }
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}

@@ -2,7 +2,9 @@
 
 from reservoir.classifier import ESNClassifier
 from reservoir.estimators import ESNRegressor
+from reservoir.local import LocalESNRegressor
 from reservoir.model_space import ReservoirModelSpace
+from reservoir.nvar import NVARRegressor
 from reservoir.online import OnlineESNRegressor
 from reservoir.sequences import from_aeon
 from reservoir.transformer import ReservoirTransformer
@@ -12,6 +14,8 @@ __version__ = "0.1.0"
 __all__ = [
     "ESNClassifier",
     "ESNRegressor",
+    "LocalESNRegressor",
+    "NVARRegressor",
     "OnlineESNRegressor",
     "ReservoirModelSpace",
     "ReservoirTransformer",

@@ -31,7 +31,7 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
     intercept_: Any
     alpha_: Any
     alpha_scores_: NDArray[np.float64]
-    solver_: str
+    solver_: Any
     _y_is_1d: bool
 
     def predict(self, X: Any, groups: Any = None, lengths: Any = None) -> Any:

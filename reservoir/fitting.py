@@ -97,7 +97,7 @@ class Folded(NamedTuple, Generic[AnyAccumulator]):
     accumulators : list of Accumulator
         Those that came in, fuller (copies, where another process did the work).
     last_states : ndarray of shape (n_kept, n_units)
-        State after the last step of each of the last sequences.
+        State after the last step of each sequence that it was asked for.
     last_generator : numpy.random.Generator or None
         Where the noise of the last sequence would go on.
     """
@@ -123,7 +123,7 @@ def fold_sequences(
     noise: float = 0.0,
     feedback_noise: float = 0.0,
     generators: Sequence[np.random.Generator] | None = None,
-    n_kept: int = 1,
+    kept: Sequence[int] = (-1,),
     progress: bool = False,
 ) -> Folded[AnyAccumulator]:
     """Drive the reservoir through sequences and fold its states and targets.
@@ -155,8 +155,8 @@ def fold_sequences(
         Standard deviations of the noise inside the activation and on the teacher.
     generators : sequence of numpy.random.Generator, optional
         One a sequence; advanced. Needed where there is noise.
-    n_kept : int
-        Of how many sequences, the last ones, the last state is returned.
+    kept : sequence of int
+        Sequences whose last state is returned; -1 is the last one.
     progress : bool
         Whether to show a bar that counts steps.
 
@@ -166,8 +166,8 @@ def fold_sequences(
     """
     buffers = [RowBuffer(accumulator) for accumulator in accumulators]
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
-    first_kept = len(inputs) - n_kept
-    last_states = np.empty((n_kept, reservoir.n_units), dtype=reservoir.dtype)
+    places = {index % len(inputs): place for place, index in enumerate(kept)}
+    last_states = np.empty((len(places), reservoir.n_units), dtype=reservoir.dtype)
     blocks = iterate_sequences(
         reservoir,
         inputs,
@@ -183,8 +183,8 @@ def fold_sequences(
     for index, start, states in blocks:
         stop = start + len(states)
         bar.update(len(states))
-        if index >= first_kept and stop == len(inputs[index]):
-            last_states[index - first_kept] = states[-1]
+        if index in places and stop == len(inputs[index]):
+            last_states[places[index]] = states[-1]
         for buffer, low, high in zip(buffers, edges[:-1], edges[1:], strict=True):
             first = max(start, skip[index], low - offsets[index])
             end = min(stop, high - offsets[index])

@@ -145,7 +145,9 @@ def valid_prediction_time(
             "`y_true` is zero throughout, so an error cannot be measured in its units. "
             "Pass a series that moves."
         )
-    error = np.linalg.norm(truth - prediction, axis=1) / norm
+    # A forecast that runs away may overflow here: it is beyond then.
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.linalg.norm(truth - prediction, axis=1) / norm
     beyond = ~(error <= threshold)
     n_valid = int(beyond.argmax()) if beyond.any() else error.size
     return n_valid * dt

@@ -4,6 +4,7 @@ from scipy.integrate import solve_ivp
 
 from reservoir.datasets import (
     henon,
+    kuramoto_sivashinsky,
     lorenz,
     lorenz96,
     mackey_glass,
@@ -12,7 +13,7 @@ from reservoir.datasets import (
     sine_frequency,
 )
 
-SEEDED = [sine_frequency, mackey_glass, narma, lorenz, lorenz96, henon]
+SEEDED = [sine_frequency, mackey_glass, narma, lorenz, lorenz96, henon, kuramoto_sivashinsky]
 
 
 def first_array(result):
@@ -36,7 +37,9 @@ def test_seeding(dataset):
     assert np.abs(series - other).max() > 0.1
 
 
-@pytest.mark.parametrize("dataset", [mackey_glass, narma, lorenz, lorenz96, henon])
+@pytest.mark.parametrize(
+    "dataset", [mackey_glass, narma, lorenz, lorenz96, henon, kuramoto_sivashinsky]
+)
 def test_discard_cuts_the_front_off(dataset):
     whole = first_array(dataset(250, discard=0, random_state=1))
     tail = first_array(dataset(150, discard=100, random_state=1))

@@ -5,7 +5,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 
-from reservoir import ESNRegressor, ReservoirTransformer
+from reservoir import ESNRegressor, LocalESNRegressor, ReservoirTransformer
 from reservoir.datasets import lorenz
 from reservoir.diagnostics import (
     consistency,
@@ -563,6 +563,9 @@ def test_free_run_needs_a_forecaster(generator, rng):
     transformer = ReservoirTransformer(20, random_state=0).fit(np.ones((2, 1)))
     with pytest.raises(TypeError, match=r"an estimator with a method `forecast` was expected"):
         free_lyapunov_exponents(transformer, 300)
+    local = LocalESNRegressor(20, patch_size=1, overlap=0).fit(np.ones((5, 2)), np.ones((5, 2)))
+    with pytest.raises(TypeError, match=r"`model` is a LocalESNRegressor, but an estimator"):
+        free_lyapunov_exponents(local, 300)
     with pytest.raises(NotFittedError):
         free_lyapunov_exponents(small(), 300)
     two = small().fit(np.ones((5, 1)), np.ones((5, 2)))

@@ -127,6 +127,8 @@ def test_valid_time_of_a_forecast_that_diverged():
     truth = np.ones(5)
     assert valid_prediction_time(truth, [1.0, 1.0, np.nan, 1.0, 1.0]) == 2.0
     assert valid_prediction_time(truth, [1.0, 1.0, 1.0, -np.inf, np.nan]) == 3.0
+    # Its square is no number of float64.
+    assert valid_prediction_time(truth, [1.0, 1.0, 1.0, 1.0, 1e200]) == 4.0
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,8 @@ def driven_system(model: Any) -> System:
 def free_system(model: Any) -> System:
     """Return the reservoir of an estimator that hears its own forecasts."""
     reservoir = fitted_reservoir(model)
-    if not hasattr(model, "forecast"):
+    # Local reservoirs have a forecast as well, but no readout that sees one whole state.
+    if not (hasattr(model, "forecast") and hasattr(model, "_readout")):
         raise TypeError(
             f"`model` is a {type(model).__name__}, but an estimator with a method `forecast` was "
             "expected. Pass an ESNRegressor fitted one step ahead."
