@@ -2,6 +2,7 @@
 
 from reservoir.classifier import ESNClassifier
 from reservoir.estimators import ESNRegressor
+from reservoir.layered import LayeredESNRegressor
 from reservoir.model_space import ReservoirModelSpace
 from reservoir.sequences import from_aeon
 from reservoir.transformer import ReservoirTransformer
@@ -11,6 +12,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ESNClassifier",
     "ESNRegressor",
+    "LayeredESNRegressor",
     "ReservoirModelSpace",
     "ReservoirTransformer",
     "__version__",

@@ -20,7 +20,8 @@ from reservoir.weights import bias_weights, check_scaling, input_weights, recurr
 Array = NDArray[np.floating]
 
 # Order of the independent streams that one `random_state` is split into.
-_RECURRENT, _INPUT, _BIAS, _FEEDBACK, _NOISE = range(5)
+N_STREAMS = 5
+_RECURRENT, _INPUT, _BIAS, _FEEDBACK, _NOISE = range(N_STREAMS)
 
 register(Reservoir)
 
@@ -60,11 +61,16 @@ class ReservoirEstimator(SequenceEstimator):
     reservoir_: Reservoir
     last_state_: Array
 
-    def _draw_reservoir(self, n_inputs: int, n_outputs: int = 0) -> Reservoir:
-        """Draw the weights that the parameters describe, each kind from its own stream."""
+    def _draw_reservoir(
+        self, n_inputs: int, n_outputs: int = 0, *, input_connectivity: float | None = None
+    ) -> Reservoir:
+        """Draw the weights that the parameters describe, each kind from its own stream.
+
+        Each unit hears `input_connectivity` of the inputs; None stands for all of them.
+        """
         n_units = check_integer("n_units", self.n_units, minimum=1)
         dtype = self._checked_dtype()
-        streams = seed_sequence(self.random_state).spawn(5)
+        streams = seed_sequence(self.random_state).spawn(N_STREAMS)
         self._noise_seed = streams[_NOISE]
         shared: dict[str, Any] = {"distribution": self.distribution, "dtype": dtype}
         input_scaling = check_scaling(self.input_scaling, n_inputs, name="input_scaling")
@@ -81,6 +87,7 @@ class ReservoirEstimator(SequenceEstimator):
             n_units,
             n_inputs,
             scaling=input_scaling,
+            connectivity=input_connectivity,
             random_state=streams[_INPUT],
             **shared,
         )
