@@ -1,6 +1,7 @@
 """Echo state networks: sparse reservoirs, ridge readouts, scikit-learn estimators."""
 
 from reservoir.classifier import ESNClassifier
+from reservoir.conceptor_memory import ConceptorMemory
 from reservoir.estimators import ESNRegressor
 from reservoir.layered import LayeredESNRegressor
 from reservoir.model_space import ReservoirModelSpace
@@ -10,6 +11,7 @@ from reservoir.transformer import ReservoirTransformer
 __version__ = "0.1.0"
 
 __all__ = [
+    "ConceptorMemory",
     "ESNClassifier",
     "ESNRegressor",
     "LayeredESNRegressor",

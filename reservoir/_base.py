@@ -14,6 +14,7 @@ from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.dynamics import Reservoir
 from reservoir.persistence import SavableMixin, register
+from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.sequences import Layout, stack_sequences
 from reservoir.weights import bias_weights, check_scaling, input_weights, recurrent_weights
 
@@ -56,6 +57,7 @@ class ReservoirEstimator(SequenceEstimator):
     topology: Any
     distribution: str
     activation: str | Callable[[Array], Array]
+    plasticity: IntrinsicPlasticity | None
     washout: int
     random_state: Any
     reservoir_: Reservoir
@@ -109,6 +111,20 @@ class ReservoirEstimator(SequenceEstimator):
             leak_rate=_as_leak_rate(self.leak_rate, dtype),
             activation=self.activation,
         )
+
+    def _adapt_reservoir(
+        self, inputs: Sequence[Array], teachers: Sequence[Array] | None = None
+    ) -> None:
+        """Let the units learn from the training input, where `plasticity` asks for it."""
+        if self.plasticity is None:
+            return
+        if not isinstance(self.plasticity, IntrinsicPlasticity):
+            raise TypeError(
+                f"`plasticity` is of type {type(self.plasticity).__name__}, but None or an "
+                "IntrinsicPlasticity was expected. Pass reservoir.plasticity.IntrinsicPlasticity()."
+            )
+        teachers = None if self.reservoir_.feedback is None else teachers
+        self.reservoir_ = self.plasticity.adapt(self.reservoir_, inputs, teachers)
 
     def _check_washout(self, lengths: Sequence[int], *, n_directions: int = 1) -> None:
         """Raise unless something of each sequence is left after the washout of each direction."""

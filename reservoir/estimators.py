@@ -17,6 +17,7 @@ from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.dynamics import free_run
 from reservoir.features import FeatureMap, Readout
 from reservoir.fitting import final_states, fold_sequences, map_sequences
+from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.readout import RidgeAccumulator, check_alphas, solve_ridge
 
 Array = NDArray[np.floating]
@@ -56,6 +57,9 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         What weights are drawn from: uniform on [-1, 1], standard normal, or -1 and 1; then scaled.
     activation : {"tanh", "relu", "identity", "logistic"} or callable, default="tanh"
         f, elementwise.
+    plasticity : IntrinsicPlasticity or None, default=None
+        How the units learn their gains and biases from the training input, before the readout
+        does; in `partial_fit`, from that of the first call.
     feedback_scaling : float or array-like of shape (n_outputs,), default=0.0
         Scale of W_fb. Not 0, the output is fed back: the target while learning (teacher forcing),
         the network's own output in `predict`.
@@ -161,6 +165,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         topology: Any = "random",
         distribution: str = "uniform",
         activation: str | Callable[[Array], Array] = "tanh",
+        plasticity: IntrinsicPlasticity | None = None,
         feedback_scaling: float | ArrayLike = 0.0,
         noise: float = 0.0,
         feedback_noise: float = 0.0,
@@ -186,6 +191,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         self.topology = topology
         self.distribution = distribution
         self.activation = activation
+        self.plasticity = plasticity
         self.feedback_scaling = feedback_scaling
         self.noise = noise
         self.feedback_noise = feedback_noise
@@ -242,6 +248,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         inputs, targets, weights, layout = self._read_training(X, y, groups, lengths, step_weight)
         self._check_washout(layout.lengths)
         self._begin(inputs[0].shape[1], targets[0].shape[1])
+        self._adapt_reservoir(inputs, targets)
         return self._learn(inputs, targets, weights, n_blocks=self._n_blocks())
 
     def partial_fit(
@@ -295,6 +302,7 @@ class ESNRegressor(SequenceRegressor, ReservoirEstimator):
         self._check_washout(layout.lengths[initial_state == "last" :])
         if first:
             self._begin(inputs[0].shape[1], targets[0].shape[1])
+            self._adapt_reservoir(inputs, targets)
         else:
             self._check_n_outputs(targets[0].shape[1])
         return self._learn(inputs, targets, weights, continues=initial_state == "last")

@@ -16,6 +16,7 @@ from reservoir._validation import check_choice, check_integer
 from reservoir.architectures import group_reservoirs, stack_reservoirs
 from reservoir.dynamics import Reservoir
 from reservoir.estimators import ESNRegressor
+from reservoir.plasticity import IntrinsicPlasticity
 
 Array = NDArray[np.floating]
 
@@ -58,7 +59,7 @@ class LayeredESNRegressor(ESNRegressor):
     connectivity : int or float, default=10
         Incoming connections of a unit, or their density: as many from its own layer as, in the
         deep arrangement, from the layer below (there, all at most). The input reaches all units.
-    topology, distribution, activation
+    topology, distribution, activation, plasticity
         Of each layer, as in `ESNRegressor`.
     feedback_scaling : float or array-like of shape (n_outputs,), default=0.0
         As in `ESNRegressor`; the output is fed back to all layers.
@@ -129,6 +130,7 @@ class LayeredESNRegressor(ESNRegressor):
         topology: Any = "random",
         distribution: str = "uniform",
         activation: str | Callable[[Array], Array] = "tanh",
+        plasticity: IntrinsicPlasticity | None = None,
         feedback_scaling: float | ArrayLike = 0.0,
         noise: float = 0.0,
         feedback_noise: float = 0.0,
@@ -155,6 +157,7 @@ class LayeredESNRegressor(ESNRegressor):
             topology=topology,
             distribution=distribution,
             activation=activation,
+            plasticity=plasticity,
             feedback_scaling=feedback_scaling,
             noise=noise,
             feedback_noise=feedback_noise,
