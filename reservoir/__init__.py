@@ -2,6 +2,7 @@
 
 from reservoir.classifier import ESNClassifier
 from reservoir.conceptor_memory import ConceptorMemory
+from reservoir.delays import DelayEmbedding
 from reservoir.estimators import ESNRegressor
 from reservoir.layered import LayeredESNRegressor
 from reservoir.model_space import ReservoirModelSpace
@@ -12,6 +13,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ConceptorMemory",
+    "DelayEmbedding",
     "ESNClassifier",
     "ESNRegressor",
     "LayeredESNRegressor",

@@ -194,12 +194,14 @@ class ConceptorMemory(ReservoirEstimator):
     n_units : int, default=100
         Units of the reservoir.
     spectral_radius : float or None, default=1.5
-        As in `ESNRegressor`; this and the scales are those of [1]_.
+        As in `ESNRegressor`; this, the scales and the normal distribution are those of [1]_.
     input_scaling : float or array-like of shape (n_features,), default=1.5
         As in `ESNRegressor`.
     bias_scaling : float, default=0.2
         As in `ESNRegressor`.
-    connectivity, topology, distribution, activation
+    connectivity, topology, activation
+        As in `ESNRegressor`.
+    distribution : {"uniform", "normal", "signs"}, default="normal"
         As in `ESNRegressor`.
     aperture : float, default=10.0
         α of the conceptors, positive: the larger, the more of a state they let through.
@@ -266,7 +268,7 @@ class ConceptorMemory(ReservoirEstimator):
         bias_scaling: float = 0.2,
         connectivity: float = 10,
         topology: Any = "random",
-        distribution: str = "uniform",
+        distribution: str = "normal",
         activation: str | Callable[[Array], Array] = "tanh",
         aperture: float = 10.0,
         washout: int = 100,
