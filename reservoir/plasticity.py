@@ -46,7 +46,8 @@ class IntrinsicPlasticity(BaseEstimator):
         σ, for tanh units. A normal distribution wider than about 0.5 doesn't fit between the -1
         and 1 that bound y.
     learning_rate : float, default=1e-3
-        η. A bias needs about σ²/η steps, a gain about 1/η. Steps of a gain grow with what its unit
+        η. A gain needs about 1/η steps, a bias fewer. Keep η well below σ², or the deviation comes
+        out too large: by 4 % at 0.01 σ² and 9 % at 0.03 σ². Steps of a gain grow with what its unit
         hears: lower the rate where |n| goes beyond 3 or so.
     n_epochs : int, default=5
         How many times all sequences are gone through, each from the zero state.
@@ -136,11 +137,12 @@ class IntrinsicPlasticity(BaseEstimator):
         units = self._units(reservoir, learning_rate)
         # The one recurrence steps the net; its units learn as they are asked for f(n).
         plastic = replace(reservoir, bias=np.zeros_like(reservoir.bias), activation=units)
-        for _ in range(n_epochs):
-            for index, sequence in enumerate(sequences):
-                teacher = None if teachers is None else [teachers[index]]
-                for _block in iterate_sequences(plastic, [sequence], teachers=teacher):
-                    pass
+        with np.errstate(divide="ignore"):  # a gain of 0 ends as one that is not finite
+            for _ in range(n_epochs):
+                for index, sequence in enumerate(sequences):
+                    teacher = None if teachers is None else [teachers[index]]
+                    for _block in iterate_sequences(plastic, [sequence], teachers=teacher):
+                        pass
         if not (np.isfinite(units.gain).all() and np.isfinite(units.bias).all()):
             raise ValueError(
                 f"`learning_rate` is {learning_rate}, and with it a gain or bias has grown beyond "
