@@ -249,7 +249,9 @@ def test_partial_fit_and_forms_of_sequences(memory_task, arrangement):
         in_parts.partial_fit(inputs, targets)
     np.testing.assert_allclose(in_parts.coef_, together.coef_, atol=1e-9)
     by_groups = together.predict(u, groups=np.repeat([0, 1, 2], [70, 80, 90]))
-    for rows, inputs in zip(np.split(by_groups, [70, 150]), together.predict([a for a, _ in parts])):
+    for rows, inputs in zip(
+        np.split(by_groups, [70, 150]), together.predict([a for a, _ in parts])
+    ):
         np.testing.assert_allclose(rows, inputs, atol=1e-12)
     cube = together.predict(u.reshape(4, 60, 2))
     np.testing.assert_allclose(cube[2], together.predict(u[120:180]), atol=1e-12)

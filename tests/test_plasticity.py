@@ -288,7 +288,7 @@ def test_a_search_that_shares_weights_refuses(rng):
         (ESNRegressor(20, plasticity=IntrinsicPlasticity()), {"alpha": [1.0]}),
         (ESNRegressor(20), {"plasticity": [None, IntrinsicPlasticity()]}),
     ):
-        with pytest.raises(ValueError, match="can't share W. Set it to None"):
+        with pytest.raises(ValueError, match=r"can't share W\. Set it to None"):
             ReservoirSearchCV(estimator, space).fit(u, u[:, 0])
 
 
@@ -317,7 +317,7 @@ def test_data_is_checked():
         IntrinsicPlasticity().adapt(draw("tanh"), [np.array([[1.0], [np.nan], [0.0]])])
     with pytest.raises(ValueError, match=r"`inputs` has shape \(3, 2\)"):
         IntrinsicPlasticity().adapt(draw("tanh"), [np.ones((3, 2))])
-    with pytest.raises(ValueError, match="`learning_rate` is 1.0, and with it a gain"):
+    with pytest.raises(ValueError, match=r"`learning_rate` is 1\.0, and with it a gain"):
         IntrinsicPlasticity(learning_rate=1.0).adapt(
             draw("tanh"), [np.array([[1e200], [1e200], [1e200]])]
         )
