@@ -183,7 +183,7 @@ def draw(n_units=40, n_inputs=1, **settings):
 @pytest.mark.parametrize("washout", [0, 30])
 def test_loading_is_ridge_regression(rng, washout):
     reservoir = draw(n_inputs=2)
-    patterns = [rng.normal(size=(n, 2)) for n in (400, 90, 300)]  # more than one chunk
+    patterns = [rng.normal(size=(n, 2)) for n in (2500, 90, 300)]  # the first in two chunks
     loaded = load_patterns(reservoir, patterns, washout=washout, alpha=0.1, readout_alpha=0.3)
     before, drive, after, shown = [], [], [], []
     for index, pattern in enumerate(patterns):
