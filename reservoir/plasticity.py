@@ -48,7 +48,7 @@ class IntrinsicPlasticity(BaseEstimator):
     learning_rate : float, default=1e-3
         η. A gain needs about 1/η steps, a bias fewer. Keep η well below σ², or the deviation comes
         out too large: by 4 % at 0.01 σ² and 9 % at 0.03 σ². Steps of a gain grow with what its unit
-        hears: lower the rate where |n| goes beyond 3 or so.
+        hears: lower the rate where n goes beyond 3 or so.
     n_epochs : int, default=5
         How many times all sequences are gone through, each from the zero state.
 
