@@ -230,10 +230,8 @@ class ConceptorMemory(ReservoirEstimator):
         c.
     last_states_ : ndarray of shape (n_patterns, n_units)
         State at the last step of each pattern.
-    n_features_in_ : int
-        Number of channels of a pattern.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where `X` had string column names.
+    n_features_in_, feature_names_in_
+        As in `ESNRegressor`.
 
     See Also
     --------
