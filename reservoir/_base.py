@@ -15,13 +15,15 @@ from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.dynamics import Reservoir
 from reservoir.persistence import SavableMixin, register
+from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.sequences import Layout, stack_sequences
 from reservoir.weights import bias_weights, check_scaling, input_weights, recurrent_weights
 
 Array = NDArray[np.floating]
 
 # Order of the independent streams that one `random_state` is split into.
-_RECURRENT, _INPUT, _BIAS, _FEEDBACK, _NOISE = range(5)
+N_STREAMS = 5
+_RECURRENT, _INPUT, _BIAS, _FEEDBACK, _NOISE = range(N_STREAMS)
 
 register(Reservoir)
 
@@ -93,16 +95,22 @@ class ReservoirEstimator(SequenceEstimator):
     topology: Any
     distribution: str
     activation: str | Callable[[Array], Array]
+    plasticity: IntrinsicPlasticity | None
     washout: int
     random_state: Any
     reservoir_: Reservoir
     last_state_: Array
 
-    def _draw_reservoir(self, n_inputs: int, n_outputs: int = 0) -> Reservoir:
-        """Draw the weights that the parameters describe, each kind from its own stream."""
+    def _draw_reservoir(
+        self, n_inputs: int, n_outputs: int = 0, *, input_connectivity: float | None = None
+    ) -> Reservoir:
+        """Draw the weights that the parameters describe, each kind from its own stream.
+
+        Each unit hears `input_connectivity` of the inputs; None stands for all of them.
+        """
         n_units = check_integer("n_units", self.n_units, minimum=1)
         dtype = self._checked_dtype()
-        streams = seed_sequence(self.random_state).spawn(5)
+        streams = seed_sequence(self.random_state).spawn(N_STREAMS)
         self._noise_seed = streams[_NOISE]
         shared: dict[str, Any] = {"distribution": self.distribution, "dtype": dtype}
         input_scaling = check_scaling(self.input_scaling, n_inputs, name="input_scaling")
@@ -119,6 +127,7 @@ class ReservoirEstimator(SequenceEstimator):
             n_units,
             n_inputs,
             scaling=input_scaling,
+            connectivity=input_connectivity,
             random_state=streams[_INPUT],
             **shared,
         )
@@ -140,6 +149,20 @@ class ReservoirEstimator(SequenceEstimator):
             leak_rate=_as_leak_rate(self.leak_rate, dtype),
             activation=self.activation,
         )
+
+    def _adapt_reservoir(
+        self, inputs: Sequence[Array], teachers: Sequence[Array] | None = None
+    ) -> None:
+        """Let the units learn from the training input, where `plasticity` asks for it."""
+        if self.plasticity is None:
+            return
+        if not isinstance(self.plasticity, IntrinsicPlasticity):
+            raise TypeError(
+                f"`plasticity` is of type {type(self.plasticity).__name__}, but None or an "
+                "IntrinsicPlasticity was expected. Pass reservoir.plasticity.IntrinsicPlasticity()."
+            )
+        teachers = None if self.reservoir_.feedback is None else teachers
+        self.reservoir_ = self.plasticity.adapt(self.reservoir_, inputs, teachers)
 
     def _check_washout(self, lengths: Sequence[int], *, n_directions: int = 1) -> None:
         """Raise unless something of each sequence is left after the washout of each direction."""

@@ -18,7 +18,9 @@ def check_integer(
     >>> check_integer("n_steps", 3, minimum=1)
     3
     """
-    wanted = f"an integer of {minimum} or more" + (f" and at most {maximum}" if maximum else "")
+    wanted = f"an integer of {minimum} or more" + (
+        f" and at most {maximum}" if maximum is not None else ""
+    )
     remedy = remedy or f"Pass {wanted}."
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(

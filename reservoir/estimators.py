@@ -15,6 +15,7 @@ from reservoir._missing import first_unknown, hold
 from reservoir._regressor import ReservoirRegressor, Starts
 from reservoir._validation import check_choice, check_integer
 from reservoir.fitting import fold_sequences
+from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.readout import RidgeAccumulator, check_alphas, solve_ridge
 from reservoir.streaming import ROWS_PER_BLOCK, check_chunk, pair, recut
 
@@ -55,6 +56,9 @@ class ESNRegressor(ReservoirRegressor):
         What weights are drawn from: uniform on [-1, 1], standard normal, or -1 and 1; then scaled.
     activation : {"tanh", "relu", "identity", "logistic"} or callable, default="tanh"
         f, elementwise.
+    plasticity : IntrinsicPlasticity or None, default=None
+        How the units learn their gains and biases from the training input, before the readout
+        does; in `partial_fit`, from that of the first call.
     feedback_scaling : float or array-like of shape (n_outputs,), default=0.0
         Scale of W_fb. Not 0, the output is fed back: the target while learning (teacher forcing),
         the network's own output in `predict`.
@@ -171,6 +175,7 @@ class ESNRegressor(ReservoirRegressor):
         topology: Any = "random",
         distribution: str = "uniform",
         activation: str | Callable[[Array], Array] = "tanh",
+        plasticity: IntrinsicPlasticity | None = None,
         feedback_scaling: float | ArrayLike = 0.0,
         noise: float = 0.0,
         feedback_noise: float = 0.0,
@@ -197,6 +202,7 @@ class ESNRegressor(ReservoirRegressor):
         self.topology = topology
         self.distribution = distribution
         self.activation = activation
+        self.plasticity = plasticity
         self.feedback_scaling = feedback_scaling
         self.noise = noise
         self.feedback_noise = feedback_noise
@@ -251,6 +257,7 @@ class ESNRegressor(ReservoirRegressor):
         inputs, targets, weights, layout = self._read_training(X, y, groups, lengths, step_weight)
         self._check_washout(layout.lengths)
         self._begin(inputs[0].shape[1], targets[0].shape[1])
+        self._adapt_reservoir(inputs, self._teachers(targets))
         return self._solve(self._take_in(inputs, targets, weights, n_blocks=self._n_blocks()))
 
     def fit_stream(self, chunks: Iterable[tuple[Any, Any]]) -> Self:
@@ -274,8 +281,9 @@ class ESNRegressor(ReservoirRegressor):
         Raises
         ------
         ValueError, TypeError
-            As in `fit`; if there is no chunk, or `alpha_cv` is set, since held-out blocks need to
-            know how long the series is.
+            As in `fit`; if there is no chunk; if `alpha_cv` is set, since held-out blocks need to
+            know how long the series is; if `plasticity` is, since it goes through the inputs more
+            than once.
 
         See Also
         --------
@@ -296,6 +304,12 @@ class ESNRegressor(ReservoirRegressor):
         True
         """
         self._refuse_blocks()
+        if self.plasticity is not None:
+            raise ValueError(
+                f"`plasticity` is {self.plasticity}, but units that learn go through the inputs "
+                "more than once. Set it to None, or call `partial_fit`, where they learn from the "
+                "first call."
+            )
         begun = False
         bar = tqdm(unit="step", unit_scale=True, disable=not self.verbose)
         for inputs, targets in recut(self._read_chunks(chunks), ROWS_PER_BLOCK):
@@ -341,15 +355,12 @@ class ESNRegressor(ReservoirRegressor):
             As in `fit`; and if `alpha_cv` is set, since held-out blocks need all data at once.
         """
         self._refuse_blocks()
+        first = not hasattr(self, "_accumulator")
         inputs, targets, weights = self._read_more(
-            X,
-            y,
-            groups,
-            lengths,
-            step_weight,
-            initial_state,
-            first=not hasattr(self, "_accumulator"),
+            X, y, groups, lengths, step_weight, initial_state, first=first
         )
+        if first:
+            self._adapt_reservoir(inputs, self._teachers(targets))
         continues = initial_state == "last"
         return self._solve(self._take_in(inputs, targets, weights, continues=continues))
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from reservoir._base import ReservoirEstimator
 from reservoir.dynamics import iterate_sequences
+from reservoir.plasticity import IntrinsicPlasticity
 
 Array = NDArray[np.floating]
 
@@ -21,7 +22,8 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
 
     x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + b)   [1]_
 
-    `fit` only draws the weights; the states at a step depend on that step and the ones before.
+    `fit` only draws the weights, unless `plasticity` lets the units learn; the states at a step
+    depend on that step and the ones before.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         Units of the reservoir.
     spectral_radius, leak_rate, input_scaling, bias_scaling : float
         As in `ESNRegressor`.
-    connectivity, topology, distribution, activation, missing, dtype, random_state
+    connectivity, topology, distribution, activation, plasticity, missing, dtype, random_state
         As in `ESNRegressor`.
 
     Attributes
@@ -74,6 +76,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         topology: Any = "random",
         distribution: str = "uniform",
         activation: str | Callable[[Array], Array] = "tanh",
+        plasticity: IntrinsicPlasticity | None = None,
         missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
         random_state: Any = None,
@@ -87,6 +90,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         self.topology = topology
         self.distribution = distribution
         self.activation = activation
+        self.plasticity = plasticity
         self.missing = missing
         self.dtype = dtype
         self.random_state = random_state
@@ -118,6 +122,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         """
         inputs, _ = self._read(X, groups, lengths, reset=True)
         self.reservoir_ = self._draw_reservoir(inputs[0].shape[1])
+        self._adapt_reservoir(inputs)
         return self
 
     def transform(

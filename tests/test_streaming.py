@@ -8,6 +8,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from reservoir import ESNClassifier, ESNRegressor, ReservoirTransformer
+from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.streaming import recut
 
 
@@ -240,3 +241,9 @@ def test_files_are_checked_as_arrays_are(mapped):
     writable[70, 1] = 1e39
     with pytest.raises(ValueError, match="too large for float32 in row 70, column 1"):
         single.fit(X, y)
+
+
+def test_fit_stream_refuses_plasticity():
+    esn = ESNRegressor(n_units=10, connectivity=5, plasticity=IntrinsicPlasticity())
+    with pytest.raises(ValueError, match=r"`plasticity` is .*partial_fit"):
+        esn.fit_stream([(np.zeros((50, 1)), np.zeros(50))])

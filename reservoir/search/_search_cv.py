@@ -22,6 +22,7 @@ from tqdm import tqdm
 from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer
 from reservoir.estimators import ESNRegressor
+from reservoir.layered import LayeredESNRegressor
 from reservoir.search._candidates import Parameters, expand, group
 from reservoir.search._evaluate import Task, draw, evaluate, widest_batch
 from reservoir.search._halving import least_steps, least_units, schedule
@@ -292,7 +293,9 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
 
     def _seeded_estimator(self) -> ESNRegressor:
         """Return the estimator with a seed that gives the same weights each time."""
-        if not isinstance(self.estimator, ESNRegressor):
+        if not isinstance(self.estimator, ESNRegressor) or isinstance(
+            self.estimator, LayeredESNRegressor
+        ):
             raise TypeError(
                 f"`estimator` is of type {type(self.estimator).__name__}, but an ESNRegressor was "
                 "expected. Other estimators go into scikit-learn's GridSearchCV."
@@ -327,6 +330,11 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
             )
         for candidate in candidates:
             parameters = {**defaults, **candidate}
+            if parameters["plasticity"] is not None:
+                raise ValueError(
+                    f"`plasticity` is {parameters['plasticity']}, but candidates whose units learn "
+                    "can't share W. Set it to None, or use scikit-learn's GridSearchCV."
+                )
             if np.ndim(parameters["alpha"]) and parameters["alpha_cv"] is not None:
                 raise ValueError(
                     f"`alpha_cv` is {parameters['alpha_cv']}, but a search has held-out blocks of "

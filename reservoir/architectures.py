@@ -1,0 +1,188 @@
+"""Several reservoirs as one: stacked (deep) or side by side (grouped)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from reservoir.dynamics import Reservoir
+
+__all__ = ["group_reservoirs", "stack_reservoirs"]
+
+Array = NDArray[np.floating[Any]]
+
+
+def stack_reservoirs(layers: Sequence[Reservoir]) -> Reservoir:
+    """Return the deep reservoir in which each layer hears the states of the layer below.
+
+    The first layer hears the input; of every other one, the input is the state below:
+
+        x₁[t] = (1 - a₁) x₁[t-1] + a₁ f(W₁ x₁[t-1] + V₁ u[t] + b₁)
+
+        x_l[t] = (1 - a_l) x_l[t-1] + a_l f(W_l x_l[t-1] + V_l x_{l-1}[t-1] + b_l),   l > 1
+
+    This is one reservoir with a block-triangular W, whose states are [x₁; x₂; ...]: a signal
+    takes one step from layer to layer.
+
+    Parameters
+    ----------
+    layers : sequence of Reservoir
+        From the one that hears the input upwards. The `input` weights V_l of each but the first
+        have one column for each unit of the layer below. All of one dtype and one activation,
+        and all with feedback weights, from as many outputs, or none.
+
+    Returns
+    -------
+    Reservoir
+        Of all units, those of the first layer first.
+
+    Raises
+    ------
+    ValueError
+        If the layers do not fit together.
+
+    See Also
+    --------
+    group_reservoirs : Side by side in place of on top of each other.
+
+    Notes
+    -----
+    In the usual definition of a deep reservoir [1]_ layer l hears x_{l-1}[t], the new state below,
+    and not x_{l-1}[t-1]. It is the same net but for a delay: each layer goes through the same
+    states, layer l being l - 1 steps later (exactly from the zero state where there is no bias,
+    and otherwise once the start is forgotten). A readout that sees all layers sees the input of
+    this very step in the first one.
+
+    References
+    ----------
+    .. [1] Gallicchio, Micheli & Pedrelli (2017), Deep reservoir computing: a critical experimental
+       analysis, Neurocomputing 268, eqs. 3-4.
+
+    Examples
+    --------
+    Two linear units in a chain, each without memory of its own:
+
+    >>> import numpy as np
+    >>> from reservoir.dynamics import Reservoir, run
+    >>> unit = Reservoir(np.zeros((1, 1)), np.ones((1, 1)), np.zeros(1), activation="identity")
+    >>> run(stack_reservoirs([unit, unit]), [[5.0], [6.0], [7.0]])
+    array([[5., 0.],
+           [6., 5.],
+           [7., 6.]])
+    """
+    layers = _check_members("layers", layers)
+    for index, (below, layer) in enumerate(itertools.pairwise(layers), start=1):
+        if layer.n_inputs != below.n_units:
+            raise ValueError(
+                f"`layers[{index}]` has {layer.n_inputs} inputs, but the layer below has "
+                f"{below.n_units} units. Give its `input` one column for each of them."
+            )
+    blocks: list[list[Any]] = [[None] * len(layers) for _ in layers]
+    for index, layer in enumerate(layers):
+        blocks[index][index] = sp.csr_array(layer.recurrent)
+        if index:
+            blocks[index][index - 1] = sp.csr_array(layer.input)
+    first = layers[0]
+    n_above = sum(layer.n_units for layer in layers[1:])
+    silent = np.zeros((n_above, first.n_inputs), dtype=first.input.dtype)
+    return _joined(layers, sp.block_array(blocks, format="csr"), [first.input, silent])
+
+
+def group_reservoirs(members: Sequence[Reservoir]) -> Reservoir:
+    """Return the reservoir of several ones side by side, all of which hear the same input.
+
+    W = diag(W₁, W₂, ...),   W_in = [V₁; V₂; ...],   x = [x₁; x₂; ...]   [1]_
+
+    Parameters
+    ----------
+    members : sequence of Reservoir
+        All of one dtype, one activation and as many inputs; all with feedback weights, from as
+        many outputs, or none.
+
+    Returns
+    -------
+    Reservoir
+        Of all units, in the order of the members. A member may be the result of
+        `stack_reservoirs`.
+
+    Raises
+    ------
+    ValueError
+        If the members do not fit together.
+
+    References
+    ----------
+    .. [1] Gallicchio, Micheli & Pedrelli (2017), Deep reservoir computing: a critical experimental
+       analysis, Neurocomputing 268, section 3 (groupedESN).
+
+    Examples
+    --------
+    A slow and a fast unit that hear one input:
+
+    >>> import numpy as np
+    >>> from reservoir.dynamics import Reservoir, run
+    >>> slow, fast = (
+    ...     Reservoir(np.eye(1), np.full((1, 1), rate), np.zeros(1), leak_rate=rate,
+    ...               activation="identity")
+    ...     for rate in (0.5, 1.0)
+    ... )
+    >>> run(group_reservoirs([slow, fast]), [[4.0], [0.0]])
+    array([[1., 4.],
+           [1., 4.]])
+    """
+    members = _check_members("members", members)
+    n_inputs = members[0].n_inputs
+    for index, member in enumerate(members):
+        if member.n_inputs != n_inputs:
+            raise ValueError(
+                f"`members[{index}]` has {member.n_inputs} inputs, but `members[0]` has "
+                f"{n_inputs}. Give all of them weights for the same input."
+            )
+    recurrent = sp.block_diag([member.recurrent for member in members], format="csr")
+    return _joined(members, recurrent, [member.input for member in members])
+
+
+def _joined(members: list[Reservoir], recurrent: Any, inputs: list[Array]) -> Reservoir:
+    """Return one reservoir of all units, given how they are connected."""
+    first = members[0]
+    # Block functions of SciPy may return the older matrix, and indices of 64 bits.
+    recurrent = sp.csr_array(recurrent, dtype=first.dtype)
+    recurrent.indices = recurrent.indices.astype(np.int32, copy=False)
+    recurrent.indptr = recurrent.indptr.astype(np.int32, copy=False)
+    recurrent.sort_indices()
+    rates = [np.full(member.n_units, member.leak_rate) for member in members]
+    leak_rate = np.concatenate(rates).astype(first.dtype)
+    feedback = [member.feedback for member in members if member.feedback is not None]
+    return Reservoir(
+        recurrent=recurrent,
+        input=np.concatenate(inputs),
+        bias=np.concatenate([member.bias for member in members]),
+        feedback=np.concatenate(feedback) if feedback else None,
+        leak_rate=1.0 if np.all(leak_rate == 1) else leak_rate,
+        activation=first.activation,
+    )
+
+
+def _check_members(name: str, members: Sequence[Reservoir]) -> list[Reservoir]:
+    """Return the reservoirs as a list, or raise unless their units can be of one reservoir."""
+    members = list(members)
+    if not members:
+        raise ValueError(f"`{name}` is empty, but one or more were expected. Pass reservoirs.")
+    first = members[0]
+    for index, member in enumerate(members):
+        for kind, mine, its in (
+            ("dtype", member.dtype, first.dtype),
+            ("activation", member.activation, first.activation),
+            ("number of outputs fed back", member.n_outputs, first.n_outputs),
+        ):
+            if mine != its:
+                raise ValueError(
+                    f"The {kind} of `{name}[{index}]` is {mine}, but that of `{name}[0]` is {its}. "
+                    "Make them alike."
+                )
+    return members
