@@ -1,1 +1,19 @@
-"""Demos: each module answers one question; `python -m demos` runs the main ones."""
+"""Demos: each module answers one question; `python -m demos` runs the main ones.
+
+Each has a page in the gallery of the documentation, with the picture `docs/_static/<name>.png`,
+which `python -m demos.<name> --output docs/_static` draws.
+"""
+
+MAIN = ("sine_frequency", "binary_addition")
+
+# What the picture of each demo shows, in the order of the gallery.
+GALLERY = {
+    "sine_frequency": "What is asked for, what the network generates, its errors, and the sweep.",
+    "mackey_glass": "A free run of 84 steps, and the errors of all seeds against the steps ahead.",
+    "lorenz": "A free run, coordinate by coordinate, and the valid times of all runs.",
+    "narma": "A stretch of the test series, and the errors of both kinds of readout.",
+    "sweep": "The views of many, two and one parameter, and the errors on series not searched on.",
+    "classification": "The least certain digits, the confusions, and whether probabilities hold.",
+    "diagnostics": "Memory, processing capacity, echo state index and Lyapunov exponent.",
+    "binary_addition": "One sum bit by bit, the losses, and the hidden states of both nets.",
+}

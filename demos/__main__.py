@@ -1,14 +1,17 @@
 """Run the two main demos and print one table of what they measured.
 
 A reservoir generates a sine whose frequency is set by its input; recurrent nets trained by
-Hessian-free optimization on 8-bit sums add numbers of a thousand bits. About three minutes.
+Hessian-free optimization on 8-bit sums add numbers of a thousand bits. About three minutes. With
+--all the other demos follow.
 """
 
-from demos import binary_addition, sine_frequency
+from importlib import import_module
+
+from demos import GALLERY, MAIN
 from demos._common import run_demos, title_of
 
 if __name__ == "__main__":
-    run_demos(
-        __doc__,
-        {title_of(demo.__doc__): demo.run for demo in (sine_frequency, binary_addition)},
-    )
+    names = [*MAIN, *(name for name in GALLERY if name not in MAIN)]
+    modules = [import_module(f"demos.{name}") for name in names]
+    demos = {title_of(module.__doc__): module.run for module in modules}
+    run_demos(__doc__, demos, n_main=len(MAIN))

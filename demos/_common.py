@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +66,7 @@ def run_demos(
     description: str | None,
     demos: Mapping[str, Callable[..., list[Figure]]],
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    n_main: int | None = None,
 ) -> None:
     """Read the arguments, run demos, print all their figures, and fail if one is off.
 
@@ -77,6 +79,8 @@ def run_demos(
         keywords.
     options : mapping of str to mapping, optional
         Flags of the demos' own, and what `add_argument` is told of each.
+    n_main : int, optional
+        So many of the demos are run, the others only with the flag `--all`.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -91,10 +95,18 @@ def run_demos(
     )
     for flag, settings in (options or {}).items():
         parser.add_argument(flag, **settings)
+    if n_main is not None:
+        parser.add_argument("--all", action="store_true", help="run the other demos as well")
     arguments = vars(parser.parse_args())
     quick, folder = arguments.pop("quick"), arguments.pop("output")
+    if n_main is not None and not arguments.pop("all"):
+        demos = dict(itertools.islice(demos.items(), n_main))
     folder.mkdir(parents=True, exist_ok=True)
+    before = pictures_in(folder)
     figures = {title: run(quick, folder, **arguments) for title, run in demos.items()}
+    for path, written in pictures_in(folder).items():
+        if before.get(path) != written:
+            shrink(path)
     report(figures)
     if not all(figure.is_as_expected for of_title in figures.values() for figure in of_title):
         sys.exit("A figure is not as expected.")
@@ -107,6 +119,20 @@ def run_demo(
 ) -> None:
     """Run one demo as `run_demos` does, titled by the first line of `question`."""
     run_demos(question, {title_of(question): run}, options)
+
+
+def pictures_in(folder: Path) -> dict[Path, int]:
+    """Return the pictures in a folder, and when they were written."""
+    return {path: path.stat().st_mtime_ns for path in folder.glob("*.png")}
+
+
+def shrink(path: Path) -> None:
+    """Give a picture a palette of 256 colours, which makes its file about a third as large."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
 
 
 def title_of(question: str | None) -> str:

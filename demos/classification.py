@@ -197,11 +197,12 @@ def draw(task: Task, classes: np.ndarray, probabilities: np.ndarray, path: Path)
             axes.plot([certain[cases].mean()] * 2, [low, high], color="tab:blue", linewidth=1)
             axes.plot(certain[cases].mean(), correct[cases].mean(), "o", color="tab:blue")
             axes.annotate(
-                f" {len(cases)}", (certain[cases].mean(), low), va="top", ha="center", size="small"
-            )
+                str(len(cases)), (certain[cases].mean(), low), (0, -3), size="small",
+                textcoords="offset points", va="top", ha="center",
+            )  # fmt: skip
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.5)
     axes.set(
-        xlim=(0.2, 1.02),
+        xlim=(0.2, 1.06),
         ylim=(0, 1.02),
         xlabel="probability of the class that is said",
         ylabel="fraction that is right (95 % interval, cases)",

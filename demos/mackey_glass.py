@@ -87,7 +87,7 @@ def draw(errors: dict[str, list[tuple[np.ndarray, np.ndarray]]], path: Path) -> 
     above.plot(steps, truth[0], color="black", linewidth=2.5, label="series")
     above.plot(steps, forecast[0], color="tab:orange", linestyle="--", label="free run")
     above.set(ylabel="squashed Mackey-Glass series", title="One free run of 84 steps")
-    above.legend(loc="upper right")
+    above.legend(loc="upper center")
     for color, (kind, runs) in zip(("tab:orange", "tab:blue"), errors.items(), strict=True):
         for seed, (truth, forecast) in enumerate(runs):
             error = np.sqrt(np.mean((forecast - truth) ** 2, axis=(0, 2))) / truth.std()
@@ -95,7 +95,8 @@ def draw(errors: dict[str, list[tuple[np.ndarray, np.ndarray]]], path: Path) -> 
             below.semilogy(steps, error, color=color, alpha=0.6, label=label)
     below.axhline(6.3e-5, color="gray", linestyle=":", label="NRMSE84 of Jaeger & Haas (2004)")
     below.set(xlabel="steps ahead", ylabel=f"NRMSE over {N_STARTS} starts")
-    below.legend(loc="lower right", fontsize="small")
+    below.set_ylim(top=1e-2)
+    below.legend(loc="upper right", fontsize="small")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[0]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from reservoir import __version__
@@ -12,10 +13,18 @@ author = "The reservoir-hessianfree developers"
 copyright = "2026, The reservoir-hessianfree developers"
 release = __version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "_gallery",
+]
 exclude_patterns = ["_build", "_templates"]
 
 templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["docs.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = "reservoir-hessianfree"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}

@@ -14,10 +14,12 @@ from reservoir._validation import check_choice
 
 __all__ = ["SearchDisplay"]
 
-# Values whose largest is more than so many times the smallest are drawn on a logarithmic axis.
+# Values whose largest is more than so many times the smallest may want a logarithmic axis.
 _LOG_RATIO = 20.0
 # More values than that are not labelled one by one on a parallel axis.
 _MOST_LABELS = 8
+# Of more columns of a map the labels are written upright, so that they do not run together.
+_MOST_FLAT = 5
 
 
 class SearchDisplay:
@@ -179,6 +181,11 @@ class SearchDisplay:
             [values.index(_key(one[name])) if name in one else -1 for one in self.params]
         )
 
+    def _others_vary(self) -> bool:
+        """Tell whether candidates differ in parameters that are not shown."""
+        others = {name for one in self.params for name in one} - set(self.names)
+        return any(len(_values(self.params, name)) > 1 for name in others)
+
     def _curve(self, ax: Any) -> None:
         name = self.names[0]
         values, places = _values(self.params, name), self._places(name)
@@ -187,7 +194,10 @@ class SearchDisplay:
         marks = _scale_axis(ax.xaxis, name, values)
         x = marks[places[chosen]]
         y, spread = self.scores[chosen], self.deviations[chosen]
-        if _are_numbers(values):
+        if len(values) > 0.5 * len(self.params) and self._others_vary():
+            # Drawn from distributions: neighbours differ in everything else, a line says nothing.
+            ax.plot(x, y, "o", alpha=0.7, label="mean of folds")
+        elif _are_numbers(values):
             ax.fill_between(
                 x, y - spread, y + spread, alpha=0.2, linewidth=0, label="± 1 s.d. of folds"
             )
@@ -222,6 +232,8 @@ class SearchDisplay:
             for axis, name, values in ((ax.xaxis, x_name, x_values), (ax.yaxis, y_name, y_values)):
                 axis.set_ticks(np.arange(len(values)), [_text(value) for value in values])
                 axis.set_label_text(name)
+            if len(x_values) > _MOST_FLAT:
+                ax.tick_params(axis="x", labelrotation=90)
             ax.plot(winner[1], winner[0], "*", markersize=14, color="C3")
         else:
             # Drawn from distributions: no grid, but points.
@@ -249,7 +261,8 @@ class SearchDisplay:
             low, span = marks.min(), np.ptp(marks)
             heights.append(np.where(places >= 0, _height(marks, low, span)[places], np.nan))
             if len(values) > _MOST_LABELS and _are_numbers(values):
-                marks = np.asarray(MaxNLocator(5).tick_values(low, low + span))
+                steps = MaxNLocator(5, integer=_is_logarithmic(values))
+                marks = np.asarray(steps.tick_values(low, low + span))
                 marks = marks[(marks >= low) & (marks <= low + span)]
                 labels = [_text(10**mark if _is_logarithmic(values) else mark) for mark in marks]
             ax.axvline(position, color="0.8", linewidth=1, zorder=0)
@@ -299,7 +312,16 @@ def _are_numbers(values: Sequence[Any]) -> bool:
 
 
 def _is_logarithmic(values: Sequence[Any]) -> bool:
-    return _are_numbers(values) and min(values) > 0 and max(values) / min(values) > _LOG_RATIO
+    """Tell whether numbers span much and lie more evenly on a logarithmic axis."""
+    if not _are_numbers(values) or min(values) <= 0 or max(values) / min(values) <= _LOG_RATIO:
+        return False
+
+    def lopsidedness(marks: NDArray[np.float64]) -> float:
+        low, middle, high = np.quantile(marks, [0.0, 0.5, 1.0])
+        return float(abs((middle - low) / (high - low) - 0.5))
+
+    marks = np.array(values, dtype=np.float64)
+    return lopsidedness(np.log(marks)) <= lopsidedness(marks)
 
 
 def _marks(values: Sequence[Any]) -> NDArray[np.float64]:

@@ -78,6 +78,45 @@ def test_draws_are_shown_as_points():
     assert (ax.lines[0].get_xdata()[0], ax.lines[0].get_ydata()[0]) == (best["a"], best["b"])
 
 
+def test_draws_of_one_parameter_are_not_joined():
+    rng = np.random.default_rng(1)
+    params = [{"a": a, "b": b} for a, b in rng.uniform(size=(20, 2))]
+    scores = rng.normal(size=20)
+    ax = SearchDisplay(params, scores, np.ones(20), ["a"]).plot().ax_
+    assert ax.lines[0].get_linestyle() == "None"
+    assert not ax.collections  # no band around points that differ in everything else
+    x, y = ax.lines[0].get_data()
+    assert dict(zip(x, y)) == {one["a"]: score for one, score in zip(params, scores)}
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([0.001, 1.0], "log"),
+        ([1e-4, 1e-2, 1.0, 100.0], "log"),
+        (10 ** np.random.default_rng(0).uniform(-4, 0, 30), "log"),
+        (np.random.default_rng(0).uniform(0, 1, 30), "linear"),
+        (np.linspace(0.01, 1, 10), "linear"),
+        ([0.5, 1.0, 5.0], "linear"),
+        ([0.0, 1e-3, 1.0], "linear"),
+        ([1.0, 1.0], "linear"),
+    ],
+)
+def test_axis_is_logarithmic_where_values_are(values, scale):
+    params = [{"a": value} for value in values]
+    scores = np.arange(len(params), dtype=float)
+    ax = SearchDisplay(params, scores, np.zeros(len(params)), ["a"]).plot().ax_
+    assert ax.get_xscale() == scale
+
+
+def test_labels_of_many_columns_stand_upright():
+    for n_columns, rotation in ((5, 0), (6, 90)):
+        params = [{"a": a, "b": b} for a in range(n_columns) for b in range(2)]
+        scores = np.arange(len(params), dtype=float)
+        ax = SearchDisplay(params, scores, np.zeros(len(params)), ["a", "b"]).plot().ax_
+        assert {label.get_rotation() for label in ax.get_xticklabels()} == {rotation}
+
+
 def test_many_parameters_are_one_line_a_candidate(search):
     display = SearchDisplay.from_search(search)
     assert display.names == ["alpha", "leak_rate", "spectral_radius", "topology"]
