@@ -16,7 +16,7 @@ from reservoir._validation import check_integer, check_real
 from reservoir.weights import recurrent_weights
 from reservoir.weights import spectral_radius as radius_of
 
-# Blocks of weights that carry states on to states.
+# Blocks of weights that carry states on to states end in one of these.
 RECURRENT = ("recurrent", "state_to_factor", "factor_to_state")
 
 
@@ -68,8 +68,9 @@ def sparse_parameters(
     Returns
     -------
     ndarray of shape (n_params,)
-        Biases and initial states are 0, save the bias of a shifted gain, which is 1: the net then
-        starts near a vanilla one with the matrix W_hf W_fh.
+        Biases, peepholes and initial states are 0, save the bias of a shifted gain, which is 1 (the
+        net then starts near a vanilla one with the matrix W_hf W_fh), and that of a forget gate,
+        which is the `forget_bias` of the cell. The weights to gates are drawn as those to units.
 
     Raises
     ------
@@ -134,8 +135,8 @@ def echo_state_parameters(
     ----------
     network : SequenceNetwork
     spectral_radius : float, default=1.1
-        That of [1]_. Of each matrix of a full-tensor net; of W_hf W_fh in a multiplicative net,
-        the matrix from state to state where all gains are 1.
+        That of [1]_. Of each matrix of a full-tensor net, and of each that leads to a gate; of
+        W_hf W_fh in a multiplicative net, the matrix from state to state where all gains are 1.
     connectivity : int or float, default=15
         Number, or fraction, of incoming connections of a unit.
     input_scale : float, default=0.1
@@ -274,8 +275,8 @@ def _draw(
     """Return all blocks, the recurrent ones by `recurrent(shape, rng)`."""
     if n_input_connections is not None:
         n_input_connections = check_integer("n_input_connections", n_input_connections, minimum=1)
+    input_scale = check_real("input_scale", input_scale, minimum=0)
     scales = {
-        "input": check_real("input_scale", input_scale, minimum=0),
         "input_to_factor": check_real("gain_scale", gain_scale, minimum=0),
         "output": check_real("output_scale", output_scale, minimum=0),
     }
@@ -284,17 +285,17 @@ def _draw(
     seeds = seed_sequence(random_state).spawn(len(shapes))
     for (name, shape), seed in zip(shapes.items(), seeds):
         rng = np.random.default_rng(seed)
-        if name in RECURRENT:
+        if name.endswith(RECURRENT):
             matrices = blocks[name].reshape(-1, *shape[-2:])
             for matrix in matrices:
                 matrix[...] = recurrent(shape[-2:], rng)
+        elif name.endswith("input"):
+            n_connections = n_input_connections or shape[1]
+            blocks[name] = _sparse((shape[0], shape[1]), n_connections, input_scale, rng)
         elif name in scales:
-            n_connections = n_input_connections if name == "input" else None
-            blocks[name] = _sparse(
-                (shape[0], shape[1]), n_connections or shape[1], scales[name], rng
-            )
-        elif name == "factor_bias":
-            blocks[name][...] = 1
+            blocks[name] = _sparse((shape[0], shape[1]), shape[1], scales[name], rng)
+        elif name in network.cell.initial_biases:
+            blocks[name][...] = network.cell.initial_biases[name]
     if output_bias is not None:
         bias = np.asarray(output_bias, dtype=float)
         if bias.shape != shapes["output_bias"]:

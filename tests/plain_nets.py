@@ -6,7 +6,15 @@ part of f(x + ih) is h f'(x) without any difference of nearly equal numbers.
 
 import numpy as np
 
-from hessianfree.cells import MultiplicativeCell, TensorCell
+from hessianfree.cells import (
+    GRUCell,
+    LSTMCell,
+    MultiplicativeCell,
+    MUT1Cell,
+    MUT2Cell,
+    MUT3Cell,
+    TensorCell,
+)
 
 ACTIVATIONS = {
     "tanh": np.tanh,
@@ -40,6 +48,59 @@ def preactivation(cell, p, x, h):
     return inner + p["input"] @ x + p["bias"]
 
 
+def logistic(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def lstm(cell, p, x, state):
+    """[h_t, c_t]: Gers, Schraudolph & Schmidhuber (2002), with h_{t-1} for their y_{t-1}."""
+    h, c = np.split(state, 2)
+    peepholes = p.get("peephole", np.zeros((3, cell.n_units)))
+
+    def drive(gate):
+        return p[gate + "recurrent"] @ h + p[gate + "input"] @ x + p[gate + "bias"]
+
+    i = logistic(drive("input_gate_") + peepholes[0] * c)
+    f = logistic(drive("forget_gate_") + peepholes[1] * c)
+    c = f * c + i * np.tanh(drive(""))
+    o = logistic(drive("output_gate_") + peepholes[2] * c)
+    return np.concatenate([o * np.tanh(c), c])
+
+
+def updated(cell, p, x, h):
+    """The GRU as in Cho et al. (2014), the mutations as in Jozefowicz et al. (2015)."""
+    Wxz, Wxr, Wxh = p.get("update_input"), p.get("reset_input"), p.get("input")
+    Whz, Whr, Whh = p.get("update_recurrent"), p["reset_recurrent"], p["recurrent"]
+    bz, br, bh = p["update_bias"], p["reset_bias"], p["bias"]
+    if isinstance(cell, GRUCell):
+        z = logistic(Wxz @ x + Whz @ h + bz)
+        r = logistic(Wxr @ x + Whr @ h + br)
+        return z * h + (1 - z) * np.tanh(Wxh @ x + Whh @ (r * h) + bh)
+    if isinstance(cell, MUT1Cell):
+        z = logistic(Wxz @ x + bz)
+        r = logistic(Wxr @ x + Whr @ h + br)
+        x = x if Wxh is None else Wxh @ x
+        return np.tanh(Whh @ (r * h) + np.tanh(x) + bh) * z + h * (1 - z)
+    if isinstance(cell, MUT2Cell):
+        z = logistic(Wxz @ x + Whz @ h + bz)
+        r = logistic((x if Wxr is None else Wxr @ x) + Whr @ h + br)
+        return np.tanh(Whh @ (r * h) + Wxh @ x + bh) * z + h * (1 - z)
+    assert isinstance(cell, MUT3Cell)
+    z = logistic(Wxz @ x + Whz @ np.tanh(h) + bz)
+    r = logistic(Wxr @ x + Whr @ h + br)
+    return np.tanh(Whh @ (r * h) + Wxh @ x + bh) * z + h * (1 - z)
+
+
+def step(cell, p, x, state):
+    """The next state, and its pre-activation where there is one."""
+    if isinstance(cell, LSTMCell):
+        return lstm(cell, p, x, state), 0 * x[:0]
+    if isinstance(cell, GRUCell | MUT1Cell | MUT2Cell | MUT3Cell):
+        return updated(cell, p, x, state), 0 * x[:0]
+    z = preactivation(cell, p, x, state)
+    return ACTIVATIONS[cell.activation](z), z
+
+
 def run(network, flat, inputs):
     """Outputs, states and pre-activations, each of shape (n_steps, n_sequences, -1)."""
     p, cell = split(network, flat), network.cell
@@ -47,11 +108,11 @@ def run(network, flat, inputs):
         inputs = np.eye(cell.n_inputs)[inputs]
     outputs, states, zs = [], [], []
     for b in range(inputs.shape[1]):
-        h = p.get("initial_state", np.zeros(cell.n_units))
+        state = p.get("initial_state", np.zeros(cell.state_size))
         row_o, row_h, row_z = [], [], []
         for x in inputs[:, b]:
-            z = preactivation(cell, p, x, h)
-            h = ACTIVATIONS[cell.activation](z)
+            state, z = step(cell, p, x, state)
+            h = state[: cell.n_units]
             row_z.append(z)
             row_h.append(h)
             row_o.append(p["output"] @ h + p["output_bias"])

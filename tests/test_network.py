@@ -8,7 +8,16 @@ import plain_nets as plain
 import pytest
 
 from hessianfree.batch import Batch
-from hessianfree.cells import ElmanCell, MultiplicativeCell, TensorCell
+from hessianfree.cells import (
+    ElmanCell,
+    GRUCell,
+    LSTMCell,
+    MultiplicativeCell,
+    MUT1Cell,
+    MUT2Cell,
+    MUT3Cell,
+    TensorCell,
+)
 from hessianfree.network import SequenceNetwork
 from hessianfree.objective import FisherObjective
 
@@ -22,6 +31,14 @@ CELLS = {
     "multiplicative": lambda: MultiplicativeCell(N_INPUTS, N_UNITS, 3),
     "shifted gain": lambda: MultiplicativeCell(N_INPUTS, N_UNITS, 3, gain="shifted_tanh"),
     "tensor": lambda: TensorCell(N_INPUTS, N_UNITS),
+    "lstm": lambda: LSTMCell(N_INPUTS, N_UNITS),
+    "peepholes": lambda: LSTMCell(N_INPUTS, N_UNITS, peepholes=True),
+    "gru": lambda: GRUCell(N_INPUTS, N_UNITS),
+    "mut1": lambda: MUT1Cell(N_INPUTS, N_UNITS),
+    "mut1, as many inputs": lambda: MUT1Cell(N_INPUTS, N_INPUTS),
+    "mut2": lambda: MUT2Cell(N_INPUTS, N_UNITS),
+    "mut2, as many inputs": lambda: MUT2Cell(N_INPUTS, N_INPUTS),
+    "mut3": lambda: MUT3Cell(N_INPUTS, N_UNITS),
 }
 LOSSES = ["squared_error", "logistic", "softmax"]
 MASKS = ["every step", "last step", "various lengths", "weights"]
@@ -306,9 +323,10 @@ def test_wrong_options_are_named(options, message):
         SequenceNetwork(ElmanCell(1, 1), **{"n_outputs": 1, **options})
 
 
-def test_quarter_form_is_for_tanh_only():
+@pytest.mark.parametrize("cell", [ElmanCell(1, 1, activation="relu"), LSTMCell(1, 1)])
+def test_quarter_form_is_for_tanh_only(cell):
     with pytest.raises(ValueError, match="belongs to cells whose states are a tanh"):
-        SequenceNetwork(ElmanCell(1, 1, activation="relu"), 1, structural_distance="quarter")
+        SequenceNetwork(cell, 1, structural_distance="quarter")
 
 
 def test_targets_must_fit_the_outputs(rng):

@@ -24,12 +24,17 @@ class Trajectory(Protocol):
     states : ndarray of shape (n_steps, n_sequences, n_units)
         What a layer above sees. A cell with more state than that (an LSTM) keeps the rest in
         attributes of its own.
+    final_state : ndarray of shape (n_sequences, state_size)
+        All that the next step would start from.
     nbytes : int
         Memory held, with the buffers of the sweeps made so far, in bytes.
     """
 
     @property
     def states(self) -> Array: ...
+
+    @property
+    def final_state(self) -> Array: ...
 
     @property
     def nbytes(self) -> int: ...
@@ -52,6 +57,16 @@ class Cell(Protocol):
     n_units: int
 
     @property
+    def state_size(self) -> int:
+        """Width of what goes on from step to step: `n_units`, or more."""
+        ...
+
+    @property
+    def initial_biases(self) -> dict[str, float]:
+        """Biases that do not start at zero, by name of the block."""
+        ...
+
+    @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of each block of parameters."""
         ...
@@ -70,7 +85,7 @@ class Cell(Protocol):
         ----------
         params : mapping of str to ndarray
         inputs : ndarray of shape (n_steps, n_sequences, n_inputs), or of intp without last axis
-        initial_state : ndarray of shape (n_sequences, n_units), optional
+        initial_state : ndarray of shape (n_sequences, state_size), optional
             In place of the learned initial state.
         states_only : bool, default=False
             Do not keep what the sweeps need: the trajectory then serves for its states alone, and
@@ -115,7 +130,8 @@ class Cell(Protocol):
         params_bar : dict of str to ndarray, optional
             Written to and returned; made where it is missing.
         preactivations_bar : ndarray of shape (n_steps, n_sequences, n_units), optional
-            Added to the cotangents of what the activation function is applied to.
+            Added to the cotangents of what the activation function is applied to; not for cells
+            with gates.
         with_inputs_bar : bool, default=False
             Whether the second result is asked for; only of real-valued inputs.
 
@@ -137,6 +153,18 @@ class SweepingCell:
     The first goes step by step and leaves cotangents of all that weights multiply into; the second
     is sums of outer products over all steps and sequences, or over those of one sequence.
     """
+
+    n_units: int
+
+    @property
+    def state_size(self) -> int:
+        """Width of what goes on from step to step."""
+        return self.n_units
+
+    @property
+    def initial_biases(self) -> dict[str, float]:
+        """Biases that do not start at zero, by name of the block."""
+        return {}
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -163,7 +191,7 @@ class SweepingCell:
         """Write the sums of outer products to `params_bar`."""
         raise NotImplementedError
 
-    def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return the cotangents of real-valued inputs."""
         raise NotImplementedError
 
@@ -182,7 +210,7 @@ class SweepingCell:
             params_bar = self._new_blocks(states_bar.dtype)
         parts = self._backward(params, trajectory, states_bar, preactivations_bar)
         self._accumulate(trajectory.inputs, parts, params_bar, trajectory.workspace)
-        return params_bar, self._inputs_bar(params, parts) if with_inputs_bar else None
+        return params_bar, self._inputs_bar(params, trajectory, parts) if with_inputs_bar else None
 
     def squared_vjp(self, params: Blocks, trajectory: Any, states_bar: Array) -> dict[str, Array]:
         """Return Σ_i (params_bar of sequence i)²; see `Cell.squared_vjp`."""

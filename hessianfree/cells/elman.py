@@ -40,6 +40,12 @@ class ElmanTrajectory:
         return self.rows[1:, :, : self.slopes.shape[2]]
 
     @property
+    def final_state(self) -> Array:
+        """The last state h_T, of shape (n_sequences, n_units)."""
+        state: Array = self.states[-1]
+        return state
+
+    @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
         arrays = (self.rows, self.slopes, self.recurrent_transposed)
@@ -129,7 +135,7 @@ class ElmanCell(SweepingCell):
         rows = np.empty((n_steps + 1, n_sequences, n + wrapped.n_columns(n)), dtype=recurrent.dtype)
         rows[-1, :, n:] = 0
         start_states(rows[..., :n], params, initial_state)
-        joined, table = wrapped.join(recurrent, params["input"], params["bias"], work)
+        joined, table = wrapped.join([(recurrent, params["input"], params["bias"])], work)
         joined_transposed = joined.T.copy()
         n_kept = 1 if states_only else n_steps
         slopes = np.empty((n_kept, n_sequences, n), dtype=recurrent.dtype)
@@ -168,7 +174,7 @@ class ElmanCell(SweepingCell):
         step = work.get("step", slopes.shape[1:])
         scratch = work.get("scratch", slopes.shape[1:])
         joined, table = inputs.join(
-            d_params["recurrent"], d_params["input"], d_params["bias"], work
+            [(d_params["recurrent"], d_params["input"], d_params["bias"])], work
         )
         np.matmul(flatten_rows(rows[:-1]), joined.T, out=flatten_rows(d_states))
         if d_inputs is not None:
@@ -228,14 +234,12 @@ class ElmanCell(SweepingCell):
         inputs.accumulate_joined(
             parts["z_bar"],
             parts["rows"],
-            params_bar["recurrent"],
-            params_bar["input"],
-            params_bar["bias"],
+            [(params_bar["recurrent"], params_bar["input"], params_bar["bias"])],
             work,
         )
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
-    def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return W_hxᵀ z̄_t."""
         inputs_bar: Array = parts["z_bar"] @ params["input"]
         return inputs_bar

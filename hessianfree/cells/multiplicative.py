@@ -45,6 +45,12 @@ class MultiplicativeTrajectory:
         return self.all_states[1:]
 
     @property
+    def final_state(self) -> Array:
+        """The last state h_T, of shape (n_sequences, n_units)."""
+        state: Array = self.states[-1]
+        return state
+
+    @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
         arrays = [
@@ -135,6 +141,11 @@ class MultiplicativeCell(SweepingCell):
         self.learn_initial_state = learn_initial_state
 
     @property
+    def initial_biases(self) -> dict[str, float]:
+        """Biases that do not start at zero, by name of the block."""
+        return {"factor_bias": 1.0} if self.gain == "shifted_tanh" else {}
+
+    @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of each block of parameters."""
         shapes: dict[str, tuple[int, ...]] = {
@@ -179,7 +190,7 @@ class MultiplicativeCell(SweepingCell):
             (n_steps, n_sequences, n_factors + wrapped.n_columns(n_factors)), dtype=dtype
         )
         joined, table = wrapped.join(
-            params["factor_to_state"], params["input"], params["bias"], work
+            [(params["factor_to_state"], params["input"], params["bias"])], work
         )
         to_factor = params["state_to_factor"].T.copy()
         to_state = joined.T.copy()
@@ -230,7 +241,7 @@ class MultiplicativeCell(SweepingCell):
         factor_step = work.get("factor_step", gains.shape[1:])
         factor_scratch = work.get("factor_scratch", gains.shape[1:])
         joined, table = inputs.join(
-            d_params["factor_to_state"], d_params["input"], d_params["bias"], work
+            [(d_params["factor_to_state"], d_params["input"], d_params["bias"])], work
         )
         gain_table = inputs.table(d_params["input_to_factor"])
         before = flatten_rows(trajectory.all_states[:-1])
@@ -326,9 +337,7 @@ class MultiplicativeCell(SweepingCell):
         inputs.accumulate_joined(
             parts["z_bar"],
             parts["factor_rows"],
-            params_bar["factor_to_state"],
-            params_bar["input"],
-            params_bar["bias"],
+            [(params_bar["factor_to_state"], params_bar["input"], params_bar["bias"])],
             work,
         )
         np.matmul(
@@ -342,7 +351,7 @@ class MultiplicativeCell(SweepingCell):
             np.sum(flatten_rows(parts["gains_bar"]), axis=0, out=params_bar["factor_bias"])
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
-    def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return W_hxᵀ z̄_t + W_fxᵀ (∂g_t ⊙ ḡ_t)."""
         gain_inputs_bar = parts.get("gain_inputs_bar", parts["gains_bar"])
         inputs_bar: Array = parts["z_bar"] @ params["input"]

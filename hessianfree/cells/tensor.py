@@ -40,6 +40,12 @@ class TensorTrajectory:
         return self.all_states[1:]
 
     @property
+    def final_state(self) -> Array:
+        """The last state h_T, of shape (n_sequences, n_units)."""
+        state: Array = self.states[-1]
+        return state
+
+    @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
         return self.all_states.nbytes + self.slopes.nbytes + self.workspace.nbytes
@@ -227,7 +233,7 @@ class TensorCell(SweepingCell):
         inputs.accumulate(z_bar, params_bar["input"], params_bar["bias"])
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
-    def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return W_hxᵀ z̄_t + (z̄_tᵀ W_k h_{t-1})_k."""
         z_bar = parts["z_bar"]
         inputs_bar: Array = z_bar @ params["input"]
