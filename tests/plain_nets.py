@@ -160,7 +160,10 @@ def penalised(network):
 
 
 def value(network, loss, flat, batch):
-    outputs = run(network, flat, batch.inputs)[0]
+    return value_of(network, loss, flat, batch, run(network, flat, batch.inputs)[0])
+
+
+def value_of(network, loss, flat, batch, outputs):
     total = 0.5 * network.l2 * np.sum(penalised(network) * flat**2)
     for (t, b), w in np.ndenumerate(weights_of(batch)):
         if w > 0:
@@ -180,14 +183,16 @@ def jacobian(function, flat):
     return np.stack(columns, axis=-1)
 
 
-def gradient(network, loss, flat, batch):
-    return jacobian(lambda p: value(network, loss, p, batch), flat)
+def derivatives(network, loss, flat, batch):
+    """∇f, Jᵀ H_L J with the penalty, and J_hᵀ D″ J_h over the steps up to the last scored ones."""
 
+    def everything(p):
+        parts = run(network, p, batch.inputs)
+        return np.append(np.concatenate(parts, axis=2), value_of(network, loss, p, batch, parts[0]))
 
-def curvature_matrices(network, loss, flat, batch):
-    """Jᵀ H_L J with the penalty, and J_hᵀ D″ J_h over the steps up to the last scored ones."""
     outputs, states, _ = run(network, flat, batch.inputs)
-    whole = jacobian(lambda p: np.concatenate(run(network, p, batch.inputs), axis=2), flat)
+    whole = jacobian(everything, flat)
+    gradient, whole = whole[-1], whole[:-1].reshape(*outputs.shape[:2], -1, len(flat))
     n_outputs, n_units = network.n_outputs, network.cell.n_units
     jac_outputs = whole[:, :, :n_outputs]
     if network.structural_distance == "squared":
@@ -205,7 +210,7 @@ def curvature_matrices(network, loss, flat, batch):
             gauss_newton += w * jac.T @ row_hessian(loss, outputs[t, b]) @ jac
         if np.any(weights[t:, b]):
             structure += jac_hidden[t, b].T @ np.diag(distance[t, b]) @ jac_hidden[t, b]
-    return gauss_newton, structure / np.count_nonzero(weights)
+    return gradient, gauss_newton, structure / np.count_nonzero(weights)
 
 
 def fisher_diagonal(network, loss, flat, batch):

@@ -23,7 +23,7 @@ from hessianfree.objective import FisherObjective
 
 N_INPUTS, N_UNITS, N_OUTPUTS, N_STEPS, N_SEQUENCES = 3, 2, 3, 4, 3
 
-CELLS = {
+UNGATED = {
     "tanh": lambda: ElmanCell(N_INPUTS, N_UNITS),
     "logistic": lambda: ElmanCell(N_INPUTS, N_UNITS, activation="logistic"),
     "relu": lambda: ElmanCell(N_INPUTS, N_UNITS, activation="relu"),
@@ -31,6 +31,8 @@ CELLS = {
     "multiplicative": lambda: MultiplicativeCell(N_INPUTS, N_UNITS, 3),
     "shifted gain": lambda: MultiplicativeCell(N_INPUTS, N_UNITS, 3, gain="shifted_tanh"),
     "tensor": lambda: TensorCell(N_INPUTS, N_UNITS),
+}
+GATED = {
     "lstm": lambda: LSTMCell(N_INPUTS, N_UNITS),
     "peepholes": lambda: LSTMCell(N_INPUTS, N_UNITS, peepholes=True),
     "gru": lambda: GRUCell(N_INPUTS, N_UNITS),
@@ -40,10 +42,18 @@ CELLS = {
     "mut2, as many inputs": lambda: MUT2Cell(N_INPUTS, N_INPUTS),
     "mut3": lambda: MUT3Cell(N_INPUTS, N_UNITS),
 }
+CELLS = UNGATED | GATED
 LOSSES = ["squared_error", "logistic", "softmax"]
 MASKS = ["every step", "last step", "various lengths", "weights"]
 INPUTS = ["real", "symbols"]
-EVERYTHING = list(itertools.product(CELLS, INPUTS, LOSSES, MASKS))
+EVERYTHING = list(itertools.product(UNGATED, INPUTS, LOSSES, MASKS))
+# With gates: every triple of cell, loss and mask, with real inputs and symbols in turn.
+EVERYTHING += [
+    (cell, INPUTS[(i + k + m) % 2], loss, mask)
+    for i, cell in enumerate(GATED)
+    for k, loss in enumerate(LOSSES)
+    for m, mask in enumerate(MASKS)
+]
 # Every pair of cell and mask, the other choices in turn.
 PAIRS = [
     (cell, INPUTS[i % 2], LOSSES[i % 3], mask)
@@ -94,12 +104,11 @@ def test_derivatives_equal_explicit_ones(problem, rng):
     expected = plain.value(network, loss, params, batch)
     np.testing.assert_allclose(linearization.value, expected, rtol=1e-13)
     np.testing.assert_allclose(network.value(params, batch), expected, rtol=1e-13)
-    slope = plain.gradient(network, loss, params, batch)
+    slope, matrix, structure = plain.derivatives(network, loss, params, batch)
     np.testing.assert_allclose(linearization.gradient(), slope, rtol=1e-11, atol=1e-14)
     np.testing.assert_allclose(
         network.value_and_gradient(params, batch)[1], slope, rtol=1e-11, atol=1e-14
     )
-    matrix, structure = plain.curvature_matrices(network, loss, params, batch)
     product = product_matrix(linearization, float, network.n_params)
     np.testing.assert_allclose(product, matrix, rtol=1e-11, atol=1e-13)
     damped = product_matrix(linearization, float, network.n_params, structural_damping=0.7)
@@ -131,7 +140,7 @@ def test_quarter_form_of_structural_damping(cell, inputs, mask, rng):
     damped = product_matrix(
         network.linearize(params, batch), float, network.n_params, structural_damping=0.7
     )
-    matrix, structure = plain.curvature_matrices(network, "softmax", params, batch)
+    _, matrix, structure = plain.derivatives(network, "softmax", params, batch)
     np.testing.assert_allclose(damped, matrix + 0.7 * structure, rtol=1e-11, atol=1e-12)
 
 
@@ -232,17 +241,15 @@ def test_one_step_and_one_sequence(cell, rng):
     network = SequenceNetwork(CELLS[cell](), N_OUTPUTS)
     params = rng.normal(size=network.n_params)
     batch = Batch(rng.normal(size=(1, 1, N_INPUTS)), rng.normal(size=(1, 1, N_OUTPUTS)))
+    gradient, matrix, _ = plain.derivatives(network, "squared_error", params, batch)
     np.testing.assert_allclose(
         product_matrix(network.linearize(params, batch), float, network.n_params),
-        plain.curvature_matrices(network, "squared_error", params, batch)[0],
+        matrix,
         rtol=1e-12,
         atol=1e-14,
     )
     np.testing.assert_allclose(
-        network.value_and_gradient(params, batch)[1],
-        plain.gradient(network, "squared_error", params, batch),
-        rtol=1e-12,
-        atol=1e-14,
+        network.value_and_gradient(params, batch)[1], gradient, rtol=1e-12, atol=1e-14
     )
 
 
