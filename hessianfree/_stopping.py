@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -56,7 +57,7 @@ def hold_out(batch: Batch, fraction: float, rng: np.random.Generator) -> tuple[B
     early, late = mask.copy(), mask.copy()
     early[scored[-n_held_out:]] = 0
     late[scored[:-n_held_out]] = 0
-    return Batch(batch.inputs, batch.targets, early), Batch(batch.inputs, batch.targets, late)
+    return replace(batch, mask=early), replace(batch, mask=late)
 
 
 def has_stalled(losses: ArrayLike, tol: float, n_iterations: int) -> bool:

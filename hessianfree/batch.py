@@ -32,6 +32,9 @@ class Batch:
         not scored are never read.
     mask : ndarray of shape (n_steps, n_sequences), optional
         Weights w_it ≥ 0, or booleans. Only their ratios count. By default every step has weight 1.
+    initial_inputs : ndarray of shape (n_sequences, n_initial_inputs), optional
+        Real numbers, a vector for each sequence, that its initial state is made of; see
+        `SequenceNetwork`.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class Batch:
     inputs: NDArray[Any]
     targets: NDArray[Any]
     mask: NDArray[Any] | None = None
+    initial_inputs: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         _check_sequences("inputs", self.inputs)
@@ -69,6 +73,8 @@ class Batch:
                 f"`targets` has shape {self.targets.shape}, but its first two axes must be "
                 f"{leading} as in `inputs`. Put time first, then sequences."
             )
+        if self.initial_inputs is not None:
+            check_initial_inputs(self.initial_inputs, leading[1])
         if self.mask is None:
             if 0 in leading:
                 raise ValueError(
@@ -116,6 +122,7 @@ class Batch:
         targets: list[NDArray[Any]],
         *,
         last_step_only: bool = False,
+        initial_inputs: NDArray[Any] | None = None,
     ) -> Batch:
         """Pad sequences of various lengths to one batch.
 
@@ -128,6 +135,8 @@ class Batch:
             one per step, of shape (n_steps_i, n_outputs) or (n_steps_i,).
         last_step_only : bool, default=False
             Score only the last step of each sequence.
+        initial_inputs : ndarray of shape (n_sequences, n_initial_inputs), optional
+            As of `Batch`.
 
         Returns
         -------
@@ -176,7 +185,7 @@ class Batch:
             padded_inputs[:length, i] = x
             padded_targets[length - len(y) : length, i] = y
             mask[length - len(y) : length, i] = True
-        return cls(padded_inputs, padded_targets, mask)
+        return cls(padded_inputs, padded_targets, mask, initial_inputs)
 
 
 def _check_sequences(name: str, array: Any) -> None:
@@ -192,6 +201,22 @@ def _check_sequences(name: str, array: Any) -> None:
         raise TypeError(
             f"`{name}` has dtype {array.dtype} and shape {array.shape}, but 3-D real numbers or "
             "2-D integers were expected. Put time first, then sequences, then features."
+        )
+
+
+def check_initial_inputs(initial_inputs: Any, n_sequences: int) -> None:
+    """Raise unless `initial_inputs` is 2-D, real, and has one row a sequence."""
+    kind = getattr(getattr(initial_inputs, "dtype", None), "kind", type(initial_inputs).__name__)
+    if kind not in ("f", "i", "u", "b"):
+        raise TypeError(
+            f"`initial_inputs` is of kind {kind!r}, but an array of real numbers was expected. "
+            "Convert it."
+        )
+    if initial_inputs.ndim != 2 or len(initial_inputs) != n_sequences:
+        raise ValueError(
+            f"`initial_inputs` has shape {initial_inputs.shape}, but one row for each of the "
+            f"{n_sequences} sequences was expected. Pass an array of shape (n_sequences, "
+            "n_initial_inputs)."
         )
 
 
@@ -217,6 +242,8 @@ class PreparedBatch:
         1 up to the end of each sequence, 0 after it; None where there is no padding.
     n_scored : int
         Number of scored steps of the whole batch.
+    initial_inputs : ndarray of shape (n_sequences, n_initial_inputs) or None
+        In the dtype of the parameters.
     """
 
     inputs: NDArray[Any]
@@ -225,6 +252,7 @@ class PreparedBatch:
     first_scored: int
     live: Array | None
     n_scored: int
+    initial_inputs: Array | None
 
     @property
     def n_steps(self) -> int:
@@ -292,4 +320,7 @@ def _prepare_slice(
         first_scored=first,
         live=None if live.all() else live[..., None].astype(dtype),
         n_scored=n_scored,
+        initial_inputs=None
+        if batch.initial_inputs is None
+        else batch.initial_inputs[part].astype(dtype),
     )

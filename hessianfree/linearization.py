@@ -117,7 +117,10 @@ def forward(
 ) -> tuple[Any, Array, float]:
     """Return the trajectory, the output rows and the loss of a slice, the penalty left out."""
     with np.errstate(**OVERFLOW_IS_A_RESULT):
-        trajectory = network.cell.forward(blocks, batch.inputs, states_only=states_only)
+        initial_state = network.initial_state(blocks, batch.initial_inputs)
+        trajectory = network.cell.forward(
+            blocks, batch.inputs, initial_state, states_only=states_only
+        )
         outputs = flatten_rows(trajectory.states[batch.first_scored :]) @ blocks["output"].T
         outputs += blocks["output_bias"]
         values = network.loss.values(outputs, batch.targets)
@@ -161,7 +164,9 @@ class LinearizedSlice:
         """Write this slice's share of the curvature product, the penalty left out."""
         network, batch, work = self.network, self.batch, self.work
         direction, blocks = network.layout.views(v), network.layout.views(out)
-        d_states = network.cell.jvp(self.params, self.trajectory, direction)
+        d_states = network.cell.jvp(
+            self.params, self.trajectory, direction, d_initial_state=self._d_initial(direction)
+        )
         d_rows = flatten_rows(d_states[batch.first_scored :])
         d_outputs = work.get("d_outputs", self.predictions.shape)
         outputs_bar = work.get("outputs_bar", self.predictions.shape)
@@ -171,14 +176,7 @@ class LinearizedSlice:
         d_outputs += direction["output_bias"]
         network.loss.hessian_product(self.predictions, d_outputs, out=outputs_bar)
         outputs_bar *= batch.coefficients
-        damping_bar = None
-        if structural_damping:
-            form = 1.0 if network.structural_distance == "squared" else 0.25
-            damping_bar = d_states
-            damping_bar *= d_states.dtype.type(form * structural_damping / batch.n_scored)
-            if batch.live is not None:
-                damping_bar *= batch.live
-        self._pull_back(outputs_bar, blocks, damping_bar)
+        self._pull_back(outputs_bar, blocks, d_states, structural_damping)
         return out
 
     def squared_gradients(self, out: Array) -> Array:
@@ -187,10 +185,14 @@ class LinearizedSlice:
         blocks = network.layout.views(out)
         outputs_bar = self._outputs_bar()
         states_bar = self._states_bar(outputs_bar)
-        for name, block in network.cell.squared_vjp(
-            self.params, self.trajectory, states_bar
-        ).items():
+        initial_bar = self._initial_bar()
+        squares, _ = network.cell.squared_vjp(
+            self.params, self.trajectory, states_bar, initial_state_bar=initial_bar
+        )
+        for name, block in squares.items():
             blocks[name][...] = block
+        if initial_bar is not None and batch.initial_inputs is not None:
+            self._pull_back_initial(initial_bar**2, batch.initial_inputs**2, blocks)
         by_sequence = outputs_bar.reshape(-1, batch.n_sequences, network.n_outputs)
         states = self.rows.reshape(-1, batch.n_sequences, network.cell.n_units)
         blocks["output"][...] = 0
@@ -214,28 +216,68 @@ class LinearizedSlice:
         np.matmul(outputs_bar, self.params["output"], out=flatten_rows(states_bar))
         return states_bar
 
+    def _d_initial(self, direction: dict[str, Array]) -> Array | None:
+        """Return the tangents of initial states that come from a vector of each sequence."""
+        vectors = self.batch.initial_inputs
+        if vectors is None:
+            return None
+        d_initial = self.work.get("d_initial", (len(vectors), self.network.cell.state_size))
+        np.matmul(vectors, direction["initial_input"].T, out=d_initial)
+        for name, part in self.network.cell.learned_states.items():
+            d_initial[:, part] += direction[name]
+        return d_initial
+
+    def _initial_bar(self) -> Array | None:
+        """Return a buffer for the cotangents of such initial states."""
+        vectors = self.batch.initial_inputs
+        if vectors is None:
+            return None
+        return self.work.get("initial_bar", (len(vectors), self.network.cell.state_size))
+
+    def _pull_back_initial(
+        self, initial_bar: Array, vectors: Array, blocks: dict[str, Array]
+    ) -> None:
+        """Write the cotangents of the parameters that initial states are made of."""
+        np.matmul(initial_bar.T, vectors, out=blocks["initial_input"])
+        for name, part in self.network.cell.learned_states.items():
+            np.sum(initial_bar[:, part], axis=0, out=blocks[name])
+
     def _pull_back(
-        self, outputs_bar: Array, blocks: dict[str, Array], damping_bar: Array | None = None
+        self,
+        outputs_bar: Array,
+        blocks: dict[str, Array],
+        d_states: Array | None = None,
+        structural_damping: float = 0.0,
     ) -> None:
         """Write the cotangents of the parameters to `blocks`.
 
-        `damping_bar` is what structural damping adds to the cotangents of the states, or of the
-        pre-activations: D″ R{z} = ¼ (1 - h²) R{z} = ¼ R{h}.
+        Structural damping adds to the cotangents of the states, or of the pre-activations:
+        D″ R{z} = ¼ (1 - h²) R{z} = ¼ R{h}.
         """
+        batch, cell = self.batch, self.network.cell
         states_bar = self._states_bar(outputs_bar)
-        preactivations_bar = None
-        if damping_bar is not None:
-            if self.network.structural_distance == "quarter":
-                preactivations_bar = damping_bar
-            else:
-                damping_bar[self.batch.first_scored :] += states_bar
-                states_bar = damping_bar
+        preactivations_bar, damping = None, None
+        if structural_damping and d_states is not None:
+            quarter = self.network.structural_distance == "quarter"
+            form = 0.25 if quarter else 1.0
+            damping = np.asarray(form * structural_damping / batch.n_scored, d_states.dtype)
+            if batch.live is not None:
+                damping = np.multiply(
+                    batch.live, damping, out=self.work.get("damping", batch.live.shape)
+                )
+            if quarter:
+                preactivations_bar, damping = np.multiply(d_states, damping, out=d_states), None
+        initial_bar = self._initial_bar()
         np.matmul(outputs_bar.T, self.rows, out=blocks["output"])
         np.sum(outputs_bar, axis=0, out=blocks["output_bias"])
-        self.network.cell.vjp(
+        cell.vjp(
             self.params,
             self.trajectory,
             states_bar,
             params_bar=blocks,
             preactivations_bar=preactivations_bar,
+            damping=damping,
+            initial_state_bar=initial_bar,
         )
+        if initial_bar is not None and batch.initial_inputs is not None:
+            self._pull_back_initial(initial_bar, batch.initial_inputs, blocks)

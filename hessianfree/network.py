@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hessianfree.batch import Batch, PreparedBatch, prepare
+from hessianfree.batch import Batch, PreparedBatch, check_initial_inputs, prepare
 from hessianfree.cells.base import Cell
 from hessianfree.linearization import LinearizedSlice, NetworkLinearization, forward
 from hessianfree.losses import LogisticCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
@@ -30,6 +30,10 @@ class SequenceNetwork:
     o_t = W_oh h_t + b_o
     f(θ) = Σ_it w_it ℓ(o_it, y_it) / Σ_it w_it + (l2 / 2) Σ ‖W‖²
 
+    With `n_initial_inputs` the states start from a vector v_i of each sequence, as a net does that
+    turns one vector into a sequence: s_i0 = W_s v_i + s_0, with the learned initial state s_0 of
+    the cell, or 0.
+
     Parameters
     ----------
     cell : Cell
@@ -40,17 +44,21 @@ class SequenceNetwork:
         one axis, are not penalised.
     structural_distance : {"squared", "quarter"}, default="squared"
         What structural damping charges for a change of a hidden state. "squared" is
-        D = ½ ‖h - h′‖², which serves every cell. "quarter" has D″ = ¼ (1 - h²) in the
+        D = ½ ‖h - h′‖², which serves every cell: of the states of all layers, and of an LSTM of h
+        alone. "quarter" has D″ = ¼ (1 - h²) in the
         pre-activation z, as in the code released by the authors of [1]_; for cells with tanh.
     max_rows : int, optional
         Batches of more steps times sequences than this are worked through in slices of whole
         sequences. The results are the same and memory is that of one slice, but a curvature
         product then runs the forward pass of each slice again: 1.5 times the matrix products.
+    n_initial_inputs : int, optional
+        Length of v_i, which comes as `Batch.initial_inputs`; by default there is none.
 
     Attributes
     ----------
     layout : ParameterLayout
-        Blocks of the cell, named as it names them, then `output` W_oh (n_outputs, n_units) and
+        Blocks of the cell, named as it names them, `initial_input` W_s (state_size,
+        n_initial_inputs) where there are such inputs, then `output` W_oh (n_outputs, n_units) and
         `output_bias` b_o (n_outputs,).
     n_params : int
 
@@ -87,6 +95,7 @@ class SequenceNetwork:
         l2: float = 0.0,
         structural_distance: str = "squared",
         max_rows: int | None = None,
+        n_initial_inputs: int | None = None,
     ) -> None:
         if isinstance(loss, str):
             loss = LOSSES[check_choice("loss", loss, LOSSES)]()
@@ -102,17 +111,23 @@ class SequenceNetwork:
         self.l2 = check_real("l2", l2, minimum=0)
         self.structural_distance = structural_distance
         self.max_rows = None if max_rows is None else check_integer("max_rows", max_rows, minimum=1)
-        self.layout = ParameterLayout(
-            {
-                **cell.parameter_shapes,
-                "output": (self.n_outputs, cell.n_units),
-                "output_bias": (self.n_outputs,),
-            }
-        )
+        shapes = cell.parameter_shapes
+        self.n_initial_inputs = n_initial_inputs
+        if n_initial_inputs is not None:
+            check_integer("n_initial_inputs", n_initial_inputs, minimum=1)
+            shapes["initial_input"] = (cell.state_size, n_initial_inputs)
+        shapes["output"] = (self.n_outputs, cell.n_units)
+        shapes["output_bias"] = (self.n_outputs,)
+        self.layout = ParameterLayout(shapes)
         self.n_params = self.layout.n_params
 
     def predict(
-        self, params: Array, inputs: NDArray[Any], initial_state: Array | None = None
+        self,
+        params: Array,
+        inputs: NDArray[Any],
+        initial_state: Array | None = None,
+        *,
+        initial_inputs: NDArray[Any] | None = None,
     ) -> Array:
         """Return the predictions link(o_t) at every step.
 
@@ -120,21 +135,64 @@ class SequenceNetwork:
         ----------
         params : ndarray of shape (n_params,)
         inputs : ndarray of shape (n_steps, n_sequences, n_inputs) or (n_steps, n_sequences)
-        initial_state : ndarray of shape (n_sequences, n_units), optional
-            In place of the learned initial state.
+        initial_state : ndarray of shape (n_sequences, state_size), optional
+            In place of the learned initial state, and of one made of `initial_inputs`.
+        initial_inputs : ndarray of shape (n_sequences, n_initial_inputs), optional
+            What the initial states are made of; asked for where the network has such inputs and no
+            `initial_state` is given.
 
         Returns
         -------
         ndarray of shape (n_steps, n_sequences, n_outputs)
         """
-        states = self.states(params, inputs, initial_state)
-        views = self.layout.views(params)
+        return self.run(params, inputs, initial_state, initial_inputs=initial_inputs)[0]
+
+    def run(
+        self,
+        params: Array,
+        inputs: NDArray[Any],
+        initial_state: Array | None = None,
+        *,
+        initial_inputs: NDArray[Any] | None = None,
+    ) -> tuple[Array, Array]:
+        """Return the predictions and the state to go on from; parameters as those of `predict`.
+
+        Returns
+        -------
+        predictions : ndarray of shape (n_steps, n_sequences, n_outputs)
+        final_state : ndarray of shape (n_sequences, state_size)
+            Given as `initial_state`, with the inputs that follow, it continues the run.
+
+        Examples
+        --------
+        Step by step, as for text that is fed what it has just said:
+
+        >>> import numpy as np
+        >>> from hessianfree.cells import LSTMCell
+        >>> network = SequenceNetwork(LSTMCell(2, 3), n_outputs=1)
+        >>> params = np.linspace(-1, 1, network.n_params)
+        >>> inputs = np.ones((5, 1, 2))
+        >>> state = None
+        >>> for t in range(5):
+        ...     predictions, state = network.run(params, inputs[t : t + 1], state)
+        >>> bool(np.allclose(predictions[-1], network.predict(params, inputs)[-1]))
+        True
+        """
+        trajectory = self._trajectory(params, inputs, initial_state, initial_inputs)
+        states, views = trajectory.states, self.layout.views(params)
         outputs = states.reshape(-1, self.cell.n_units) @ views["output"].T
         outputs += views["output_bias"]
-        return self.loss.predict(outputs, out=outputs).reshape(*states.shape[:2], -1)
+        predictions = self.loss.predict(outputs, out=outputs).reshape(*states.shape[:2], -1)
+        # A copy, not a view that keeps all states alive.
+        return predictions, trajectory.final_state.copy()
 
     def states(
-        self, params: Array, inputs: NDArray[Any], initial_state: Array | None = None
+        self,
+        params: Array,
+        inputs: NDArray[Any],
+        initial_state: Array | None = None,
+        *,
+        initial_inputs: NDArray[Any] | None = None,
     ) -> Array:
         """Return the hidden states h_t at every step; parameters as those of `predict`.
 
@@ -142,15 +200,59 @@ class SequenceNetwork:
         -------
         ndarray of shape (n_steps, n_sequences, n_units)
         """
+        states: Array = self._trajectory(params, inputs, initial_state, initial_inputs).states
+        return states
+
+    def initial_state(self, blocks: dict[str, Array], initial_inputs: Array | None) -> Array | None:
+        """Return W_s v_i + s_0 of each sequence, or None where only s_0 is learned.
+
+        Parameters
+        ----------
+        blocks : dict of str to ndarray
+            Parameters by name.
+        initial_inputs : ndarray of shape (n_sequences, n_initial_inputs) or None
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, state_size) or None
+        """
+        if initial_inputs is None:
+            return None
+        state: Array = initial_inputs @ blocks["initial_input"].T
+        for name, part in self.cell.learned_states.items():
+            state[:, part] += blocks[name]
+        return state
+
+    def _trajectory(
+        self,
+        params: Array,
+        inputs: NDArray[Any],
+        initial_state: Array | None,
+        initial_inputs: NDArray[Any] | None,
+    ) -> Any:
+        """Run the cell, for its states alone."""
         self.layout.check(params)
         dtype = np.intp if inputs.ndim == 2 else params.dtype
-        states: Array = self.cell.forward(
-            self.layout.views(params),
-            inputs.astype(dtype, copy=False),
-            initial_state,
-            states_only=True,
-        ).states
-        return states
+        views = self.layout.views(params)
+        if initial_state is None:
+            self._check_initial_inputs(initial_inputs, inputs.shape[1])
+            if initial_inputs is not None:
+                initial_state = self.initial_state(views, initial_inputs.astype(params.dtype))
+        return self.cell.forward(
+            views, inputs.astype(dtype, copy=False), initial_state, states_only=True
+        )
+
+    def _check_initial_inputs(self, initial_inputs: Any, n_sequences: int) -> None:
+        """Raise unless they are there, of the right shape, exactly where the network has them."""
+        if initial_inputs is not None:
+            check_initial_inputs(initial_inputs, n_sequences)
+        found = None if initial_inputs is None else initial_inputs.shape[1]
+        if found != self.n_initial_inputs:
+            raise ValueError(
+                f"`initial_inputs` has {found or 'no'} columns, but the network has "
+                f"{self.n_initial_inputs or 'no'} initial inputs. Set `n_initial_inputs` of the "
+                "network to the number of columns."
+            )
 
     def value(self, params: Array, batch: Batch) -> float:
         """Return f(θ), which may be infinite or NaN.
@@ -239,6 +341,7 @@ class SequenceNetwork:
     def _prepare(self, params: Array, batch: Batch) -> list[PreparedBatch]:
         """Return the slices of the batch, after a check that they fit this network."""
         self.layout.check(params)
+        self._check_initial_inputs(batch.initial_inputs, batch.n_sequences)
         slices = prepare(batch, params.dtype, self.max_rows)
         classes = batch.targets.ndim == 2
         if classes and not self.loss.takes_classes:

@@ -162,7 +162,8 @@ def take_sequences(batch: Batch, indices: NDArray[np.intp]) -> Batch:
     array([4., 0.])
     """
     mask = None if batch.mask is None else batch.mask[:, indices]
-    return Batch(batch.inputs[:, indices], batch.targets[:, indices], mask)
+    initial_inputs = None if batch.initial_inputs is None else batch.initial_inputs[indices]
+    return Batch(batch.inputs[:, indices], batch.targets[:, indices], mask, initial_inputs)
 
 
 def start(

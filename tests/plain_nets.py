@@ -13,8 +13,10 @@ from hessianfree.cells import (
     MUT1Cell,
     MUT2Cell,
     MUT3Cell,
+    StackedCell,
     TensorCell,
 )
+from hessianfree.training import take_sequences
 
 ACTIVATIONS = {
     "tanh": np.tanh,
@@ -91,30 +93,56 @@ def updated(cell, p, x, h):
     return np.tanh(Whh @ (r * h) + Wxh @ x + bh) * z + h * (1 - z)
 
 
+def layer(p, i):
+    """The blocks of layer i, from 0 on, of a stack."""
+    prefix = f"layer{i + 1}."
+    return {name.removeprefix(prefix): p[name] for name in p if name.startswith(prefix)}
+
+
+def start(cell, p):
+    """The learned initial state, or zeros."""
+    if isinstance(cell, StackedCell):
+        return np.concatenate([start(c, layer(p, i)) for i, c in enumerate(cell.cells)])
+    return p.get("initial_state", np.zeros(cell.state_size))
+
+
 def step(cell, p, x, state):
-    """The next state, and its pre-activation where there is one."""
+    """The next state, what other layers see, all that damping sees, and pre-activations."""
+    if isinstance(cell, StackedCell):
+        states, seen, at = [], [], 0
+        for i, c in enumerate(cell.cells):
+            own, x, _, _ = step(c, layer(p, i), x, state[at : at + c.state_size])
+            at += c.state_size
+            states.append(own)
+            seen.append(x)
+        return np.concatenate(states), x, np.concatenate(seen), x[:0]
     if isinstance(cell, LSTMCell):
-        return lstm(cell, p, x, state), 0 * x[:0]
+        state = lstm(cell, p, x, state)
+        h = state[: cell.n_units]
+        return state, h, h, h[:0]
     if isinstance(cell, GRUCell | MUT1Cell | MUT2Cell | MUT3Cell):
-        return updated(cell, p, x, state), 0 * x[:0]
+        h = updated(cell, p, x, state)
+        return h, h, h, h[:0]
     z = preactivation(cell, p, x, state)
-    return ACTIVATIONS[cell.activation](z), z
+    h = ACTIVATIONS[cell.activation](z)
+    return h, h, h, z
 
 
-def run(network, flat, inputs):
-    """Outputs, states and pre-activations, each of shape (n_steps, n_sequences, -1)."""
+def run(network, flat, inputs, initial_inputs=None):
+    """Outputs, damped states and pre-activations, each of shape (n_steps, n_sequences, -1)."""
     p, cell = split(network, flat), network.cell
     if inputs.ndim == 2:
         inputs = np.eye(cell.n_inputs)[inputs]
     outputs, states, zs = [], [], []
     for b in range(inputs.shape[1]):
-        state = p.get("initial_state", np.zeros(cell.state_size))
+        state = start(cell, p)
+        if initial_inputs is not None:
+            state = state + p["initial_input"] @ initial_inputs[b]
         row_o, row_h, row_z = [], [], []
         for x in inputs[:, b]:
-            state, z = step(cell, p, x, state)
-            h = state[: cell.n_units]
+            state, h, hidden, z = step(cell, p, x, state)
             row_z.append(z)
-            row_h.append(h)
+            row_h.append(hidden)
             row_o.append(p["output"] @ h + p["output_bias"])
         outputs.append(row_o)
         states.append(row_h)
@@ -160,7 +188,11 @@ def penalised(network):
 
 
 def value(network, loss, flat, batch):
-    return value_of(network, loss, flat, batch, run(network, flat, batch.inputs)[0])
+    return value_of(network, loss, flat, batch, outputs_of(network, flat, batch))
+
+
+def outputs_of(network, flat, batch):
+    return run(network, flat, batch.inputs, batch.initial_inputs)[0]
 
 
 def value_of(network, loss, flat, batch, outputs):
@@ -187,19 +219,19 @@ def derivatives(network, loss, flat, batch):
     """∇f, Jᵀ H_L J with the penalty, and J_hᵀ D″ J_h over the steps up to the last scored ones."""
 
     def everything(p):
-        parts = run(network, p, batch.inputs)
+        parts = run(network, p, batch.inputs, batch.initial_inputs)
         return np.append(np.concatenate(parts, axis=2), value_of(network, loss, p, batch, parts[0]))
 
-    outputs, states, _ = run(network, flat, batch.inputs)
+    outputs, states, _ = run(network, flat, batch.inputs, batch.initial_inputs)
     whole = jacobian(everything, flat)
     gradient, whole = whole[-1], whole[:-1].reshape(*outputs.shape[:2], -1, len(flat))
-    n_outputs, n_units = network.n_outputs, network.cell.n_units
+    n_outputs, n_hidden = network.n_outputs, states.shape[2]
     jac_outputs = whole[:, :, :n_outputs]
     if network.structural_distance == "squared":
-        jac_hidden = whole[:, :, n_outputs : n_outputs + n_units]
+        jac_hidden = whole[:, :, n_outputs : n_outputs + n_hidden]
         distance = np.ones_like(states)
     else:
-        jac_hidden = whole[:, :, n_outputs + n_units :]
+        jac_hidden = whole[:, :, n_outputs + n_hidden :]
         distance = (1 - states**2) / 4
     weights = weights_of(batch)
     gauss_newton = network.l2 * np.diag(penalised(network))
@@ -221,7 +253,7 @@ def fisher_diagonal(network, loss, flat, batch):
     for b in range(weights.shape[1]):
 
         def sequence_loss(p, b=b):
-            outputs = run(network, p, batch.inputs[:, b : b + 1])[0]
+            outputs = outputs_of(network, p, take_sequences(batch, np.array([b])))
             return sum(
                 w * n_scored * row_loss(loss, outputs[t, 0], batch.targets[t, b], network.n_outputs)
                 for t, w in enumerate(weights[:, b])

@@ -11,6 +11,7 @@ from hessianfree.cells import (
     MUT1Cell,
     MUT2Cell,
     MUT3Cell,
+    StackedCell,
     TensorCell,
 )
 from hessianfree.cells.base import flush_constant
@@ -32,6 +33,16 @@ CELLS = {
     "mut1": lambda k, n: MUT1Cell(k, n),
     "mut2": lambda k, n: MUT2Cell(k, n),
     "mut3": lambda k, n: MUT3Cell(k, n),
+    "stack": lambda k, n: StackedCell([LSTMCell(k, n + 1), ElmanCell(n + 1, 2), GRUCell(2, n)]),
+    "stack, fixed start": lambda k, n: StackedCell(
+        [
+            MUT1Cell(k, k, learn_initial_state=False),
+            MultiplicativeCell(k, n, gain="shifted_tanh", learn_initial_state=False),
+            MUT1Cell(n, n, learn_initial_state=False),
+            TensorCell(n, 2, learn_initial_state=False),
+            LSTMCell(2, n, learn_initial_state=False),
+        ]
+    ),
 }
 # As many inputs as units: MUT1 and MUT2 take such inputs as they are.
 SIZES = [(1, 1, 1, 1), (1, 4, 3, 5), (7, 1, 3, 5), (6, 4, 3, 5), (6, 4, 5, 5)]
@@ -119,12 +130,35 @@ def test_a_given_initial_state_takes_the_place_of_the_learned_one(name, rng):
     trajectory = cell.forward(params, inputs, state)
     d_states = cell.jvp(params, trajectory, d_params).copy()
     params_bar, _ = cell.vjp(params, trajectory, np.ones((3, 2, 4)))
-    assert not np.any(params_bar.get("initial_state", 0))
+    learned = [block for block in params if block.endswith("initial_state")]
+    assert not any(np.any(params_bar[block]) for block in learned)
     np.testing.assert_allclose(d_states.sum(), dot(params_bar, d_params), rtol=1e-12)
-    if "initial_state" in params:
-        # Without a learned state to move, its tangent has no effect.
-        d_params["initial_state"] = d_params["initial_state"] + 1
-        np.testing.assert_array_equal(cell.jvp(params, trajectory, d_params), d_states)
+    # Without a learned state to move, its tangent has no effect.
+    for block in learned:
+        d_params[block] = d_params[block] + 1
+    np.testing.assert_array_equal(cell.jvp(params, trajectory, d_params), d_states)
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("name", CELLS)
+def test_adjoint_identity_in_the_initial_state(name, given, rng):
+    cell = CELLS[name](3, 4)
+    params = draw(cell, rng)
+    inputs, weights = rng.normal(size=(3, 2, 3)), rng.normal(size=(3, 2, 4))
+    state, d_state = rng.uniform(0.1, 1.0, size=(2, 2, cell.state_size))
+    trajectory = cell.forward(params, inputs, state if given else None)
+    nothing = {block: np.zeros_like(value) for block, value in params.items()}
+    d_states = cell.jvp(params, trajectory, nothing, d_initial_state=d_state)
+    forward = np.vdot(weights, d_states)
+    bar = np.empty_like(state)
+    params_bar, _ = cell.vjp(params, trajectory, weights, initial_state_bar=bar)
+    np.testing.assert_allclose(np.vdot(bar, d_state), forward, rtol=1e-12)
+    again = np.empty_like(bar)
+    cell.squared_vjp(params, trajectory, weights, initial_state_bar=again)
+    np.testing.assert_array_equal(again, bar)
+    learned = [params_bar[block] for block in params_bar if block.endswith("initial_state")]
+    if learned and not given:
+        np.testing.assert_allclose(np.concatenate(learned), bar.sum(axis=0), rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -199,6 +233,13 @@ def test_wrong_arguments_of_gated_cells_are_named(kind):
     params = {block: np.zeros(shape) for block, shape in cell.parameter_shapes.items()}
     with pytest.raises(ValueError, match="`inputs` has 3 features, but the cell has 2 inputs"):
         cell.forward(params, np.zeros((4, 1, 3)))
+
+
+def test_layers_of_a_stack_must_fit():
+    with pytest.raises(ValueError, match=r"`cells\[2\]` has 3 inputs, but 4 were expected"):
+        StackedCell([LSTMCell(2, 3), GRUCell(3, 4), ElmanCell(3, 1)])
+    with pytest.raises(ValueError, match="`cells` is empty"):
+        StackedCell([])
 
 
 def test_forget_bias_must_be_a_number():

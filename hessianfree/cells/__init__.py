@@ -6,6 +6,7 @@ from hessianfree.cells.gru import GRUCell
 from hessianfree.cells.lstm import LSTMCell
 from hessianfree.cells.multiplicative import MultiplicativeCell
 from hessianfree.cells.mutations import MUT1Cell, MUT2Cell, MUT3Cell
+from hessianfree.cells.stacked import StackedCell
 from hessianfree.cells.tensor import TensorCell
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MUT2Cell",
     "MUT3Cell",
     "MultiplicativeCell",
+    "StackedCell",
     "TensorCell",
     "Trajectory",
 ]

@@ -18,6 +18,7 @@ from hessianfree.cells.base import (
     accumulate_initial_state,
     flush_constant,
     start_states,
+    start_tangents,
 )
 from hessianfree.objective import Array
 from reservoir._validation import check_integer
@@ -231,6 +232,7 @@ class UpdateCell(SweepingCell):
         trajectory: UpdateTrajectory,
         d_params: Blocks,
         d_inputs: Array | None = None,
+        d_initial_state: Array | None = None,
     ) -> Array:
         """Return the tangents of the states; see `Cell.jvp`.
 
@@ -255,7 +257,8 @@ class UpdateCell(SweepingCell):
         both = work.get("both", (n_sequences, 2 * n))
         seen_scratch = work.get("seen", (n_sequences, n))
         previous = work.get("d_initial", (n_sequences, n))
-        previous[...] = d_params["initial_state"] if trajectory.learns_initial_state else 0
+        start = start_tangents(trajectory, d_params, d_initial_state)
+        previous[...] = 0 if start is None else start
         for t, d_state in enumerate(sweep):
             np.multiply(
                 trajectory.kept[t].reshape(n_sequences, 2, n),
@@ -299,7 +302,11 @@ class UpdateCell(SweepingCell):
         else:
             tangents[...] = 0
         if d_inputs is not None:
-            tangents += d_inputs @ params["input"].T if "input" in params else d_inputs
+            weighted = d_inputs
+            if "input" in params:
+                weighted = trajectory.workspace.get("drive_scratch", drive.shape)
+                np.matmul(d_inputs, params["input"].T, out=weighted)
+            tangents += weighted
         slopes = trajectory.workspace.get("drive_slopes", drive.shape)
         np.multiply(drive, drive, out=slopes)
         np.subtract(1, slopes, out=slopes)
@@ -346,7 +353,7 @@ class UpdateCell(SweepingCell):
                     seen_scratch *= trajectory.tanh_slopes[t]
                 state_bar += seen_scratch
         initial_bar = work.get("initial_bar", (1, n_sequences, n))
-        initial_bar[0] = state_bar if trajectory.learns_initial_state else 0
+        initial_bar[0] = state_bar
         parts = {"": sweep, "rows": trajectory.candidate.rows, "initial_bar": initial_bar}
         for seen, gate in trajectory.gates.items():
             parts[seen] = self._sweep(trajectory, seen)
@@ -395,7 +402,8 @@ class UpdateCell(SweepingCell):
         if "drive" not in parts:
             others.append(trajectory.candidate.inputs_bar(parts[""], work))
         elif "input" in params:
-            others.append(parts["drive"] @ params["input"])
+            direct_bar = work.get("direct_bar", trajectory.inputs.shape)
+            others.append(np.matmul(parts["drive"], params["input"], out=direct_bar))
         else:
             others.append(parts["drive"])
         for other in others:

@@ -18,6 +18,7 @@ from hessianfree.cells.base import (
     accumulate_initial_state,
     flush_constant,
     start_states,
+    start_tangents,
 )
 from hessianfree.objective import Array
 from reservoir._validation import check_choice, check_integer
@@ -163,6 +164,7 @@ class ElmanCell(SweepingCell):
         trajectory: ElmanTrajectory,
         d_params: Blocks,
         d_inputs: Array | None = None,
+        d_initial_state: Array | None = None,
     ) -> Array:
         """Return the tangents of the states; see `Cell.jvp`.
 
@@ -178,10 +180,13 @@ class ElmanCell(SweepingCell):
         )
         np.matmul(flatten_rows(rows[:-1]), joined.T, out=flatten_rows(d_states))
         if d_inputs is not None:
-            d_states += d_inputs @ params["input"].T
+            drive = work.get("drive", d_states.shape)
+            np.matmul(d_inputs, params["input"].T, out=drive)
+            d_states += drive
         step[...] = 0
-        if trajectory.learns_initial_state:
-            step += d_params["initial_state"] @ transposed
+        start = start_tangents(trajectory, d_params, d_initial_state)
+        if start is not None:
+            step += start @ transposed
         for t, (d_state, slope) in enumerate(zip(d_states, slopes)):
             if t:
                 np.matmul(d_states[t - 1], transposed, out=step)
@@ -219,8 +224,6 @@ class ElmanCell(SweepingCell):
                 z += tiny
                 z -= tiny
             np.matmul(z, recurrent, out=step)
-        if not trajectory.learns_initial_state:
-            step[...] = 0
         return {"rows": trajectory.rows[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
@@ -241,5 +244,6 @@ class ElmanCell(SweepingCell):
 
     def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return W_hxᵀ z̄_t."""
-        inputs_bar: Array = parts["z_bar"] @ params["input"]
+        inputs_bar: Array = trajectory.workspace.get("inputs_bar", trajectory.inputs.shape)
+        np.matmul(parts["z_bar"], params["input"], out=inputs_bar)
         return inputs_bar

@@ -18,6 +18,7 @@ from hessianfree.cells.base import (
     accumulate_initial_state,
     flush_constant,
     start_states,
+    start_tangents,
 )
 from hessianfree.objective import Array
 from reservoir._validation import check_integer, check_real
@@ -123,6 +124,8 @@ class LSTMCell(SweepingCell):
        architectures, ICML.
     """
 
+    _tangents = "d_states"
+
     def __init__(
         self,
         n_inputs: int,
@@ -224,6 +227,7 @@ class LSTMCell(SweepingCell):
         trajectory: LSTMTrajectory,
         d_params: Blocks,
         d_inputs: Array | None = None,
+        d_initial_state: Array | None = None,
     ) -> Array:
         """Return the tangents of the states; see `Cell.jvp`.
 
@@ -235,7 +239,8 @@ class LSTMCell(SweepingCell):
         d_memory = work.get("d_memory", d_states.shape[1:])
         scratch = work.get("memory_scratch", d_states.shape[1:])
         d_initial = work.get("d_initial", (sweep.shape[1], 2 * n))
-        d_initial[...] = d_params["initial_state"] if trajectory.learns_initial_state else 0
+        start = start_tangents(trajectory, d_params, d_initial_state)
+        d_initial[...] = 0 if start is None else start
         gates.tangents(gate_maps(d_params, GATES), d_inputs, sweep, work)
         previous = d_initial[:, :n]
         d_memory[...] = d_initial[:, n:]
@@ -305,8 +310,6 @@ class LSTMCell(SweepingCell):
                     array += tiny
                     array -= tiny
             np.matmul(gates_bar, gates.weights, out=state_bar)
-        if not trajectory.learns_initial_state:
-            initial_bar[...] = 0
         return {
             "rows": gates.rows[:-1],
             "gates_bar": sweep,

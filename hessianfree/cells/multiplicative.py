@@ -18,6 +18,7 @@ from hessianfree.cells.base import (
     accumulate_initial_state,
     flush_constant,
     start_states,
+    start_tangents,
 )
 from hessianfree.objective import Array
 from reservoir._validation import check_choice, check_integer
@@ -226,6 +227,7 @@ class MultiplicativeCell(SweepingCell):
         trajectory: MultiplicativeTrajectory,
         d_params: Blocks,
         d_inputs: Array | None = None,
+        d_initial_state: Array | None = None,
     ) -> Array:
         """Return the tangents of the states; see `Cell.jvp`.
 
@@ -249,9 +251,13 @@ class MultiplicativeCell(SweepingCell):
         np.matmul(flatten_rows(trajectory.factor_rows), joined.T, out=flatten_rows(d_states))
         d_gain_inputs = None
         if d_inputs is not None:
-            d_states += d_inputs @ params["input"].T
-            d_gain_inputs = d_inputs @ params["input_to_factor"].T
-        step[...] = d_params["initial_state"] if trajectory.learns_initial_state else 0
+            drive = work.get("drive", d_states.shape)
+            np.matmul(d_inputs, params["input"].T, out=drive)
+            d_states += drive
+            d_gain_inputs = work.get("d_gain_inputs", gains.shape)
+            np.matmul(d_inputs, params["input_to_factor"].T, out=d_gain_inputs)
+        start = start_tangents(trajectory, d_params, d_initial_state)
+        step[...] = 0 if start is None else start
         previous = step
         for t, (d_state, slope, gain) in enumerate(zip(d_states, slopes, gains)):
             np.matmul(previous, trajectory.to_factor_transposed, out=factor_step)
@@ -310,8 +316,6 @@ class MultiplicativeCell(SweepingCell):
             np.multiply(factor_step, trajectory.projections[t], out=gains_bar[t])
             np.multiply(factor_step, gains[t], out=projections_bar[t])
             np.matmul(projections_bar[t], to_factor, out=step)
-        if not trajectory.learns_initial_state:
-            step[...] = 0
         parts = {
             "before": trajectory.all_states[:-1],
             "factor_rows": trajectory.factor_rows,
@@ -354,6 +358,10 @@ class MultiplicativeCell(SweepingCell):
     def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return W_hxᵀ z̄_t + W_fxᵀ (∂g_t ⊙ ḡ_t)."""
         gain_inputs_bar = parts.get("gain_inputs_bar", parts["gains_bar"])
-        inputs_bar: Array = parts["z_bar"] @ params["input"]
-        inputs_bar += gain_inputs_bar @ params["input_to_factor"]
+        work, shape = trajectory.workspace, trajectory.inputs.shape
+        inputs_bar: Array = work.get("inputs_bar", shape)
+        scratch = work.get("inputs_scratch", shape)
+        np.matmul(parts["z_bar"], params["input"], out=inputs_bar)
+        np.matmul(gain_inputs_bar, params["input_to_factor"], out=scratch)
+        inputs_bar += scratch
         return inputs_bar

@@ -18,6 +18,7 @@ from hessianfree.cells.base import (
     accumulate_initial_state,
     flush_constant,
     start_states,
+    start_tangents,
 )
 from hessianfree.objective import Array
 from reservoir._validation import check_choice, check_integer
@@ -159,6 +160,7 @@ class TensorCell(SweepingCell):
         trajectory: TensorTrajectory,
         d_params: Blocks,
         d_inputs: Array | None = None,
+        d_initial_state: Array | None = None,
     ) -> Array:
         """Return the tangents of the states; see `Cell.jvp`.
 
@@ -177,7 +179,8 @@ class TensorCell(SweepingCell):
             d_states += drive
             d_states += d_inputs @ params["input"].T
         previous = work.get("d_initial", slopes.shape[1:])
-        previous[...] = d_params["initial_state"] if trajectory.learns_initial_state else 0
+        start = start_tangents(trajectory, d_params, d_initial_state)
+        previous[...] = 0 if start is None else start
         for t in range(len(d_states)):
             trajectory.steps[t].mix(params["recurrent"], previous, out=step)
             d_states[t] += step
@@ -214,8 +217,6 @@ class TensorCell(SweepingCell):
                 z += tiny
                 z -= tiny
             trajectory.steps[t].mix(transposed, z, out=step)
-        if not trajectory.learns_initial_state:
-            step[...] = 0
         return {"before": trajectory.all_states[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
