@@ -78,7 +78,10 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         self,
         n_units: int = 100,
         *,
-        cell: Literal["vanilla", "multiplicative", "tensor"] = "vanilla",
+        cell: Literal[
+            "vanilla", "multiplicative", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"
+        ] = "vanilla",
+        n_layers: int = 1,
         n_factors: int | None = None,
         gain: Literal["auto", "linear", "shifted_tanh"] = "auto",
         activation: Literal["tanh", "logistic", "relu"] = "tanh",
@@ -101,6 +104,7 @@ class RNNEstimator(SavableMixin, BaseEstimator):
     ) -> None:
         self.n_units = n_units
         self.cell = cell
+        self.n_layers = n_layers
         self.n_factors = n_factors
         self.gain = gain
         self.activation = activation
@@ -353,6 +357,7 @@ class RNNEstimator(SavableMixin, BaseEstimator):
             n_outputs=n_outputs,
             loss=loss,
             l2=self.l2,
+            n_layers=self.n_layers,
         )
 
     def _check_goes_on(self, architecture: Architecture) -> None:

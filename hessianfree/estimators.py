@@ -36,17 +36,20 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
     Parameters
     ----------
     n_units : int, default=100
-        Units of the recurrent layer.
-    cell : {"vanilla", "multiplicative", "tensor"}, default="vanilla"
-        How a state follows from the one before: `ElmanCell`, `MultiplicativeCell` [3]_ or
-        `TensorCell`.
+        Units of a recurrent layer.
+    cell : {"vanilla", "multiplicative", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"}, \
+default="vanilla"
+        How a state follows from the one before: `ElmanCell`, `MultiplicativeCell` [3]_,
+        `TensorCell`, or one with gates: `LSTMCell`, `GRUCell`, `MUT1Cell`, `MUT2Cell`, `MUT3Cell`.
+    n_layers : int, default=1
+        Recurrent layers on top of each other, each of `n_units` units; see `StackedCell`.
     n_factors : int, optional
         Factors of the multiplicative cell; by default `n_units`.
     gain : {"auto", "linear", "shifted_tanh"}, default="auto"
         Gains of the multiplicative cell. "auto" is "linear", the paper's, for symbols, and
         "shifted_tanh" for numbers: linear gains vanish where x_t = 0, and the past with them.
     activation : {"tanh", "logistic", "relu"}, default="tanh"
-        φ.
+        φ, of the cells without gates.
     n_symbols : int, optional
         Not None: `X` has one column of integers from 0 to n_symbols - 1, and each symbol has
         weights of its own, as if it came one-hot.
@@ -252,8 +255,10 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
 
     Parameters
     ----------
-    n_units, cell, n_factors, gain, activation, n_symbols, learned_initial_state, initialization
+    n_units, cell, n_layers, n_factors, gain, activation, n_symbols
         As in `RNNRegressor`: the net.
+    learned_initial_state, initialization
+        As in `RNNRegressor`: how it starts.
     optimizer, gradient_batch_size, curvature_batch_size, max_iter, tol, n_iter_no_change, l2
         As in `RNNRegressor`: how it is trained.
     validation_fraction, warm_start, dtype, random_state, verbose, callback
