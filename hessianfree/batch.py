@@ -188,6 +188,17 @@ class Batch:
         return cls(padded_inputs, padded_targets, mask, initial_inputs)
 
 
+def count_sequences(batch: Any) -> int:
+    """Return how many sequences a batch counts for; 1 where it does not say.
+
+    Examples
+    --------
+    >>> count_sequences(Batch(np.zeros((4, 3, 1)), np.zeros((4, 3, 1)))), count_sequences(None)
+    (3, 1)
+    """
+    return int(getattr(batch, "n_sequences", 1))
+
+
 def _check_sequences(name: str, array: Any) -> None:
     """Raise unless `array` is 3-D real or 2-D integer."""
     if not isinstance(array, np.ndarray):
