@@ -35,6 +35,10 @@ class Batch:
     initial_inputs : ndarray of shape (n_sequences, n_initial_inputs), optional
         Real numbers, a vector for each sequence, that its initial state is made of; see
         `SequenceNetwork`.
+    initial_state : ndarray of shape (n_sequences, state_size), optional
+        States of the cell before the first step, in place of those that are learned or made of
+        `initial_inputs`: the sequences go on where others ended. They are constants: no gradient
+        goes through them.
 
     Raises
     ------
@@ -63,6 +67,7 @@ class Batch:
     targets: NDArray[Any]
     mask: NDArray[Any] | None = None
     initial_inputs: NDArray[Any] | None = None
+    initial_state: Array | None = None
 
     def __post_init__(self) -> None:
         _check_sequences("inputs", self.inputs)
@@ -75,6 +80,13 @@ class Batch:
             )
         if self.initial_inputs is not None:
             check_initial_inputs(self.initial_inputs, leading[1])
+        if self.initial_state is not None and (
+            self.initial_state.ndim != 2 or len(self.initial_state) != leading[1]
+        ):
+            raise ValueError(
+                f"`initial_state` has shape {self.initial_state.shape}, but ({leading[1]}, "
+                "state_size) was expected. Pass one row per sequence."
+            )
         if self.mask is None:
             if 0 in leading:
                 raise ValueError(
@@ -254,6 +266,8 @@ class PreparedBatch:
     n_scored : int
         Number of scored steps of the whole batch.
     initial_inputs : ndarray of shape (n_sequences, n_initial_inputs) or None
+        In the dtype of the parameters; None where there is an initial state.
+    initial_state : ndarray of shape (n_sequences, state_size) or None
         In the dtype of the parameters.
     """
 
@@ -264,6 +278,7 @@ class PreparedBatch:
     live: Array | None
     n_scored: int
     initial_inputs: Array | None
+    initial_state: Array | None
 
     @property
     def n_steps(self) -> int:
@@ -332,6 +347,9 @@ def _prepare_slice(
         live=None if live.all() else live[..., None].astype(dtype),
         n_scored=n_scored,
         initial_inputs=None
-        if batch.initial_inputs is None
+        if batch.initial_inputs is None or batch.initial_state is not None
         else batch.initial_inputs[part].astype(dtype),
+        initial_state=None
+        if batch.initial_state is None
+        else batch.initial_state[part].astype(dtype, copy=False),
     )

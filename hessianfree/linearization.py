@@ -117,7 +117,9 @@ def forward(
 ) -> tuple[Any, Array, float]:
     """Return the trajectory, the output rows and the loss of a slice, the penalty left out."""
     with np.errstate(**OVERFLOW_IS_A_RESULT):
-        initial_state = network.initial_state(blocks, batch.initial_inputs)
+        initial_state = batch.initial_state
+        if initial_state is None:
+            initial_state = network.initial_state(blocks, batch.initial_inputs)
         trajectory = network.cell.forward(
             blocks, batch.inputs, initial_state, states_only=states_only
         )
@@ -193,6 +195,8 @@ class LinearizedSlice:
             blocks[name][...] = block
         if initial_bar is not None and batch.initial_inputs is not None:
             self._pull_back_initial(initial_bar**2, batch.initial_inputs**2, blocks)
+        elif "initial_input" in blocks:
+            blocks["initial_input"][...] = 0
         by_sequence = outputs_bar.reshape(-1, batch.n_sequences, network.n_outputs)
         states = self.rows.reshape(-1, batch.n_sequences, network.cell.n_units)
         blocks["output"][...] = 0
@@ -281,3 +285,5 @@ class LinearizedSlice:
         )
         if initial_bar is not None and batch.initial_inputs is not None:
             self._pull_back_initial(initial_bar, batch.initial_inputs, blocks)
+        elif "initial_input" in blocks:
+            blocks["initial_input"][...] = 0

@@ -254,6 +254,24 @@ class SequenceNetwork:
                 "network to the number of columns."
             )
 
+    def final_state(self, params: Array, batch: Batch) -> Array:
+        """Return the state after the last step of a batch, for another batch to go on from.
+
+        Parameters
+        ----------
+        params : ndarray of shape (n_params,)
+        batch : Batch
+            All its steps are run, scored or not.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, state_size)
+        """
+        final: Array = self._trajectory(
+            params, batch.inputs, batch.initial_state, batch.initial_inputs
+        ).final_state
+        return final.copy()
+
     def value(self, params: Array, batch: Batch) -> float:
         """Return f(θ), which may be infinite or NaN.
 
@@ -341,7 +359,8 @@ class SequenceNetwork:
     def _prepare(self, params: Array, batch: Batch) -> list[PreparedBatch]:
         """Return the slices of the batch, after a check that they fit this network."""
         self.layout.check(params)
-        self._check_initial_inputs(batch.initial_inputs, batch.n_sequences)
+        if batch.initial_state is None or batch.initial_inputs is not None:
+            self._check_initial_inputs(batch.initial_inputs, batch.n_sequences)
         slices = prepare(batch, params.dtype, self.max_rows)
         classes = batch.targets.ndim == 2
         if classes and not self.loss.takes_classes:

@@ -162,8 +162,9 @@ def take_sequences(batch: Batch, indices: NDArray[np.intp]) -> Batch:
     array([4., 0.])
     """
     mask = None if batch.mask is None else batch.mask[:, indices]
-    initial_inputs = None if batch.initial_inputs is None else batch.initial_inputs[indices]
-    return Batch(batch.inputs[:, indices], batch.targets[:, indices], mask, initial_inputs)
+    vectors = None if batch.initial_inputs is None else batch.initial_inputs[indices]
+    states = None if batch.initial_state is None else batch.initial_state[indices]
+    return Batch(batch.inputs[:, indices], batch.targets[:, indices], mask, vectors, states)
 
 
 def start(
