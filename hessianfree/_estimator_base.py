@@ -6,7 +6,7 @@ import copy
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from hessianfree._architecture import Architecture
+from hessianfree._optimizers import Counts, resolve_optimizer, uses_curvature
 from hessianfree._sequence_data import (
     as_symbols,
     check_count,
@@ -88,12 +89,12 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         n_symbols: int | None = None,
         learned_initial_state: bool = True,
         initialization: Literal["sparse", "echo_state"] = "sparse",
-        optimizer: Literal["hessian-free"] | Optimizer[Any] = "hessian-free",
-        gradient_batch_size: int = 1000,
+        optimizer: str | Optimizer[Any] = "hessian-free",
+        gradient_batch_size: int | Literal["auto"] = "auto",
         curvature_batch_size: int = 200,
-        max_iter: int = 100,
+        max_iter: int | Literal["auto"] = "auto",
         tol: float = 1e-4,
-        n_iter_no_change: int = 30,
+        n_iter_no_change: int | Literal["auto"] = "auto",
         l2: float = 0.0,
         validation_fraction: float = 0.0,
         warm_start: bool = False,
@@ -252,8 +253,7 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         check_choice("dtype", self.dtype, ("float32", "float64"))
         if self.n_symbols is not None:
             check_integer("n_symbols", self.n_symbols, minimum=1)
-        for name in ("gradient_batch_size", "curvature_batch_size", "max_iter", "n_iter_no_change"):
-            check_integer(name, getattr(self, name), minimum=1)
+        check_integer("curvature_batch_size", self.curvature_batch_size, minimum=1)
         check_real("tol", self.tol, minimum=0)
         check_real("validation_fraction", self.validation_fraction, minimum=0)
         if self.validation_fraction >= 1:
@@ -261,13 +261,18 @@ class RNNEstimator(SavableMixin, BaseEstimator):
                 f"`validation_fraction` is {self.validation_fraction}, but a number of 0 or more "
                 "and below 1 was expected. Pass for instance 0.1."
             )
-        if isinstance(self.optimizer, str):
-            check_choice("optimizer", self.optimizer, ("hessian-free",))
-        elif not (hasattr(self.optimizer, "init") and hasattr(self.optimizer, "step")):
-            raise TypeError(
-                f"`optimizer` is of type {type(self.optimizer).__name__}, but 'hessian-free' or an "
-                "optimizer with `init` and `step` was expected. Pass for instance HessianFree()."
-            )
+        self._optimizer_and_counts()
+
+    def _optimizer_and_counts(self) -> tuple[Optimizer[Any], Counts]:
+        """Return the optimizer, and the counts that the parameters say, or "auto" for it."""
+        optimizer, counts = resolve_optimizer(self.optimizer)
+        given = {name: getattr(self, name) for name in asdict(counts)}
+        given = {
+            name: check_integer(name, value, minimum=1)
+            for name, value in given.items()
+            if not (isinstance(value, str) and value == "auto")
+        }
+        return optimizer, replace(counts, **given)
 
     def _read(
         self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
@@ -306,14 +311,16 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         rng = np.random.default_rng(streams[_VALIDATION])
         training, held_out = hold_out(batch, self.validation_fraction, rng)
         # As equal as possible: no epoch ends with a batch of a sequence or two.
-        n_batches = -(-training.n_sequences // self.gradient_batch_size)
+        optimizer, counts = self._optimizer_and_counts()
+        n_batches = -(-training.n_sequences // counts.gradient_batch_size)
         gradient_size = -(-training.n_sequences // n_batches)
-        curvature_size = min(self.curvature_batch_size, gradient_size)
+        curvature_size = None
+        if uses_curvature(optimizer):
+            curvature_size = min(self.curvature_batch_size, gradient_size)
         architecture = self._describe()
-        network = architecture.build(max(_SLICE_ROWS, curvature_size * training.n_steps))
-        optimizer = _default_optimizer() if isinstance(self.optimizer, str) else self.optimizer
+        network = architecture.build(max(_SLICE_ROWS, (curvature_size or 0) * training.n_steps))
         if goes_on:
-            self._check_goes_on(architecture)
+            self._check_goes_on(architecture, optimizer)
         else:
             params = INITIALIZATIONS[self.initialization](
                 network,
@@ -323,15 +330,21 @@ class RNNEstimator(SavableMixin, BaseEstimator):
             )
             self._state = start(optimizer, params, streams[_DATA])
         self._architecture = architecture
+        data = Minibatches(training, gradient_size, curvature_size)
         watch = Watch(
-            network, held_out, self.tol, self.n_iter_no_change, self._call_back, self.n_iter_
+            network,
+            held_out,
+            self.tol,
+            counts.n_iter_no_change,
+            self._call_back,
+            1 if uses_curvature(optimizer) else data.iterations_per_epoch,
         )
         state = train(
             network,
             optimizer,
-            Minibatches(training, gradient_size, curvature_size),
+            data,
             self._state,
-            n_iterations=self.n_iter_ + self.max_iter,
+            n_iterations=self.n_iter_ + counts.max_iter,
             callback=watch,
             progress=bool(self.verbose),
         )
@@ -360,10 +373,14 @@ class RNNEstimator(SavableMixin, BaseEstimator):
             n_layers=self.n_layers,
         )
 
-    def _check_goes_on(self, architecture: Architecture) -> None:
-        """Raise unless a net of that architecture, and dtype, is what was trained before."""
+    def _check_goes_on(self, architecture: Architecture, optimizer: Optimizer[Any]) -> None:
+        """Raise unless such a net, of this dtype, is what such an optimizer trained before."""
         old, new = asdict(self._architecture), asdict(architecture)
         old["dtype"], new["dtype"] = str(self.params_.dtype), self.dtype
+        states = self._state.optimizer_state, optimizer.init(self._state.params)
+        old["state of the optimizer"], new["state of the optimizer"] = (
+            type(state).__name__ for state in states
+        )
         for name, value in new.items():
             if value != old[name]:
                 raise ValueError(
@@ -391,9 +408,13 @@ class RNNEstimator(SavableMixin, BaseEstimator):
                 "was learned up to there.",
                 stacklevel=4,
             )
-        elif not np.isfinite(self.loss_curve_[-1]):
+            return
+        last = self.history_.last
+        figures = {"loss": last["loss"], "norm of the gradient": last.get("gradient_norm", 0.0)}
+        broken = [f"{name} is {value}" for name, value in figures.items() if not np.isfinite(value)]
+        if broken:
             warnings.warn(
-                f"The loss is {self.loss_curve_[-1]}, and no step could be made. Scale the inputs "
+                f"The {' and the '.join(broken)}, and no step could be made. Scale the inputs "
                 "to about unit variance, or take activation='tanh'.",
                 ConvergenceWarning,
                 stacklevel=4,
@@ -454,10 +475,3 @@ class RNNEstimator(SavableMixin, BaseEstimator):
 
 # How the reasons of `train` are called here.
 _STOP_REASONS = {"n_iterations": "max_iter", "callback": "callback", "interrupted": "interrupted"}
-
-
-def _default_optimizer() -> HessianFree:
-    """Return Hessian-free optimization with the constants measured on long time lags."""
-    return HessianFree(
-        damping=LevenbergMarquardt(initial=0.03), structural_damping=0.03, max_cg_iterations=20
-    )
