@@ -109,7 +109,7 @@ class StatefulObjective(Objective, Protocol):
     """An objective with hidden states that can go on from batch to batch."""
 
     def final_state(self, params: Array, batch: Any) -> Array:
-        """Return the states after the last step, of shape (n_sequences, n_states)."""
+        """Return the states after the last step, of shape (n_sequences, state_size)."""
         ...
 
 
@@ -122,7 +122,7 @@ class TruncatedState:
     ----------
     inner : OptimizerState
         Of the optimizer that steps.
-    carried : ndarray of shape (n_sequences, n_states)
+    carried : ndarray of shape (n_sequences, state_size)
         Hidden states at the end of the last chunk; of shape (0, 0) before the first.
     """
 

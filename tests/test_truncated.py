@@ -6,7 +6,7 @@ from scipy.signal import lfilter
 
 from hessianfree.adaptive_rates import Adam
 from hessianfree.batch import Batch
-from hessianfree.cells import ElmanCell, MultiplicativeCell, TensorCell
+from hessianfree.cells import ElmanCell, GRUCell, LSTMCell, MultiplicativeCell, TensorCell
 from hessianfree.checkpoints import load_checkpoint
 from hessianfree.first_order import SGD, Momentum
 from hessianfree.initialization import echo_state_parameters
@@ -20,6 +20,8 @@ CELLS = {
     "vanilla": ElmanCell(2, 5),
     "multiplicative": MultiplicativeCell(2, 5, 4, gain="shifted_tanh"),
     "tensor": TensorCell(2, 5),
+    "lstm": LSTMCell(2, 5),
+    "gru": GRUCell(2, 5),
 }
 SEED = np.random.SeedSequence(0)
 
@@ -72,7 +74,9 @@ class TestInitialState:
     def test_gradient_and_product_by_differences(self, name, rng):
         """Complex steps do not pass through the cells: central differences, error about 1e-9."""
         network, batch, params = make(CELLS[name], rng)
-        batch = dataclasses.replace(batch, initial_state=rng.standard_normal((3, 5)))
+        batch = dataclasses.replace(
+            batch, initial_state=rng.standard_normal((3, network.cell.state_size))
+        )
         v, h = rng.standard_normal(network.n_params), 1e-5
         values = [network.value(params + s * h * v, batch) for s in (1, -1)]
         gradient = network.value_and_gradient(params, batch)[1]
@@ -108,7 +112,7 @@ class TestInitialState:
     def test_errors(self, rng):
         inputs = np.zeros((4, 3, 2))
         for shape in [(2, 5), (3,)]:
-            with pytest.raises(ValueError, match=r"`initial_state` has shape .*, but \(3, n_"):
+            with pytest.raises(ValueError, match=r"`initial_state` has shape .*, but \(3, state_"):
                 Batch(inputs, inputs, initial_state=np.zeros(shape))
 
 
