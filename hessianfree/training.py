@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +14,7 @@ from tqdm import tqdm
 
 from hessianfree.batch import Batch
 from hessianfree.checkpoints import TrainingState, save_checkpoint
-from hessianfree.history import History, json_line
+from hessianfree.history import History, append_line
 from hessianfree.objective import Array, Objective
 from hessianfree.optimizer import Optimizer
 from reservoir._random import RandomState, seed_sequence
@@ -266,8 +265,7 @@ def train(
             state.history.append(info)
             state = replace(state, optimizer_state=optimizer_state, iteration=state.iteration + 1)
             if log is not None:
-                with Path(log).open("a", encoding="utf-8") as file:
-                    file.write(json_line(info))
+                append_line(log, info)
             if checkpoint is not None and state.iteration % checkpoint_every == 0:
                 save_checkpoint(checkpoint, state)
             bar.set_postfix(loss=f"{info['loss']:.4g}", refresh=False)
