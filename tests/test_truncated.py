@@ -6,7 +6,14 @@ from scipy.signal import lfilter
 
 from hessianfree.adaptive_rates import Adam
 from hessianfree.batch import Batch
-from hessianfree.cells import ElmanCell, GRUCell, LSTMCell, MultiplicativeCell, TensorCell
+from hessianfree.cells import (
+    ElmanCell,
+    GRUCell,
+    LSTMCell,
+    MultiplicativeCell,
+    StackedCell,
+    TensorCell,
+)
 from hessianfree.checkpoints import load_checkpoint
 from hessianfree.first_order import SGD, Momentum
 from hessianfree.initialization import echo_state_parameters
@@ -22,6 +29,7 @@ CELLS = {
     "tensor": TensorCell(2, 5),
     "lstm": LSTMCell(2, 5),
     "gru": GRUCell(2, 5),
+    "two layers": StackedCell([LSTMCell(2, 3), ElmanCell(3, 5)]),
 }
 SEED = np.random.SeedSequence(0)
 
@@ -60,14 +68,17 @@ class TestInitialState:
             network.states(params, second.inputs, going_on.initial_state), joined[7:], rtol=1e-13
         )
         # Given as a state, what was learned gives the same value, and no gradient for itself.
-        learned = network.layout.views(params)["initial_state"]
-        given = dataclasses.replace(batch, initial_state=np.tile(learned, (3, 1)))
+        learned = np.empty((3, network.cell.state_size))
+        for block, part in network.cell.learned_states.items():
+            learned[:, part] = network.layout.views(params)[block]
+        given = dataclasses.replace(batch, initial_state=learned)
         assert network.value(params, given) == pytest.approx(network.value(params, batch))
         ours, full = (network.value_and_gradient(params, b)[1] for b in (given, batch))
-        part = network.layout.slices["initial_state"]
-        np.testing.assert_array_equal(ours[part], 0)
-        assert np.abs(full[part]).min() > 0
-        ours[part] = full[part]
+        for block in network.cell.learned_states:
+            part = network.layout.slices[block]
+            np.testing.assert_array_equal(ours[part], 0)
+            assert np.abs(full[part]).min() > 0
+            ours[part] = full[part]
         np.testing.assert_allclose(ours, full, rtol=1e-11, atol=1e-14)
 
     @pytest.mark.parametrize("name", CELLS)
@@ -102,6 +113,30 @@ class TestInitialState:
         taken = take_sequences(batch, order)
         assert network.value(params, taken) == pytest.approx(network.value(params, batch))
         np.testing.assert_array_equal(taken.initial_state, batch.initial_state[order])
+
+    def test_it_takes_the_place_of_a_vector_that_makes_states(self, rng):
+        """W_s, and the learned state, have no part in a batch that goes on; in a first one they do.
+
+        The gradient is written to memory that held other numbers before.
+        """
+        network = SequenceNetwork(CELLS["vanilla"], n_outputs=1, n_initial_inputs=2)
+        inputs = rng.standard_normal((8, 3, 2))
+        data = Batch(inputs, inputs[..., :1], initial_inputs=rng.standard_normal((3, 2)))
+        params = 0.5 * rng.standard_normal(network.n_params)
+        parts = carried_along(network, params, chunks_of(data, 4))
+        losses = [network.value(params, part) for part in parts]
+        assert np.mean(losses) == pytest.approx(network.value(params, data), rel=1e-12)
+        for name in ("initial_input", "initial_state"):
+            block = network.layout.slices[name]
+            first, second = (network.value_and_gradient(params, part)[1] for part in parts)
+            assert np.abs(first[block]).min() > 0
+            np.testing.assert_array_equal(second[block], 0)
+            linearization = network.linearize(params, parts[1])
+            product = np.full(network.n_params, np.nan)
+            linearization.gauss_newton_product(rng.standard_normal(len(params)), 0.1, out=product)
+            np.testing.assert_array_equal(product[block], 0)
+            np.testing.assert_array_equal(network.fisher_diagonal(params, parts[1])[block], 0)
+        assert np.isfinite(product).all()
 
     def test_float32_stays_float32(self, rng):
         network, batch, params = make(CELLS["vanilla"], rng, dtype=np.float32)
