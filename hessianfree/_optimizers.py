@@ -43,7 +43,7 @@ class Counts:
     n_iter_no_change: int
 
 
-# An iteration of Hessian-free optimization costs some ten gradients on its large batch, one of the
+# An iteration of Hessian-free optimization costs 7 to 10 gradients on its large batch, one of the
 # others a single one on a small batch; the sums are about equal.
 _SECOND_ORDER = Counts(gradient_batch_size=1000, max_iter=100, n_iter_no_change=30)
 _FIRST_ORDER = Counts(gradient_batch_size=100, max_iter=10_000, n_iter_no_change=1000)
