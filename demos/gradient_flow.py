@@ -8,7 +8,7 @@ whose units are silent, the eigenvalue over √2. Gates at 1/2 let it vanish as 
 a forget gate that starts open (bias 3 or 5) carries it through all 500 steps; an echo state net
 does so where its W leads to an oscillation, and loses a few percent a step where to a fixed point.
 Then a net that explodes is trained by gradient descent: with clipping the loss falls to that of
-guessing, without it overflows. About a minute.
+guessing, without it explodes. About a minute.
 """
 
 from __future__ import annotations
