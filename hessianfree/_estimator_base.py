@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import os
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, Literal, Self
@@ -12,7 +9,6 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from hessianfree._architecture import Architecture
@@ -25,54 +21,28 @@ from hessianfree._sequence_data import (
     read_targets,
 )
 from hessianfree._stopping import Watch, hold_out
-from hessianfree.batch import Batch
-from hessianfree.checkpoints import TrainingState
-from hessianfree.conjugate_gradient import RelativeProgress
-from hessianfree.damping import LevenbergMarquardt
-from hessianfree.history import History
-from hessianfree.initialization import (
-    echo_state_parameters,
-    mean_target_bias,
-    sparse_parameters,
+from hessianfree._trained_network import (
+    INITIALIZATIONS,
+    SLICE_ROWS,
+    STOP_REASONS,
+    TrainedNetworkMixin,
 )
-from hessianfree.line_search import BacktrackingLineSearch
-from hessianfree.network import SequenceNetwork
+from hessianfree.batch import Batch
+from hessianfree.initialization import (
+    mean_target_bias,
+)
 from hessianfree.objective import Array
-from hessianfree.optimizer import HessianFree, HessianFreeState, Optimizer
-from hessianfree.preconditioning import FisherPreconditioner, JacobiPreconditioner
+from hessianfree.optimizer import Optimizer
 from hessianfree.training import Minibatches, start, train
 from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer, check_real
-from reservoir.persistence import SavableMixin, register
 from reservoir.sequences import Layout, stack_like, stack_sequences
-
-INITIALIZATIONS: dict[str, Callable[..., Array]] = {
-    "sparse": sparse_parameters,
-    "echo_state": echo_state_parameters,
-}
-
-for _class in (
-    BacktrackingLineSearch,
-    FisherPreconditioner,
-    HessianFree,
-    HessianFreeState,
-    History,
-    JacobiPreconditioner,
-    LevenbergMarquardt,
-    RelativeProgress,
-    TrainingState,
-):
-    register(_class)
 
 # Order of the independent streams that one `random_state` is split into.
 _PARAMS, _DATA, _VALIDATION = range(3)
 
-# Gradients are summed over slices of at least so many steps times sequences: memory is bounded, and
-# nothing is run twice as long as the curvature batch is a single slice.
-_SLICE_ROWS = 2**17
 
-
-class RNNEstimator(SavableMixin, BaseEstimator):
+class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
     """What the recurrent estimators share; see `RNNRegressor` for the parameters."""
 
     def __init__(
@@ -126,8 +96,6 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         self.verbose = verbose
         self.callback = callback
 
-    params_: Array
-    stop_reason_: str
     validation_curve_: Array
 
     # -- what a subclass says about its targets ---------------------------------------------------
@@ -146,37 +114,6 @@ class RNNEstimator(SavableMixin, BaseEstimator):
     def _loss_and_outputs(self) -> tuple[str, int]:
         """Return the name of the loss and the number of outputs, after `_encode`."""
         raise NotImplementedError
-
-    def _in_units_of_targets(self, params: Array) -> Array:
-        """Return the parameters of the net whose outputs are what `predict` is made of."""
-        return params
-
-    # -- fitted attributes ------------------------------------------------------------------------
-
-    @property
-    def network_(self) -> SequenceNetwork:
-        """The net that `params_` belongs to."""
-        return self._architecture.build()
-
-    @property
-    def weights_(self) -> dict[str, Array]:
-        """The named blocks of `params_`, as views."""
-        return self.network_.layout.views(self.params_)
-
-    @property
-    def history_(self) -> History:
-        """What the optimizer said at each iteration."""
-        return self._state.history
-
-    @property
-    def n_iter_(self) -> int:
-        """Iterations made."""
-        return self._state.iteration
-
-    @property
-    def loss_curve_(self) -> Array:
-        """Loss before each iteration, on its gradient batch."""
-        return self.history_["loss"] if self.n_iter_ else np.zeros(0)
 
     # -- fitting ----------------------------------------------------------------------------------
 
@@ -318,7 +255,7 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         if uses_curvature(optimizer):
             curvature_size = min(self.curvature_batch_size, gradient_size)
         architecture = self._describe()
-        network = architecture.build(max(_SLICE_ROWS, (curvature_size or 0) * training.n_steps))
+        network = architecture.build(max(SLICE_ROWS, (curvature_size or 0) * training.n_steps))
         if goes_on:
             self._check_goes_on(architecture, optimizer)
         else:
@@ -349,7 +286,7 @@ class RNNEstimator(SavableMixin, BaseEstimator):
             progress=bool(self.verbose),
         )
         self._adopt(state, state.params if watch.best_params is None else watch.best_params)
-        self.stop_reason_ = watch.stop_reason or _STOP_REASONS[state.stop_reason]
+        self.stop_reason_ = watch.stop_reason or STOP_REASONS[state.stop_reason]
         if held_out is not None:
             self.validation_curve_ = np.array(watch.validation_curve)
         self._warn()
@@ -372,73 +309,6 @@ class RNNEstimator(SavableMixin, BaseEstimator):
             l2=self.l2,
             n_layers=self.n_layers,
         )
-
-    def _check_goes_on(self, architecture: Architecture, optimizer: Optimizer[Any]) -> None:
-        """Raise unless such a net, of this dtype, is what such an optimizer trained before."""
-        old, new = asdict(self._architecture), asdict(architecture)
-        old["dtype"], new["dtype"] = str(self.params_.dtype), self.dtype
-        states = self._state.optimizer_state, optimizer.init(self._state.params)
-        old["state of the optimizer"], new["state of the optimizer"] = (
-            type(state).__name__ for state in states
-        )
-        for name, value in new.items():
-            if value != old[name]:
-                raise ValueError(
-                    f"`warm_start` is True, but {name} is {value!r} and was {old[name]!r} in the "
-                    "call before. Keep it, or set `warm_start` to False."
-                )
-
-    def _call_back(self, state: TrainingState) -> bool:
-        """Let the user see the estimator as it is after an iteration."""
-        if self.callback is None:
-            return False
-        self._adopt(state, state.params)
-        return bool(self.callback(self))
-
-    def _adopt(self, state: TrainingState, params: Array) -> None:
-        """Take over what training has come to."""
-        self._state = state
-        self.params_ = self._in_units_of_targets(params)
-
-    def _warn(self) -> None:
-        """Say what a user could miss."""
-        if self.stop_reason_ == "interrupted":
-            warnings.warn(
-                f"Training was interrupted after {self.n_iter_} iterations; the estimator has what "
-                "was learned up to there.",
-                stacklevel=4,
-            )
-            return
-        last = self.history_.last
-        figures = {"loss": last["loss"], "norm of the gradient": last.get("gradient_norm", 0.0)}
-        broken = [f"{name} is {value}" for name, value in figures.items() if not np.isfinite(value)]
-        if broken:
-            warnings.warn(
-                f"The {' and the '.join(broken)}, and no step could be made. Scale the inputs "
-                "to about unit variance, or take activation='tanh'.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters and fitted state to one `.npz` file, atomically and without pickle.
-
-        With the state of the training: what is loaded goes on, with `warm_start`, as if it had
-        never stopped, bit for bit. A file can't hold functions, and `callback` is left out.
-
-        Parameters
-        ----------
-        path : path-like
-            File to write, under just that name.
-
-        Raises
-        ------
-        TypeError
-            If another parameter is something that a file can't hold, as an optimizer of your own.
-        """
-        without_callback = copy.copy(self)
-        without_callback.callback = None
-        super(RNNEstimator, without_callback).save(path)
 
     # -- predicting -------------------------------------------------------------------------------
 
@@ -471,7 +341,3 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         if not self._per_sequence:
             predicted = stack_like(predicted, layout, name="prediction")
         return stacked["y"], predicted, stacked["sample_weight"]
-
-
-# How the reasons of `train` are called here.
-_STOP_REASONS = {"n_iterations": "max_iter", "callback": "callback", "interrupted": "interrupted"}
