@@ -7,6 +7,7 @@ from hessianfree.checkpoints import load_checkpoint, save_checkpoint
 from hessianfree.damping import LevenbergMarquardt
 from hessianfree.estimators import RNNClassifier, RNNRegressor
 from hessianfree.first_order import SGD, Momentum
+from hessianfree.language import CharacterLanguageModel
 from hessianfree.network import SequenceNetwork
 from hessianfree.optimizer import HessianFree
 from hessianfree.schedules import (
@@ -26,6 +27,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "Batch",
+    "CharacterLanguageModel",
     "Chunks",
     "CosineDecay",
     "ElmanCell",
