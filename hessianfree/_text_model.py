@@ -51,8 +51,8 @@ class TextModelMixin(TrainedNetworkMixin):
         """
         return self._new_stream().in_chunks("predict", self._context(self._one_text(X)))
 
-    def transform(self, X: Any) -> Array:
-        """Return the hidden state of the net after each character of a text.
+    def states(self, X: Any) -> Array:
+        """Return the hidden states of the net, one after each character of a text.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class TextModelMixin(TrainedNetworkMixin):
             temperature=temperature,
             rng=np.random.default_rng(seed_sequence(seed)),
             never=0,
-            last=1 if self.vocabulary_.end_of_text else None,
+            last=self.vocabulary_.end_symbol,
         )
         return self.vocabulary_.decode(symbols)
 

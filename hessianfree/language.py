@@ -22,6 +22,7 @@ from hessianfree._trained_network import (
 from hessianfree.checkpoints import TrainingState
 from hessianfree.damping import LevenbergMarquardt
 from hessianfree.initialization import mean_target_bias
+from hessianfree.objective import Array
 from hessianfree.optimizer import HessianFree, Optimizer
 from hessianfree.text import TextWindows, Vocabulary
 from hessianfree.training import FreshBatches, start, train
@@ -70,6 +71,10 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         Windows for the curvature, drawn independently of these.
     max_iter : int, default=100
         Iterations.
+    averaging : bool, default=True
+        Whether `params_` is an average over about the last quarter of the iterations, which takes
+        out what each has learned of its own windows only; training itself does not see it. See the
+        notes.
     l2 : float, default=0.0
         Weight of half the squared weights in the loss; biases are not penalised.
     min_count : int, default=1
@@ -124,6 +129,13 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
     -----
     A text is a str, or a path of a UTF-8 file; with `end_of_text` also a list of these.
 
+    The average goes by
+
+    θ̄_i = θ̄_{i-1} + 4 / (i + 3) · (θ_i - θ̄_{i-1}),
+
+    polynomial-decay averaging with η = 3 [2]_: it forgets the beginning, and has no time constant
+    that would have to fit the length of the training.
+
     A character that was not in the training text is read, and scored, as the unknown symbol, which
     does not say which character it is: the bits per character of a text with many of them are too
     few by what that would cost. The unknown symbol is never sampled.
@@ -131,6 +143,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
     References
     ----------
     .. [1] Sutskever, Martens & Hinton (2011), Generating text with recurrent neural networks, ICML.
+    .. [2] Shamir & Zhang (2013), Stochastic gradient descent for non-smooth optimization:
+       convergence results and optimal averaging schemes, ICML, section 4.
 
     Examples
     --------
@@ -158,6 +172,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         gradient_batch_size: int = 1000,
         curvature_batch_size: int = 100,
         max_iter: int = 100,
+        averaging: bool = True,
         l2: float = 0.0,
         min_count: int = 1,
         end_of_text: bool = False,
@@ -178,6 +193,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         self.gradient_batch_size = gradient_batch_size
         self.curvature_batch_size = curvature_batch_size
         self.max_iter = max_iter
+        self.averaging = averaging
         self.l2 = l2
         self.min_count = min_count
         self.end_of_text = end_of_text
@@ -187,6 +203,12 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         self.verbose = verbose
         self.sample_every = sample_every
         self.callback = callback
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
 
     # -- fitting ----------------------------------------------------------------------------------
 
@@ -236,7 +258,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
                 "it, or pass a longer text."
             )
         self.vocabulary_ = vocabulary
-        return self._learn(TextWindows(stream, self.sequence_length, self.n_scored), goes_on)
+        windows = TextWindows(stream, self.sequence_length, self.n_scored, vocabulary.end_symbol)
+        return self._learn(windows, goes_on)
 
     def _check_parameters(self) -> None:
         """Raise unless the parameters that nothing else checks are as described."""
@@ -274,6 +297,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
                 dtype=self.dtype,
             )
             self._state = start(optimizer, params, streams[_DATA])
+            self._average = params
             counts = np.bincount(windows.symbols, minlength=self.vocabulary_.n_symbols)
             self._counts = counts.astype(float)
         self._architecture = architecture
@@ -308,8 +332,14 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
             l2=self.l2,
         )
 
+    def _adopt(self, state: TrainingState, params: Array) -> None:
+        """Take over what training has come to, or its average."""
+        super()._adopt(state, self._average if self.averaging else params)
+
     def _after_iteration(self, state: TrainingState, bar: Any) -> bool:
-        """Say how it goes, and let the user see the model."""
+        """Average, say how it goes, and let the user see the model."""
+        weight = state.params.dtype.type(4 / (state.iteration + 3))
+        self._average = self._average + weight * (state.params - self._average)
         if self.verbose:
             bits = state.history.last["loss"] / math.log(2)
             bar.set_postfix(bits_per_character=f"{bits:.3f}", refresh=False)

@@ -154,8 +154,9 @@ def bits_in_stream(network: SequenceNetwork, params: Array, symbols: Symbols) ->
 def bits_in_windows(network: SequenceNetwork, params: Array, windows: TextWindows) -> Array:
     """Return what each symbol but the first costs a net that has read the ones just before.
 
-    Windows start each `n_scored` symbols and count the last `n_scored`; the first one counts from
-    its start, and the last one is moved back to end with the text. They run side by side.
+    Windows start each `n_scored` symbols, and each counts what none before it has: the first one
+    all its steps, the others the last `n_scored`, and the last one, which is moved back to end with
+    the text, what is left. They run side by side.
 
     Parameters
     ----------
@@ -178,14 +179,15 @@ def bits_in_windows(network: SequenceNetwork, params: Array, windows: TextWindow
     )
     bits = np.empty(n_targets, dtype=params.dtype)
     per_slice = max(1, _MAX_ROWS // n_steps)
+    done = 0
     for first in range(0, len(starts), per_slice):
         some = starts[first : first + per_slice]
         batch = windows.at(some)
         outputs = NetworkStream(network, params).outputs(batch.inputs)
         rows = _bits(outputs.reshape(-1, outputs.shape[-1]), batch.targets.ravel())
         for start, column in zip(some, rows.reshape(n_steps, -1).T, strict=True):
-            skipped = n_read if start > 0 else 0
-            bits[start + skipped : start + n_steps] = column[skipped:]
+            bits[done : start + n_steps] = column[done - start :]
+            done = start + n_steps
     return bits
 
 

@@ -93,6 +93,11 @@ class Vocabulary:
         """Number of symbols that stand for no character of their own; they come first."""
         return 2 if self.end_of_text else 1
 
+    @property
+    def end_symbol(self) -> int | None:
+        """The symbol of the start and the end of a text, or None."""
+        return 1 if self.end_of_text else None
+
     def encode(self, text: str) -> Symbols:
         """Return the symbol of each character.
 
@@ -138,7 +143,7 @@ class Vocabulary:
                 f"{self.n_symbols - 1} were expected. Pass symbols that `encode` gave."
             )
         if self.end_of_text:
-            values = values[values != 1]
+            values = values[values != self.end_symbol]
         special = _codes(UNKNOWN * self.n_special)
         return _from_codes(np.concatenate([special, _codes(self.characters)])[values])
 
@@ -179,6 +184,9 @@ class TextWindows:
         Steps of a window. A stream too short for one is a single, shorter window.
     n_scored : int
         Steps at its end that are scored.
+    start : int, optional
+        The symbol of the start of a text. A window that begins with it is scored from its first
+        step: nothing came before.
 
     Raises
     ------
@@ -206,6 +214,7 @@ class TextWindows:
     symbols: Symbols
     n_steps: int
     n_scored: int
+    start: int | None = None
 
     def __post_init__(self) -> None:
         """Check the sizes."""
@@ -248,6 +257,8 @@ class TextWindows:
         windows = self.symbols[places]
         mask = np.zeros((n_steps, windows.shape[1]), dtype=bool)
         mask[-self.n_scored :] = True
+        if self.start is not None:
+            mask[:, windows[0] == self.start] = True
         return Batch(windows[:-1], windows[1:], mask)
 
 

@@ -65,6 +65,13 @@ class TestTextWindows:
         batch = TextWindows(np.arange(9), n_steps=5, n_scored=2).at([1, 3])
         np.testing.assert_array_equal(batch.mask.T, [[False, False, False, True, True]] * 2)
 
+    def test_what_starts_with_a_text_counts_from_its_start(self):
+        symbols = np.array([1, 5, 6, 7, 1, 5, 6, 7, 8])
+        batch = TextWindows(symbols, n_steps=4, n_scored=1, start=1).at([0, 3, 4])
+        np.testing.assert_array_equal(
+            batch.mask.T, [[True] * 4, [False, False, False, True], [True] * 4]
+        )
+
     def test_short_text_is_one_shorter_window(self, rng):
         batch = TextWindows(np.array([3, 1, 2]), n_steps=5, n_scored=4).draw(2, rng)
         np.testing.assert_array_equal(batch.inputs.T, [[3, 1], [3, 1]])
