@@ -354,5 +354,5 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
 def _default_optimizer() -> HessianFree:
     """Return Hessian-free optimization with the constants measured on text."""
     return HessianFree(
-        damping=LevenbergMarquardt(initial=0.1), structural_damping=0.1, max_cg_iterations=20
+        damping=LevenbergMarquardt(initial=0.1), structural_damping=0.1, max_cg_iterations=10
     )
