@@ -29,7 +29,7 @@ class NetworkStream:
 
     Attributes
     ----------
-    state : ndarray of shape (n_streams, n_units) or None
+    state : ndarray of shape (n_streams, state_size) or None
         Of the cell; None before the first step, for the one it learned to start from.
 
     Examples
@@ -64,7 +64,8 @@ class NetworkStream:
         trajectory = self._network.cell.forward(
             self._blocks, inputs.astype(np.intp, copy=False), self.state, states_only=True
         )
-        self.state = trajectory.states[-1]
+        # A copy, not a view that keeps all states alive.
+        self.state = trajectory.final_state.copy()
         states: Array = trajectory.states
         return states
 
