@@ -53,8 +53,9 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
     ----------
     n_units : int, default=200
         Units of the recurrent layer.
-    cell : {"multiplicative", "vanilla", "tensor"}, default="multiplicative"
-        How a state follows from the one before: `MultiplicativeCell`, `ElmanCell` or `TensorCell`.
+    cell : {"multiplicative", "vanilla", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"}
+        How a state follows from the one before, by default as in `MultiplicativeCell`; see
+        `RNNRegressor` for the others.
     n_factors : int, optional
         Factors of the multiplicative cell; by default `n_units`, as in [1]_.
     initialization : {"sparse", "echo_state"}, default="sparse"
@@ -163,7 +164,9 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         self,
         n_units: int = 200,
         *,
-        cell: Literal["multiplicative", "vanilla", "tensor"] = "multiplicative",
+        cell: Literal[
+            "multiplicative", "vanilla", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"
+        ] = "multiplicative",
         n_factors: int | None = None,
         initialization: Literal["sparse", "echo_state"] = "sparse",
         optimizer: Literal["hessian-free"] | Optimizer[Any] = "hessian-free",
