@@ -23,11 +23,16 @@ from threadpoolctl import threadpool_limits
 
 from demos._baselines import PACKERS, packed_bits, trigram_bits
 from hessianfree import CharacterLanguageModel, HessianFree, LevenbergMarquardt
-from hessianfree.cells import ElmanCell, MultiplicativeCell
+from hessianfree.cells import ElmanCell, GRUCell, LSTMCell, MultiplicativeCell
 from hessianfree.network import SequenceNetwork
 from hessianfree.text import Vocabulary
 
-CELL_CLASSES: dict[str, Any] = {"multiplicative": MultiplicativeCell, "vanilla": ElmanCell}
+CELL_CLASSES: dict[str, Any] = {
+    "multiplicative": MultiplicativeCell,
+    "vanilla": ElmanCell,
+    "lstm": LSTMCell,
+    "gru": GRUCell,
+}
 OPTIMIZERS = ("hessian-free",)
 
 
@@ -114,11 +119,17 @@ def phases(arguments: argparse.Namespace) -> list[tuple[float, dict[str, Any]]]:
         structural_damping=arguments.structural_damping,
         max_cg_iterations=arguments.cg,
     )
-    sizes = {
-        "gradient_batch_size": arguments.gradient,
-        "curvature_batch_size": arguments.curvature,
-    }
-    return [(1.0, {"optimizer": optimizer, **sizes})]
+    return [
+        (
+            until,
+            {
+                "optimizer": optimizer,
+                "gradient_batch_size": round(arguments.gradient * factor),
+                "curvature_batch_size": round(arguments.curvature * factor),
+            },
+        )
+        for until, factor in ((1 / 4, 1), (1 / 2, arguments.growth), (1, arguments.growth**2))
+    ]
 
 
 def main() -> None:
@@ -135,8 +146,11 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="the best model so far")
     parser.add_argument("--steps", type=int, default=100, help="of a window")
     parser.add_argument("--scored", type=int, default=90, help="of them")
-    parser.add_argument("--gradient", type=int, default=500, help="windows for the gradient")
-    parser.add_argument("--curvature", type=int, default=100, help="windows for the curvature")
+    parser.add_argument("--gradient", type=int, default=250, help="windows for the gradient")
+    parser.add_argument("--curvature", type=int, default=50, help="windows for the curvature")
+    parser.add_argument(
+        "--growth", type=float, default=1.0, help="of both, after 1/4 and 1/2 of the time"
+    )
     parser.add_argument("--cg", type=int, default=10, help="iterations of conjugate gradients")
     parser.add_argument("--damping", type=float, default=0.1, help="λ to begin with")
     parser.add_argument("--structural-damping", type=float, default=0.1, help="μ")

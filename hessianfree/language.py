@@ -66,9 +66,10 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         Steps of a window; [1]_ has 250.
     n_scored : int, default=90
         Steps at the end of a window that are scored; [1]_ has 200 of 250.
-    gradient_batch_size : int, default=1000
-        Windows that loss and gradient are taken on in an iteration.
-    curvature_batch_size : int, default=100
+    gradient_batch_size : int, default=250
+        Windows that loss and gradient are taken on in an iteration. With `averaging`, small batches
+        and many iterations are faster than the other way round.
+    curvature_batch_size : int, default=50
         Windows for the curvature, drawn independently of these.
     max_iter : int, default=100
         Iterations.
@@ -172,8 +173,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         optimizer: Literal["hessian-free"] | Optimizer[Any] = "hessian-free",
         sequence_length: int = 100,
         n_scored: int = 90,
-        gradient_batch_size: int = 1000,
-        curvature_batch_size: int = 100,
+        gradient_batch_size: int = 250,
+        curvature_batch_size: int = 50,
         max_iter: int = 100,
         averaging: bool = True,
         l2: float = 0.0,
