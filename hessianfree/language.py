@@ -12,12 +12,12 @@ from sklearn.base import BaseEstimator
 from tqdm import tqdm
 
 from hessianfree._architecture import Architecture
+from hessianfree._optimizers import resolve_optimizer, uses_curvature
 from hessianfree._text_model import TextModelMixin, read_texts
 from hessianfree._trained_network import (
     INITIALIZATIONS,
     SLICE_ROWS,
     STOP_REASONS,
-    check_optimizer,
 )
 from hessianfree.checkpoints import TrainingState
 from hessianfree.damping import LevenbergMarquardt
@@ -34,6 +34,15 @@ _PARAMS, _DATA, _BIAS = range(3)
 
 # Windows from which the output bias to start from is counted.
 _N_BIAS_WINDOWS = 1000
+
+# The constants that measurements on text have led to.
+_OPTIMIZER = HessianFree(
+    damping=LevenbergMarquardt(initial=0.1), structural_damping=0.1, max_cg_iterations=6
+)
+
+# What "auto" means.
+_SECOND_ORDER = {"gradient_batch_size": 500, "max_iter": 100}
+_FIRST_ORDER = {"gradient_batch_size": 64, "max_iter": 5000}
 
 _SHOWN = 200  # characters of the samples that a verbose training writes
 
@@ -60,19 +69,22 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         Factors of the multiplicative cell; by default `n_units`, as in [1]_.
     initialization : {"sparse", "echo_state"}, default="sparse"
         `sparse_parameters` or `echo_state_parameters`, with their defaults.
-    optimizer : "hessian-free" or Optimizer, default="hessian-free"
-        "hessian-free" is `HessianFree` with the constants of the notes.
+    optimizer : str or Optimizer, default="hessian-free"
+        "hessian-free" is `HessianFree` with λ from 0.1 on, structural damping μ = 0.1, at most 6
+        iterations of conjugate gradients; chosen by measurements on text, see the guide. Other
+        names and optimizers are those of `RNNRegressor`.
     sequence_length : int, default=100
         Steps of a window; [1]_ has 250.
     n_scored : int, default=90
         Steps at the end of a window that are scored; [1]_ has 200 of 250.
-    gradient_batch_size : int, default=250
-        Windows that loss and gradient are taken on in an iteration. With `averaging`, small batches
-        and many iterations are faster than the other way round.
+    gradient_batch_size : int or "auto", default="auto"
+        Windows that loss and gradient are taken on in an iteration; "auto" is 500, or 64 for
+        first-order optimizers. With `averaging`, small batches and many iterations are faster than
+        the other way round.
     curvature_batch_size : int, default=50
         Windows for the curvature, drawn independently of these.
-    max_iter : int, default=100
-        Iterations.
+    max_iter : int or "auto", default="auto"
+        Iterations; "auto" is 100, or 5,000 for first-order optimizers.
     averaging : bool, default=True
         Whether `params_` is an average over about the last quarter of the iterations, which takes
         out what each has learned of its own windows only; training itself does not see it. See the
@@ -170,12 +182,12 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         ] = "multiplicative",
         n_factors: int | None = None,
         initialization: Literal["sparse", "echo_state"] = "sparse",
-        optimizer: Literal["hessian-free"] | Optimizer[Any] = "hessian-free",
+        optimizer: str | Optimizer[Any] = "hessian-free",
         sequence_length: int = 100,
         n_scored: int = 90,
-        gradient_batch_size: int = 250,
+        gradient_batch_size: int | Literal["auto"] = "auto",
         curvature_batch_size: int = 50,
-        max_iter: int = 100,
+        max_iter: int | Literal["auto"] = "auto",
         averaging: bool = True,
         l2: float = 0.0,
         min_count: int = 1,
@@ -242,6 +254,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         with what was learned up to there.
         """
         self._check_parameters()
+        self._optimizer_and_counts()
         goes_on = bool(self.warm_start) and hasattr(self, "_state")
         ends = self.vocabulary_.end_of_text if goes_on else bool(self.end_of_text)
         texts = read_texts(X, ends)
@@ -269,8 +282,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         """Raise unless the parameters that nothing else checks are as described."""
         check_choice("initialization", self.initialization, INITIALIZATIONS)
         check_choice("dtype", self.dtype, ("float32", "float64"))
-        check_optimizer(self.optimizer)
-        for name in ("sequence_length", "gradient_batch_size", "curvature_batch_size", "max_iter"):
+        for name in ("sequence_length", "curvature_batch_size"):
             check_integer(name, getattr(self, name), minimum=1)
         check_integer(
             "n_scored",
@@ -282,16 +294,27 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         if self.sample_every is not None:
             check_integer("sample_every", self.sample_every, minimum=1)
 
+    def _optimizer_and_counts(self) -> tuple[Optimizer[Any], int, int]:
+        """Return the optimizer, the windows it gets, and the iterations."""
+        optimizer, _ = resolve_optimizer(self.optimizer)
+        if self.optimizer == "hessian-free":
+            optimizer = _OPTIMIZER
+        counts = dict(_SECOND_ORDER if uses_curvature(optimizer) else _FIRST_ORDER)
+        for name in counts:
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value == "auto"):
+                counts[name] = check_integer(name, value, minimum=1)
+        return optimizer, counts["gradient_batch_size"], counts["max_iter"]
+
     def _learn(self, windows: TextWindows, goes_on: bool) -> Self:
         """Train the net on windows of the text."""
+        optimizer, gradient_size, n_more = self._optimizer_and_counts()
+        curvature_size = self.curvature_batch_size if uses_curvature(optimizer) else None
         streams = seed_sequence(self.random_state).spawn(3)
         architecture = self._describe()
-        network = architecture.build(
-            max(SLICE_ROWS, self.curvature_batch_size * self.sequence_length)
-        )
-        optimizer = _default_optimizer() if isinstance(self.optimizer, str) else self.optimizer
+        network = architecture.build(max(SLICE_ROWS, (curvature_size or 0) * self.sequence_length))
         if goes_on:
-            self._check_goes_on(architecture)
+            self._check_goes_on(architecture, optimizer)
         else:
             some = windows.draw(_N_BIAS_WINDOWS, np.random.default_rng(streams[_BIAS]))
             params = INITIALIZATIONS[self.initialization](
@@ -305,12 +328,12 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
             counts = np.bincount(windows.symbols, minlength=self.vocabulary_.n_symbols)
             self._counts = counts.astype(float)
         self._architecture = architecture
-        n_iterations = self.n_iter_ + self.max_iter
+        n_iterations = self.n_iter_ + n_more
         with tqdm(total=n_iterations, initial=self.n_iter_, disable=not self.verbose) as bar:
             state = train(
                 network,
                 optimizer,
-                FreshBatches(windows.draw, self.gradient_batch_size, self.curvature_batch_size),
+                FreshBatches(windows.draw, gradient_size, curvature_size),
                 self._state,
                 n_iterations=n_iterations,
                 callback=lambda state: self._after_iteration(state, bar),
@@ -353,10 +376,3 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
                 text = self.sample(_SHOWN, seed=state.iteration)
                 bar.write(f"\n-- iteration {state.iteration}\n{text}\n", file=sys.stderr)
         return self._call_back(state)
-
-
-def _default_optimizer() -> HessianFree:
-    """Return Hessian-free optimization with the constants measured on text."""
-    return HessianFree(
-        damping=LevenbergMarquardt(initial=0.1), structural_damping=0.1, max_cg_iterations=10
-    )

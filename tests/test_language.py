@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator
 
-from hessianfree import CharacterLanguageModel, HessianFree
+from hessianfree import Adam, CharacterLanguageModel, HessianFree, Momentum
 from hessianfree.streaming import NetworkStream, generate
 from hessianfree.text import Vocabulary
 
@@ -64,7 +64,7 @@ def test_a_text_that_repeats_costs_nothing(cell):
 
 def test_bits_approach_the_entropy_of_the_source(rng):
     text, _, entropy = markov_text(30_000, rng)
-    model = small(max_iter=25, n_units=8, gradient_batch_size=600, curvature_batch_size=100)
+    model = small(max_iter=40, n_units=8, gradient_batch_size=1000, curvature_batch_size=100)
     model.fit(text)
     other, transitions, _ = markov_text(20_000, rng)
     symbols = Vocabulary("xyz").encode(other) - 1
@@ -309,11 +309,26 @@ def test_progress_shows_bits_and_samples(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_another_optimizer_gets_the_same_data():
-    optimizer = HessianFree(max_cg_iterations=2)
+@pytest.mark.parametrize("optimizer", [HessianFree(max_cg_iterations=2), "adam", Momentum(0.1)])
+def test_another_optimizer_gets_the_same_data(optimizer):
     model = small(optimizer=optimizer).fit(PERIODIC)
-    assert model.history_["cg_iterations"].max() == 2
     assert small().fit(PERIODIC).history_["loss"][0] == model.history_["loss"][0]
+    assert len(set(model.loss_curve_)) == 4
+
+
+def test_counts_that_are_left_to_the_optimizer():
+    stop = {"callback": lambda model: True, "gradient_batch_size": "auto", "max_iter": "auto"}
+    # 20 steps a window; a gradient of first-order methods costs one pass over the batch.
+    assert small(optimizer="adam", **stop).fit(PERIODIC).history_["sequence_gradients"][0] == 64
+    assert small(**stop).fit(PERIODIC).history_["sequence_gradients"][0] > 500
+
+
+@pytest.mark.parametrize("cell", ["lstm", "vanilla"])
+def test_learns_by_adam(cell):
+    adam = {"optimizer": Adam(0.02), "gradient_batch_size": 20, "max_iter": 300}
+    model = small(cell=cell, **adam).fit(PERIODIC)
+    assert model.bits_per_character(PERIODIC * 5) < 0.02
+    assert model.complete("d abc", 11) == "abd abcabd "
 
 
 # -- scikit-learn --------------------------------------------------------------------------------
