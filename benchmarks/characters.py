@@ -22,7 +22,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from demos._baselines import PACKERS, packed_bits, trigram_bits
-from hessianfree import CharacterLanguageModel, HessianFree, LevenbergMarquardt
+from hessianfree import Adam, CharacterLanguageModel, HessianFree, LevenbergMarquardt
 from hessianfree.cells import ElmanCell, GRUCell, LSTMCell, MultiplicativeCell
 from hessianfree.network import SequenceNetwork
 from hessianfree.text import Vocabulary
@@ -33,7 +33,7 @@ CELL_CLASSES: dict[str, Any] = {
     "lstm": LSTMCell,
     "gru": GRUCell,
 }
-OPTIMIZERS = ("hessian-free",)
+OPTIMIZERS = ("hessian-free", "adam")
 
 
 def split(text: str) -> tuple[str, str, str]:
@@ -113,7 +113,21 @@ def n_units_for(cell: str, n_symbols: int, n_parameters: int) -> int:
 
 
 def phases(arguments: argparse.Namespace) -> list[tuple[float, dict[str, Any]]]:
-    """Return the settings of the model, each with the fraction of the time it holds until."""
+    """Return the settings of the model, each with the fraction of the time it holds until.
+
+    The batches of Hessian-free optimization may grow; the learning rate of Adam falls.
+    """
+    if arguments.optimizer == "adam":
+        return [
+            (
+                until,
+                {
+                    "optimizer": Adam(arguments.learning_rate * factor, clip_norm=1.0),
+                    "gradient_batch_size": arguments.gradient or 64,
+                },
+            )
+            for until, factor in ((0.5, 1), (0.7, 0.5), (0.85, 0.2), (0.95, 0.05), (1, 0.02))
+        ]
     optimizer = HessianFree(
         damping=LevenbergMarquardt(initial=arguments.damping),
         structural_damping=arguments.structural_damping,
@@ -124,11 +138,11 @@ def phases(arguments: argparse.Namespace) -> list[tuple[float, dict[str, Any]]]:
             until,
             {
                 "optimizer": optimizer,
-                "gradient_batch_size": round(arguments.gradient * factor),
+                "gradient_batch_size": round((arguments.gradient or 500) * factor),
                 "curvature_batch_size": round(arguments.curvature * factor),
             },
         )
-        for until, factor in ((1 / 4, 1), (1 / 2, arguments.growth), (1, arguments.growth**2))
+        for until, factor in ((0.25, 1), (0.5, arguments.growth), (1, arguments.growth**2))
     ]
 
 
@@ -146,12 +160,15 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="the best model so far")
     parser.add_argument("--steps", type=int, default=100, help="of a window")
     parser.add_argument("--scored", type=int, default=90, help="of them")
-    parser.add_argument("--gradient", type=int, default=250, help="windows for the gradient")
+    parser.add_argument(
+        "--gradient", type=int, help="windows for the gradient: 500, or 64 for adam"
+    )
     parser.add_argument("--curvature", type=int, default=50, help="windows for the curvature")
     parser.add_argument(
         "--growth", type=float, default=1.0, help="of both, after 1/4 and 1/2 of the time"
     )
-    parser.add_argument("--cg", type=int, default=10, help="iterations of conjugate gradients")
+    parser.add_argument("--cg", type=int, default=6, help="iterations of conjugate gradients")
+    parser.add_argument("--learning-rate", type=float, default=0.005, help="of adam")
     parser.add_argument("--damping", type=float, default=0.1, help="λ to begin with")
     parser.add_argument("--structural-damping", type=float, default=0.1, help="μ")
     arguments = parser.parse_args()
@@ -165,6 +182,8 @@ def main() -> None:
         sequence_length=arguments.steps,
         n_scored=arguments.scored,
         max_iter=10**9,
+        # A learning rate that falls to nothing does what the average is there for.
+        averaging=arguments.optimizer == "hessian-free",
         warm_start=True,
         random_state=arguments.seed,
         callback=run,
