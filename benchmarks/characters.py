@@ -123,7 +123,7 @@ def phases(arguments: argparse.Namespace) -> list[tuple[float, dict[str, Any]]]:
                 until,
                 {
                     "optimizer": Adam(arguments.learning_rate * factor, clip_norm=1.0),
-                    "gradient_batch_size": arguments.gradient or 64,
+                    "gradient_batch_size": arguments.gradient or 32,
                 },
             )
             for until, factor in ((0.5, 1), (0.7, 0.5), (0.85, 0.2), (0.95, 0.05), (1, 0.02))
@@ -138,7 +138,7 @@ def phases(arguments: argparse.Namespace) -> list[tuple[float, dict[str, Any]]]:
             until,
             {
                 "optimizer": optimizer,
-                "gradient_batch_size": round((arguments.gradient or 500) * factor),
+                "gradient_batch_size": round((arguments.gradient or 125) * factor),
                 "curvature_batch_size": round(arguments.curvature * factor),
             },
         )
@@ -161,14 +161,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="of a window")
     parser.add_argument("--scored", type=int, default=90, help="of them")
     parser.add_argument(
-        "--gradient", type=int, help="windows for the gradient: 500, or 64 for adam"
+        "--gradient", type=int, help="windows for the gradient: 125, or 32 for adam"
     )
-    parser.add_argument("--curvature", type=int, default=50, help="windows for the curvature")
+    parser.add_argument("--curvature", type=int, default=25, help="windows for the curvature")
     parser.add_argument(
         "--growth", type=float, default=1.0, help="of both, after 1/4 and 1/2 of the time"
     )
-    parser.add_argument("--cg", type=int, default=6, help="iterations of conjugate gradients")
-    parser.add_argument("--learning-rate", type=float, default=0.005, help="of adam")
+    parser.add_argument("--cg", type=int, default=5, help="iterations of conjugate gradients")
+    parser.add_argument("--learning-rate", type=float, default=0.01, help="of adam")
     parser.add_argument("--damping", type=float, default=0.1, help="λ to begin with")
     parser.add_argument("--structural-damping", type=float, default=0.1, help="μ")
     arguments = parser.parse_args()

@@ -37,11 +37,11 @@ _N_BIAS_WINDOWS = 1000
 
 # The constants that measurements on text have led to.
 _OPTIMIZER = HessianFree(
-    damping=LevenbergMarquardt(initial=0.1), structural_damping=0.1, max_cg_iterations=6
+    damping=LevenbergMarquardt(initial=0.1), structural_damping=0.1, max_cg_iterations=5
 )
 
 # What "auto" means.
-_SECOND_ORDER = {"gradient_batch_size": 500, "max_iter": 100}
+_SECOND_ORDER = {"gradient_batch_size": 125, "max_iter": 300}
 _FIRST_ORDER = {"gradient_batch_size": 64, "max_iter": 5000}
 
 _SHOWN = 200  # characters of the samples that a verbose training writes
@@ -70,7 +70,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
     initialization : {"sparse", "echo_state"}, default="sparse"
         `sparse_parameters` or `echo_state_parameters`, with their defaults.
     optimizer : str or Optimizer, default="hessian-free"
-        "hessian-free" is `HessianFree` with λ from 0.1 on, structural damping μ = 0.1, at most 6
+        "hessian-free" is `HessianFree` with λ from 0.1 on, structural damping μ = 0.1, at most 5
         iterations of conjugate gradients; chosen by measurements on text, see the guide. Other
         names and optimizers are those of `RNNRegressor`.
     sequence_length : int, default=100
@@ -78,13 +78,13 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
     n_scored : int, default=90
         Steps at the end of a window that are scored; [1]_ has 200 of 250.
     gradient_batch_size : int or "auto", default="auto"
-        Windows that loss and gradient are taken on in an iteration; "auto" is 500, or 64 for
+        Windows that loss and gradient are taken on in an iteration; "auto" is 125, or 64 for
         first-order optimizers. With `averaging`, small batches and many iterations are faster than
         the other way round.
-    curvature_batch_size : int, default=50
+    curvature_batch_size : int, default=25
         Windows for the curvature, drawn independently of these.
     max_iter : int or "auto", default="auto"
-        Iterations; "auto" is 100, or 5,000 for first-order optimizers.
+        Iterations; "auto" is 300, or 5,000 for first-order optimizers.
     averaging : bool, default=True
         Whether `params_` is an average over about the last quarter of the iterations, which takes
         out what each has learned of its own windows only; training itself does not see it. See the
@@ -186,7 +186,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         sequence_length: int = 100,
         n_scored: int = 90,
         gradient_batch_size: int | Literal["auto"] = "auto",
-        curvature_batch_size: int = 50,
+        curvature_batch_size: int = 25,
         max_iter: int | Literal["auto"] = "auto",
         averaging: bool = True,
         l2: float = 0.0,
