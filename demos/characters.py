@@ -192,7 +192,7 @@ def memories(model: CharacterLanguageModel, text: str) -> np.ndarray:
     stream = NetworkStream(model.network_, model.params_)
     rows = []
     for symbol in model.vocabulary_.encode(text):
-        stream.states(np.array([[symbol]]))
+        stream.step(symbol)
         rows.append(stream.state[0, model.n_units :])
     return np.tanh(np.array(rows, dtype=float))
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hessianfree._steps import Step, step_of
 from hessianfree.losses import SoftmaxCrossEntropy
 from hessianfree.network import SequenceNetwork
 from hessianfree.objective import Array
@@ -48,7 +49,26 @@ class NetworkStream:
     def __init__(self, network: SequenceNetwork, params: Array) -> None:
         self._network = network
         self._blocks = network.layout.views(network.layout.check(params))
+        self._step: Step | None = None
         self.state: Array | None = None
+
+    def step(self, symbol: int) -> Array:
+        """Read one symbol of a single stream and return the output pre-activations after it.
+
+        Parameters
+        ----------
+        symbol : int
+
+        Returns
+        -------
+        ndarray of shape (n_outputs,)
+        """
+        if self._step is None:
+            self._step = step_of(self._network.cell, self._blocks)
+        self.state, states = self._step(self.state, symbol)
+        outputs: Array = self._blocks["output"] @ states[0]
+        outputs += self._blocks["output_bias"]
+        return outputs
 
     def states(self, inputs: NDArray[Any]) -> Array:
         """Take some steps and return the states h_t.
@@ -232,7 +252,7 @@ def generate(
         if symbol == last:
             break
         symbols.append(symbol)
-        outputs = stream.outputs(np.array([[symbol]]))[0, 0]
+        outputs = stream.step(symbol)
     return symbols
 
 

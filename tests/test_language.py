@@ -9,6 +9,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import check_estimator
 
 from hessianfree import Adam, CharacterLanguageModel, HessianFree, Momentum
+from hessianfree.cells import ElmanCell, GRUCell, LSTMCell, MultiplicativeCell
+from hessianfree.network import SequenceNetwork
 from hessianfree.streaming import NetworkStream, generate
 from hessianfree.text import Vocabulary
 
@@ -138,6 +140,37 @@ def test_reading_on_equals_reading_at_once(monkeypatch, cell):
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-12, atol=1e-12)
     monkeypatch.setattr("hessianfree.streaming._CHUNK", 7)
     np.testing.assert_allclose(NetworkStream(network, params).read(symbols), whole[-1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        ElmanCell(5, 7, activation="logistic"),
+        ElmanCell(5, 7, learn_initial_state=False),
+        MultiplicativeCell(5, 7, 4),
+        MultiplicativeCell(5, 7, 4, learn_initial_state=False),
+        MultiplicativeCell(5, 7, 4, gain="shifted_tanh"),
+        LSTMCell(5, 7),
+        GRUCell(5, 7),
+    ],
+)
+def test_single_steps_equal_the_forward_pass(cell, dtype, rng):
+    network = SequenceNetwork(cell, 5, "softmax")
+    params = rng.standard_normal(network.n_params).astype(dtype)
+    symbols = rng.integers(5, size=12)
+    tolerance = 100 * np.finfo(dtype).eps
+    whole = NetworkStream(network, params).outputs(symbols[:, None])[:, 0]
+    stream = NetworkStream(network, params)
+    steps = np.array([stream.step(symbol) for symbol in symbols])
+    assert steps.dtype == dtype
+    np.testing.assert_allclose(steps, whole, rtol=tolerance, atol=tolerance)
+    # Reading at once and step by step may alternate.
+    mixed = NetworkStream(network, params)
+    mixed.outputs(symbols[:5, None])
+    mixed.step(symbols[5])
+    rest = mixed.outputs(symbols[6:, None])[:, 0]
+    np.testing.assert_allclose(rest, whole[6:], rtol=tolerance, atol=tolerance)
 
 
 def test_bits_are_those_of_the_net_run_over_the_whole_text(periodic, monkeypatch):
