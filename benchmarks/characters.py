@@ -115,7 +115,7 @@ def n_units_for(cell: str, n_symbols: int, n_parameters: int) -> int:
 def phases(arguments: argparse.Namespace) -> list[tuple[float, dict[str, Any]]]:
     """Return the settings of the model, each with the fraction of the time it holds until.
 
-    The batches of Hessian-free optimization may grow; the learning rate of Adam falls.
+    The learning rate of Adam falls.
     """
     if arguments.optimizer == "adam":
         return [
@@ -129,21 +129,17 @@ def phases(arguments: argparse.Namespace) -> list[tuple[float, dict[str, Any]]]:
             for until, factor in ((0.5, 1), (0.7, 0.5), (0.85, 0.2), (0.95, 0.05), (1, 0.02))
         ]
     optimizer = HessianFree(
-        damping=LevenbergMarquardt(initial=arguments.damping),
+        damping=LevenbergMarquardt(initial=arguments.damping, floor=arguments.floor),
         structural_damping=arguments.structural_damping,
         max_cg_iterations=arguments.cg,
     )
-    return [
-        (
-            until,
-            {
-                "optimizer": optimizer,
-                "gradient_batch_size": round((arguments.gradient or 125) * factor),
-                "curvature_batch_size": round(arguments.curvature * factor),
-            },
-        )
-        for until, factor in ((0.25, 1), (0.5, arguments.growth), (1, arguments.growth**2))
-    ]
+    settings = {
+        "optimizer": optimizer,
+        "gradient_batch_size": arguments.gradient or 125,
+        "curvature_batch_size": arguments.curvature,
+        "batch_growth": arguments.growth,
+    }
+    return [(1, settings)]
 
 
 def main() -> None:
@@ -164,12 +160,14 @@ def main() -> None:
         "--gradient", type=int, help="windows for the gradient: 125, or 32 for adam"
     )
     parser.add_argument("--curvature", type=int, default=25, help="windows for the curvature")
-    parser.add_argument(
-        "--growth", type=float, default=1.0, help="of both, after 1/4 and 1/2 of the time"
-    )
-    parser.add_argument("--cg", type=int, default=5, help="iterations of conjugate gradients")
+    parser.add_argument("--growth", type=float, default=0.025, help="of both, an iteration")
+    parser.add_argument("--cg", type=int, default=8, help="iterations of conjugate gradients")
     parser.add_argument("--learning-rate", type=float, default=0.01, help="of adam")
     parser.add_argument("--damping", type=float, default=0.1, help="λ to begin with")
+    parser.add_argument("--floor", type=float, default=0.02, help="of λ")
+    parser.add_argument(
+        "--input-scale", type=float, default=0.1, help="of the weights at the start"
+    )
     parser.add_argument("--structural-damping", type=float, default=0.1, help="μ")
     arguments = parser.parse_args()
 

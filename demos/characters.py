@@ -33,7 +33,7 @@ from hessianfree import Adam, CharacterLanguageModel
 from hessianfree.streaming import NetworkStream
 
 FULL = {
-    "multiplicative": {"n_units": 200, "max_iter": 300},
+    "multiplicative": {"n_units": 200, "max_iter": 100},
     "lstm": {"n_units": 100, "max_iter": 1200},
 }
 QUICK = {

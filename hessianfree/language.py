@@ -27,7 +27,7 @@ from hessianfree.optimizer import HessianFree, Optimizer
 from hessianfree.text import TextWindows, Vocabulary
 from hessianfree.training import FreshBatches, start, train
 from reservoir._random import seed_sequence
-from reservoir._validation import check_choice, check_integer
+from reservoir._validation import check_choice, check_integer, check_real
 
 # Order of the independent streams that one `random_state` is split into.
 _PARAMS, _DATA, _BIAS = range(3)
@@ -37,12 +37,15 @@ _N_BIAS_WINDOWS = 1000
 
 # The constants that measurements on text have led to.
 _OPTIMIZER = HessianFree(
-    damping=LevenbergMarquardt(initial=0.1), structural_damping=0.1, max_cg_iterations=5
+    damping=LevenbergMarquardt(initial=0.1, floor=0.02),
+    structural_damping=0.1,
+    max_cg_iterations=8,
 )
 
 # What "auto" means.
-_SECOND_ORDER = {"gradient_batch_size": 125, "max_iter": 300}
+_SECOND_ORDER = {"gradient_batch_size": 125, "max_iter": 100}
 _FIRST_ORDER = {"gradient_batch_size": 64, "max_iter": 5000}
+_SECOND_ORDER_GROWTH = 0.025
 
 _SHOWN = 200  # characters of the samples that a verbose training writes
 
@@ -70,21 +73,23 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
     initialization : {"sparse", "echo_state"}, default="sparse"
         `sparse_parameters` or `echo_state_parameters`, with their defaults.
     optimizer : str or Optimizer, default="hessian-free"
-        "hessian-free" is `HessianFree` with λ from 0.1 on, structural damping μ = 0.1, at most 5
-        iterations of conjugate gradients; chosen by measurements on text, see the guide. Other
-        names and optimizers are those of `RNNRegressor`.
+        "hessian-free" is `HessianFree` with λ from 0.1 on and 0.02 at least, structural damping
+        μ = 0.1, at most 8 iterations of conjugate gradients; chosen by measurements on text, see
+        the guide. Other names and optimizers are those of `RNNRegressor`.
     sequence_length : int, default=100
         Steps of a window; [1]_ has 250.
     n_scored : int, default=90
         Steps at the end of a window that are scored; [1]_ has 200 of 250.
     gradient_batch_size : int or "auto", default="auto"
         Windows that loss and gradient are taken on in an iteration; "auto" is 125, or 64 for
-        first-order optimizers. With `averaging`, small batches and many iterations are faster than
-        the other way round.
+        first-order optimizers.
     curvature_batch_size : int, default=25
         Windows for the curvature, drawn independently of these.
+    batch_growth : float or "auto", default="auto"
+        The batches of iteration i = 0, 1, ... have 1 + batch_growth · i times as many windows.
+        "auto" is 0.025, or 0 for first-order optimizers.
     max_iter : int or "auto", default="auto"
-        Iterations; "auto" is 300, or 5,000 for first-order optimizers.
+        Iterations; "auto" is 100, or 5,000 for first-order optimizers.
     averaging : bool, default=True
         Whether `params_` is an average over about the last quarter of the iterations, which takes
         out what each has learned of its own windows only; training itself does not see it. See the
@@ -187,6 +192,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         n_scored: int = 90,
         gradient_batch_size: int | Literal["auto"] = "auto",
         curvature_batch_size: int = 25,
+        batch_growth: float | Literal["auto"] = "auto",
         max_iter: int | Literal["auto"] = "auto",
         averaging: bool = True,
         l2: float = 0.0,
@@ -208,6 +214,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         self.n_scored = n_scored
         self.gradient_batch_size = gradient_batch_size
         self.curvature_batch_size = curvature_batch_size
+        self.batch_growth = batch_growth
         self.max_iter = max_iter
         self.averaging = averaging
         self.l2 = l2
@@ -254,7 +261,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         with what was learned up to there.
         """
         self._check_parameters()
-        self._optimizer_and_counts()
+        self._growth(self._optimizer_and_counts()[0])
         goes_on = bool(self.warm_start) and hasattr(self, "_state")
         ends = self.vocabulary_.end_of_text if goes_on else bool(self.end_of_text)
         texts = read_texts(X, ends)
@@ -306,6 +313,12 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
                 counts[name] = check_integer(name, value, minimum=1)
         return optimizer, counts["gradient_batch_size"], counts["max_iter"]
 
+    def _growth(self, optimizer: Optimizer[Any]) -> float:
+        """Return by how much the batches grow."""
+        if isinstance(self.batch_growth, str) and self.batch_growth == "auto":
+            return _SECOND_ORDER_GROWTH if uses_curvature(optimizer) else 0.0
+        return check_real("batch_growth", self.batch_growth, minimum=0)
+
     def _learn(self, windows: TextWindows, goes_on: bool) -> Self:
         """Train the net on windows of the text."""
         optimizer, gradient_size, n_more = self._optimizer_and_counts()
@@ -333,7 +346,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
             state = train(
                 network,
                 optimizer,
-                FreshBatches(windows.draw, gradient_size, curvature_size),
+                FreshBatches(windows.draw, gradient_size, curvature_size, self._growth(optimizer)),
                 self._state,
                 n_iterations=n_iterations,
                 callback=lambda state: self._after_iteration(state, bar),

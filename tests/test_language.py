@@ -102,7 +102,7 @@ def test_averages_over_the_last_iterations():
 
 def test_ends_of_texts_are_learned(rng):
     texts = [["ab", "abb"][choice] for choice in rng.integers(2, size=2000)]
-    model = small(end_of_text=True, max_iter=25, gradient_batch_size=200).fit(texts)
+    model = small(end_of_text=True, max_iter=50, gradient_batch_size=200).fit(texts)
     assert {model.sample(50, seed=seed) for seed in range(30)} == {"ab", "abb"}
     # There is nothing to tell but which of the two it is.
     for text in ("ab", "abb"):
@@ -349,6 +349,14 @@ def test_another_optimizer_gets_the_same_data(optimizer):
     assert len(set(model.loss_curve_)) == 4
 
 
+def test_batches_grow():
+    history = small(batch_growth=0.5, gradient_batch_size=20).fit(PERIODIC).history_
+    sizes = history["sequence_gradients"] / history["passes"]
+    np.testing.assert_allclose(sizes, [20, 30, 40, 50])
+    history = small(optimizer="adam", gradient_batch_size=20).fit(PERIODIC).history_
+    np.testing.assert_array_equal(history["sequence_gradients"], 20)
+
+
 def test_counts_that_are_left_to_the_optimizer():
     stop = {"callback": lambda model: True, "gradient_batch_size": "auto", "max_iter": "auto"}
     adam = small(optimizer="adam", **stop).fit(PERIODIC).history_
@@ -428,6 +436,7 @@ def test_two_characters_are_enough():
         ({"dtype": "float16"}, "abc", ValueError, "`dtype` is 'float16'"),
         ({"sample_every": 0}, "abc", ValueError, "`sample_every` is 0"),
         ({"max_iter": 0}, "abc", ValueError, "`max_iter` is 0"),
+        ({"batch_growth": -1}, "abc", ValueError, "`batch_growth` is -1"),
         ({"gradient_batch_size": 1.5}, "abc", TypeError, "`gradient_batch_size` is 1.5"),
     ],
 )

@@ -327,6 +327,15 @@ class TestData:
         other = in_order.batches(0, np.random.SeedSequence(8))
         assert [numbers(b) for b in other] != expected[0]
 
+    def test_fresh_batches_grow(self):
+        source = FreshBatches(lambda n, rng: np.zeros(n), 30, 10, growth=0.1)
+        sizes = [
+            [len(part) for part in source.batches(i, np.random.SeedSequence(0))] for i in (0, 1, 25)
+        ]
+        assert sizes == [[30, 10], [33, 11], [105, 35]]
+        with pytest.raises(ValueError, match=r"`growth` is -0\.1"):
+            FreshBatches(lambda n, rng: None, 1, growth=-0.1)
+
     def test_fresh_batches_differ_between_iterations_and_sets(self):
         source = FreshBatches(lambda n, rng: rng.integers(10**9, size=n).tolist(), 3, 2)
         drawn = [source.batches(i, np.random.SeedSequence(7)) for i in range(4)]
