@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument(
         "--input-scale", type=float, default=0.1, help="of the weights at the start"
     )
+    parser.add_argument("--input-scale", type=float, help="0.5, or 1 for the vanilla cell")
     parser.add_argument("--structural-damping", type=float, default=0.1, help="μ")
     arguments = parser.parse_args()
 
@@ -177,6 +178,7 @@ def main() -> None:
     model = CharacterLanguageModel(
         n_units=n_units_for(arguments.cell, n_symbols, arguments.parameters),
         cell=arguments.cell,
+        input_scale=arguments.input_scale or (1.0 if arguments.cell == "vanilla" else 0.5),
         sequence_length=arguments.steps,
         n_scored=arguments.scored,
         max_iter=10**9,

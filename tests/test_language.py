@@ -436,6 +436,7 @@ def test_two_characters_are_enough():
         ({"dtype": "float16"}, "abc", ValueError, "`dtype` is 'float16'"),
         ({"sample_every": 0}, "abc", ValueError, "`sample_every` is 0"),
         ({"max_iter": 0}, "abc", ValueError, "`max_iter` is 0"),
+        ({"input_scale": -1}, "abc", ValueError, "`input_scale` is -1"),
         ({"batch_growth": -1}, "abc", ValueError, "`batch_growth` is -1"),
         ({"gradient_batch_size": 1.5}, "abc", TypeError, "`gradient_batch_size` is 1.5"),
     ],
