@@ -135,7 +135,7 @@ def phases(arguments: argparse.Namespace) -> list[tuple[float, dict[str, Any]]]:
     )
     settings = {
         "optimizer": optimizer,
-        "gradient_batch_size": arguments.gradient or 125,
+        "gradient_batch_size": arguments.gradient or 250,
         "curvature_batch_size": arguments.curvature,
         "batch_growth": arguments.growth,
     }
@@ -157,11 +157,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="of a window")
     parser.add_argument("--scored", type=int, default=90, help="of them")
     parser.add_argument(
-        "--gradient", type=int, help="windows for the gradient: 125, or 32 for adam"
+        "--gradient", type=int, help="windows for the gradient: 250, or 32 for adam"
     )
-    parser.add_argument("--curvature", type=int, default=25, help="windows for the curvature")
-    parser.add_argument("--growth", type=float, default=0.025, help="of both, an iteration")
-    parser.add_argument("--cg", type=int, default=8, help="iterations of conjugate gradients")
+    parser.add_argument("--curvature", type=int, default=50, help="windows for the curvature")
+    parser.add_argument("--growth", type=float, default=0.0125, help="of both, an iteration")
+    parser.add_argument("--cg", type=int, default=10, help="iterations of conjugate gradients")
     parser.add_argument("--learning-rate", type=float, default=0.01, help="of adam")
     parser.add_argument("--damping", type=float, default=0.1, help="λ to begin with")
     parser.add_argument("--floor", type=float, default=0.02, help="of λ")

@@ -37,7 +37,7 @@ FULL = {
     "lstm": {"n_units": 100, "max_iter": 1200},
 }
 QUICK = {
-    "multiplicative": {"n_units": 60, "sequence_length": 50, "n_scored": 45, "max_iter": 40},
+    "multiplicative": {"n_units": 60, "sequence_length": 50, "n_scored": 45, "max_iter": 20},
     "lstm": {"n_units": 40, "sequence_length": 50, "n_scored": 45, "max_iter": 200},
 }
 ADAM = {"optimizer": Adam(0.01, clip_norm=1.0), "gradient_batch_size": 32}

@@ -363,7 +363,7 @@ def test_counts_that_are_left_to_the_optimizer():
     assert adam["sequence_gradients"][0] == 64
     # What was counted in gradients is counted in passes over the batch too.
     free = small(**stop).fit(PERIODIC).history_
-    assert free["sequence_gradients"][0] / free["passes"][0] == pytest.approx(125)
+    assert free["sequence_gradients"][0] / free["passes"][0] == pytest.approx(250)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "vanilla"])
