@@ -33,6 +33,7 @@ CELL_CLASSES: dict[str, Any] = {
     "lstm": LSTMCell,
     "gru": GRUCell,
 }
+INPUT_SCALES = {"multiplicative": 0.5, "vanilla": 1.0, "lstm": 0.1, "gru": 0.1}
 OPTIMIZERS = ("hessian-free", "adam")
 
 
@@ -165,10 +166,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=0.01, help="of adam")
     parser.add_argument("--damping", type=float, default=0.1, help="λ to begin with")
     parser.add_argument("--floor", type=float, default=0.02, help="of λ")
-    parser.add_argument(
-        "--input-scale", type=float, default=0.1, help="of the weights at the start"
-    )
-    parser.add_argument("--input-scale", type=float, help="0.5, or 1 for the vanilla cell")
+    parser.add_argument("--input-scale", type=float, help="of the weights to begin with")
     parser.add_argument("--structural-damping", type=float, default=0.1, help="μ")
     arguments = parser.parse_args()
 
@@ -178,7 +176,7 @@ def main() -> None:
     model = CharacterLanguageModel(
         n_units=n_units_for(arguments.cell, n_symbols, arguments.parameters),
         cell=arguments.cell,
-        input_scale=arguments.input_scale or (1.0 if arguments.cell == "vanilla" else 0.5),
+        input_scale=arguments.input_scale or INPUT_SCALES[arguments.cell],
         sequence_length=arguments.steps,
         n_scored=arguments.scored,
         max_iter=10**9,

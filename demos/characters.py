@@ -40,7 +40,11 @@ QUICK = {
     "multiplicative": {"n_units": 60, "sequence_length": 50, "n_scored": 45, "max_iter": 20},
     "lstm": {"n_units": 40, "sequence_length": 50, "n_scored": 45, "max_iter": 200},
 }
-ADAM = {"optimizer": Adam(0.01, clip_norm=1.0), "gradient_batch_size": 32}
+ADAM = {
+    "optimizer": Adam(0.01, clip_norm=1.0),
+    "gradient_batch_size": 32,
+    "input_scale": 0.1,
+}
 QUICK_BITS = 3.2  # of the default text, after so short a run; guessing by frequency costs 4.7
 
 N_PREFIXES, PREFIX_LENGTH, COMPLETION_LENGTH = 3, 40, 60
