@@ -1,30 +1,56 @@
-"""Hessian-free (truncated Gauss-Newton) training of recurrent nets."""
+"""Recurrent nets, trained by Hessian-free (truncated Gauss-Newton) and first-order methods."""
 
+from hessianfree.adaptive_rates import Adagrad, Adam, RMSprop
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell, MultiplicativeCell, TensorCell
 from hessianfree.checkpoints import load_checkpoint, save_checkpoint
 from hessianfree.damping import LevenbergMarquardt
 from hessianfree.estimators import RNNClassifier, RNNRegressor
+from hessianfree.first_order import SGD, Momentum
+from hessianfree.language import CharacterLanguageModel
 from hessianfree.network import SequenceNetwork
 from hessianfree.optimizer import HessianFree
+from hessianfree.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    InverseTimeDecay,
+    PiecewiseConstant,
+    SutskeverMomentum,
+)
+from hessianfree.scipy_training import train_scipy
 from hessianfree.training import FreshBatches, Minibatches, start, train
+from hessianfree.truncated import Chunks, TruncatedBackpropagation
 from reservoir import __version__
 
 __all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
     "Batch",
+    "CharacterLanguageModel",
+    "Chunks",
+    "CosineDecay",
     "ElmanCell",
+    "ExponentialDecay",
     "FreshBatches",
     "HessianFree",
+    "InverseTimeDecay",
     "LevenbergMarquardt",
     "Minibatches",
+    "Momentum",
     "MultiplicativeCell",
+    "PiecewiseConstant",
+    "RMSprop",
     "RNNClassifier",
     "RNNRegressor",
     "SequenceNetwork",
+    "SutskeverMomentum",
     "TensorCell",
+    "TruncatedBackpropagation",
     "__version__",
     "load_checkpoint",
     "save_checkpoint",
     "start",
     "train",
+    "train_scipy",
 ]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-import os
-import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from hessianfree._architecture import Architecture
+from hessianfree._optimizers import Counts, resolve_optimizer, uses_curvature
 from hessianfree._sequence_data import (
     as_symbols,
     check_count,
@@ -24,73 +21,50 @@ from hessianfree._sequence_data import (
     read_targets,
 )
 from hessianfree._stopping import Watch, hold_out
-from hessianfree.batch import Batch
-from hessianfree.checkpoints import TrainingState
-from hessianfree.conjugate_gradient import RelativeProgress
-from hessianfree.damping import LevenbergMarquardt
-from hessianfree.history import History
-from hessianfree.initialization import (
-    echo_state_parameters,
-    mean_target_bias,
-    sparse_parameters,
+from hessianfree._trained_network import (
+    INITIALIZATIONS,
+    SLICE_ROWS,
+    STOP_REASONS,
+    TrainedNetworkMixin,
 )
-from hessianfree.line_search import BacktrackingLineSearch
-from hessianfree.network import SequenceNetwork
+from hessianfree.batch import Batch
+from hessianfree.initialization import (
+    mean_target_bias,
+)
 from hessianfree.objective import Array
-from hessianfree.optimizer import HessianFree, HessianFreeState, Optimizer
-from hessianfree.preconditioning import FisherPreconditioner, JacobiPreconditioner
+from hessianfree.optimizer import Optimizer
 from hessianfree.training import Minibatches, start, train
 from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer, check_real
-from reservoir.persistence import SavableMixin, register
 from reservoir.sequences import Layout, stack_like, stack_sequences
-
-INITIALIZATIONS: dict[str, Callable[..., Array]] = {
-    "sparse": sparse_parameters,
-    "echo_state": echo_state_parameters,
-}
-
-for _class in (
-    BacktrackingLineSearch,
-    FisherPreconditioner,
-    HessianFree,
-    HessianFreeState,
-    History,
-    JacobiPreconditioner,
-    LevenbergMarquardt,
-    RelativeProgress,
-    TrainingState,
-):
-    register(_class)
 
 # Order of the independent streams that one `random_state` is split into.
 _PARAMS, _DATA, _VALIDATION = range(3)
 
-# Gradients are summed over slices of at least so many steps times sequences: memory is bounded, and
-# nothing is run twice as long as the curvature batch is a single slice.
-_SLICE_ROWS = 2**17
 
-
-class RNNEstimator(SavableMixin, BaseEstimator):
+class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
     """What the recurrent estimators share; see `RNNRegressor` for the parameters."""
 
     def __init__(
         self,
         n_units: int = 100,
         *,
-        cell: Literal["vanilla", "multiplicative", "tensor"] = "vanilla",
+        cell: Literal[
+            "vanilla", "multiplicative", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"
+        ] = "vanilla",
+        n_layers: int = 1,
         n_factors: int | None = None,
         gain: Literal["auto", "linear", "shifted_tanh"] = "auto",
         activation: Literal["tanh", "logistic", "relu"] = "tanh",
         n_symbols: int | None = None,
         learned_initial_state: bool = True,
         initialization: Literal["sparse", "echo_state"] = "sparse",
-        optimizer: Literal["hessian-free"] | Optimizer[Any] = "hessian-free",
-        gradient_batch_size: int = 1000,
+        optimizer: str | Optimizer[Any] = "hessian-free",
+        gradient_batch_size: int | Literal["auto"] = "auto",
         curvature_batch_size: int = 200,
-        max_iter: int = 100,
+        max_iter: int | Literal["auto"] = "auto",
         tol: float = 1e-4,
-        n_iter_no_change: int = 30,
+        n_iter_no_change: int | Literal["auto"] = "auto",
         l2: float = 0.0,
         validation_fraction: float = 0.0,
         warm_start: bool = False,
@@ -101,6 +75,7 @@ class RNNEstimator(SavableMixin, BaseEstimator):
     ) -> None:
         self.n_units = n_units
         self.cell = cell
+        self.n_layers = n_layers
         self.n_factors = n_factors
         self.gain = gain
         self.activation = activation
@@ -121,8 +96,6 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         self.verbose = verbose
         self.callback = callback
 
-    params_: Array
-    stop_reason_: str
     validation_curve_: Array
 
     # -- what a subclass says about its targets ---------------------------------------------------
@@ -141,37 +114,6 @@ class RNNEstimator(SavableMixin, BaseEstimator):
     def _loss_and_outputs(self) -> tuple[str, int]:
         """Return the name of the loss and the number of outputs, after `_encode`."""
         raise NotImplementedError
-
-    def _in_units_of_targets(self, params: Array) -> Array:
-        """Return the parameters of the net whose outputs are what `predict` is made of."""
-        return params
-
-    # -- fitted attributes ------------------------------------------------------------------------
-
-    @property
-    def network_(self) -> SequenceNetwork:
-        """The net that `params_` belongs to."""
-        return self._architecture.build()
-
-    @property
-    def weights_(self) -> dict[str, Array]:
-        """The named blocks of `params_`, as views."""
-        return self.network_.layout.views(self.params_)
-
-    @property
-    def history_(self) -> History:
-        """What the optimizer said at each iteration."""
-        return self._state.history
-
-    @property
-    def n_iter_(self) -> int:
-        """Iterations made."""
-        return self._state.iteration
-
-    @property
-    def loss_curve_(self) -> Array:
-        """Loss before each iteration, on its gradient batch."""
-        return self.history_["loss"] if self.n_iter_ else np.zeros(0)
 
     # -- fitting ----------------------------------------------------------------------------------
 
@@ -248,8 +190,7 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         check_choice("dtype", self.dtype, ("float32", "float64"))
         if self.n_symbols is not None:
             check_integer("n_symbols", self.n_symbols, minimum=1)
-        for name in ("gradient_batch_size", "curvature_batch_size", "max_iter", "n_iter_no_change"):
-            check_integer(name, getattr(self, name), minimum=1)
+        check_integer("curvature_batch_size", self.curvature_batch_size, minimum=1)
         check_real("tol", self.tol, minimum=0)
         check_real("validation_fraction", self.validation_fraction, minimum=0)
         if self.validation_fraction >= 1:
@@ -257,13 +198,18 @@ class RNNEstimator(SavableMixin, BaseEstimator):
                 f"`validation_fraction` is {self.validation_fraction}, but a number of 0 or more "
                 "and below 1 was expected. Pass for instance 0.1."
             )
-        if isinstance(self.optimizer, str):
-            check_choice("optimizer", self.optimizer, ("hessian-free",))
-        elif not (hasattr(self.optimizer, "init") and hasattr(self.optimizer, "step")):
-            raise TypeError(
-                f"`optimizer` is of type {type(self.optimizer).__name__}, but 'hessian-free' or an "
-                "optimizer with `init` and `step` was expected. Pass for instance HessianFree()."
-            )
+        self._optimizer_and_counts()
+
+    def _optimizer_and_counts(self) -> tuple[Optimizer[Any], Counts]:
+        """Return the optimizer, and the counts that the parameters say, or "auto" for it."""
+        optimizer, counts = resolve_optimizer(self.optimizer)
+        given = {name: getattr(self, name) for name in asdict(counts)}
+        given = {
+            name: check_integer(name, value, minimum=1)
+            for name, value in given.items()
+            if not (isinstance(value, str) and value == "auto")
+        }
+        return optimizer, replace(counts, **given)
 
     def _read(
         self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
@@ -302,14 +248,16 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         rng = np.random.default_rng(streams[_VALIDATION])
         training, held_out = hold_out(batch, self.validation_fraction, rng)
         # As equal as possible: no epoch ends with a batch of a sequence or two.
-        n_batches = -(-training.n_sequences // self.gradient_batch_size)
+        optimizer, counts = self._optimizer_and_counts()
+        n_batches = -(-training.n_sequences // counts.gradient_batch_size)
         gradient_size = -(-training.n_sequences // n_batches)
-        curvature_size = min(self.curvature_batch_size, gradient_size)
+        curvature_size = None
+        if uses_curvature(optimizer):
+            curvature_size = min(self.curvature_batch_size, gradient_size)
         architecture = self._describe()
-        network = architecture.build(max(_SLICE_ROWS, curvature_size * training.n_steps))
-        optimizer = _default_optimizer() if isinstance(self.optimizer, str) else self.optimizer
+        network = architecture.build(max(SLICE_ROWS, (curvature_size or 0) * training.n_steps))
         if goes_on:
-            self._check_goes_on(architecture)
+            self._check_goes_on(architecture, optimizer)
         else:
             params = INITIALIZATIONS[self.initialization](
                 network,
@@ -319,20 +267,26 @@ class RNNEstimator(SavableMixin, BaseEstimator):
             )
             self._state = start(optimizer, params, streams[_DATA])
         self._architecture = architecture
+        data = Minibatches(training, gradient_size, curvature_size)
         watch = Watch(
-            network, held_out, self.tol, self.n_iter_no_change, self._call_back, self.n_iter_
+            network,
+            held_out,
+            self.tol,
+            counts.n_iter_no_change,
+            self._call_back,
+            1 if uses_curvature(optimizer) else data.iterations_per_epoch,
         )
         state = train(
             network,
             optimizer,
-            Minibatches(training, gradient_size, curvature_size),
+            data,
             self._state,
-            n_iterations=self.n_iter_ + self.max_iter,
+            n_iterations=self.n_iter_ + counts.max_iter,
             callback=watch,
             progress=bool(self.verbose),
         )
         self._adopt(state, state.params if watch.best_params is None else watch.best_params)
-        self.stop_reason_ = watch.stop_reason or _STOP_REASONS[state.stop_reason]
+        self.stop_reason_ = watch.stop_reason or STOP_REASONS[state.stop_reason]
         if held_out is not None:
             self.validation_curve_ = np.array(watch.validation_curve)
         self._warn()
@@ -353,66 +307,8 @@ class RNNEstimator(SavableMixin, BaseEstimator):
             n_outputs=n_outputs,
             loss=loss,
             l2=self.l2,
+            n_layers=self.n_layers,
         )
-
-    def _check_goes_on(self, architecture: Architecture) -> None:
-        """Raise unless a net of that architecture, and dtype, is what was trained before."""
-        old, new = asdict(self._architecture), asdict(architecture)
-        old["dtype"], new["dtype"] = str(self.params_.dtype), self.dtype
-        for name, value in new.items():
-            if value != old[name]:
-                raise ValueError(
-                    f"`warm_start` is True, but {name} is {value!r} and was {old[name]!r} in the "
-                    "call before. Keep it, or set `warm_start` to False."
-                )
-
-    def _call_back(self, state: TrainingState) -> bool:
-        """Let the user see the estimator as it is after an iteration."""
-        if self.callback is None:
-            return False
-        self._adopt(state, state.params)
-        return bool(self.callback(self))
-
-    def _adopt(self, state: TrainingState, params: Array) -> None:
-        """Take over what training has come to."""
-        self._state = state
-        self.params_ = self._in_units_of_targets(params)
-
-    def _warn(self) -> None:
-        """Say what a user could miss."""
-        if self.stop_reason_ == "interrupted":
-            warnings.warn(
-                f"Training was interrupted after {self.n_iter_} iterations; the estimator has what "
-                "was learned up to there.",
-                stacklevel=4,
-            )
-        elif not np.isfinite(self.loss_curve_[-1]):
-            warnings.warn(
-                f"The loss is {self.loss_curve_[-1]}, and no step could be made. Scale the inputs "
-                "to about unit variance, or take activation='tanh'.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters and fitted state to one `.npz` file, atomically and without pickle.
-
-        With the state of the training: what is loaded goes on, with `warm_start`, as if it had
-        never stopped, bit for bit. A file can't hold functions, and `callback` is left out.
-
-        Parameters
-        ----------
-        path : path-like
-            File to write, under just that name.
-
-        Raises
-        ------
-        TypeError
-            If another parameter is something that a file can't hold, as an optimizer of your own.
-        """
-        without_callback = copy.copy(self)
-        without_callback.callback = None
-        super(RNNEstimator, without_callback).save(path)
 
     # -- predicting -------------------------------------------------------------------------------
 
@@ -445,14 +341,3 @@ class RNNEstimator(SavableMixin, BaseEstimator):
         if not self._per_sequence:
             predicted = stack_like(predicted, layout, name="prediction")
         return stacked["y"], predicted, stacked["sample_weight"]
-
-
-# How the reasons of `train` are called here.
-_STOP_REASONS = {"n_iterations": "max_iter", "callback": "callback", "interrupted": "interrupted"}
-
-
-def _default_optimizer() -> HessianFree:
-    """Return Hessian-free optimization with the constants measured on long time lags."""
-    return HessianFree(
-        damping=LevenbergMarquardt(initial=0.03), structural_damping=0.03, max_cg_iterations=20
-    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from hessianfree.batch import Batch
 from hessianfree.checkpoints import TrainingState
@@ -56,24 +58,38 @@ def hold_out(batch: Batch, fraction: float, rng: np.random.Generator) -> tuple[B
     early, late = mask.copy(), mask.copy()
     early[scored[-n_held_out:]] = 0
     late[scored[:-n_held_out]] = 0
-    return Batch(batch.inputs, batch.targets, early), Batch(batch.inputs, batch.targets, late)
+    return replace(batch, mask=early), replace(batch, mask=late)
 
 
-def has_stalled(losses: ArrayLike, tol: float, n_iterations: int) -> bool:
-    """Say whether the last iterations lowered the best loss by no more than `tol` of it.
+class Stall:
+    """Says whether the last iterations lowered the best loss by no more than `tol` of it.
+
+    Parameters
+    ----------
+    tol : float
+    n_iterations : int
 
     Examples
     --------
-    >>> has_stalled([3.0, 2.0, 2.5, 2.1], tol=0.01, n_iterations=2)
-    True
-    >>> has_stalled([3.0, 2.0, 2.5, 1.9], tol=0.01, n_iterations=2)
-    False
+    >>> stall = Stall(tol=0.01, n_iterations=2)
+    >>> [stall(loss) for loss in (3.0, 2.0, 2.5, 2.1)]
+    [False, False, False, True]
     """
-    losses = np.asarray(losses)
-    if len(losses) <= n_iterations:
-        return False
-    before, since = np.min(losses[:-n_iterations]), np.min(losses[-n_iterations:])
-    return not since < before - tol * abs(before)
+
+    def __init__(self, tol: float, n_iterations: int) -> None:
+        self._tol = tol
+        self._last: deque[float] = deque(maxlen=n_iterations)
+        self._best_before = math.inf
+
+    def __call__(self, loss: float) -> bool:
+        """Take note of a loss, and say whether it has stalled."""
+        is_full = len(self._last) == self._last.maxlen
+        if is_full:
+            self._best_before = min(self._best_before, self._last[0])
+        self._last.append(math.inf if math.isnan(loss) else loss)
+        before = self._best_before
+        wanted = before - self._tol * abs(before) if math.isfinite(before) else before
+        return is_full and not min(self._last) < wanted
 
 
 class Watch:
@@ -85,16 +101,16 @@ class Watch:
     held_out : Batch or None
         What validates; without it the loss of the training batches is watched.
     tol, n_iterations
-        As in `has_stalled`.
+        As in `Stall`.
     callback : callable
         State -> whether to stop.
-    first : int
-        Iterations made before, which do not count.
+    every : int, default=1
+        Iterations from one validation to the next, which `tol` and `n_iterations` then refer to.
 
     Attributes
     ----------
     validation_curve : list of float
-        Loss on what is held out after each iteration, without the penalty.
+        Loss on what is held out at each validation, without the penalty.
     best_params : ndarray of shape (n_params,) or None
         Those with the lowest such loss.
     stop_reason : str
@@ -108,30 +124,35 @@ class Watch:
         tol: float,
         n_iterations: int,
         callback: Callable[[TrainingState], bool],
-        first: int,
+        every: int = 1,
     ) -> None:
         self._network = SequenceNetwork(
             network.cell, network.n_outputs, network.loss, max_rows=network.max_rows
         )
         self._held_out = held_out
-        self._tol, self._n_iterations = tol, n_iterations
+        self._every = every if held_out is not None else 1
+        self._has_stalled = Stall(tol, max(1, n_iterations // self._every))
         self._callback = callback
-        self._first = first
         self.validation_curve: list[float] = []
         self.best_params: Array | None = None
+        self._best_loss = math.inf
         self.stop_reason = ""
 
     def __call__(self, state: TrainingState) -> bool:
         """Take note of an iteration, and say whether it was the last."""
-        if self._held_out is None:
-            curve: ArrayLike = state.history["loss"][self._first :]
-        else:
-            self.validation_curve.append(self._network.value(state.params, self._held_out))
-            curve = self.validation_curve
-            if self.validation_curve[-1] <= min(self.validation_curve):
-                self.best_params = state.params
+        stalled = state.iteration % self._every == 0 and self._has_stalled(self._loss(state))
         if self._callback(state):
             self.stop_reason = "callback"
-        elif has_stalled(curve, self._tol, self._n_iterations):
+        elif stalled:
             self.stop_reason = "converged"
         return bool(self.stop_reason)
+
+    def _loss(self, state: TrainingState) -> float:
+        """Return the loss that is watched, and keep the parameters if it is the best."""
+        if self._held_out is None:
+            return float(state.history.last["loss"])
+        loss = self._network.value(state.params, self._held_out)
+        self.validation_curve.append(loss)
+        if loss <= self._best_loss:
+            self._best_loss, self.best_params = loss, state.params
+        return loss

@@ -32,6 +32,13 @@ class Batch:
         not scored are never read.
     mask : ndarray of shape (n_steps, n_sequences), optional
         Weights w_it ≥ 0, or booleans. Only their ratios count. By default every step has weight 1.
+    initial_inputs : ndarray of shape (n_sequences, n_initial_inputs), optional
+        Real numbers, a vector for each sequence, that its initial state is made of; see
+        `SequenceNetwork`.
+    initial_state : ndarray of shape (n_sequences, state_size), optional
+        States of the cell before the first step, in place of those that are learned or made of
+        `initial_inputs`: the sequences go on where others ended. They are constants: no gradient
+        goes through them.
 
     Raises
     ------
@@ -59,6 +66,8 @@ class Batch:
     inputs: NDArray[Any]
     targets: NDArray[Any]
     mask: NDArray[Any] | None = None
+    initial_inputs: NDArray[Any] | None = None
+    initial_state: Array | None = None
 
     def __post_init__(self) -> None:
         _check_sequences("inputs", self.inputs)
@@ -68,6 +77,15 @@ class Batch:
             raise ValueError(
                 f"`targets` has shape {self.targets.shape}, but its first two axes must be "
                 f"{leading} as in `inputs`. Put time first, then sequences."
+            )
+        if self.initial_inputs is not None:
+            check_initial_inputs(self.initial_inputs, leading[1])
+        if self.initial_state is not None and (
+            self.initial_state.ndim != 2 or len(self.initial_state) != leading[1]
+        ):
+            raise ValueError(
+                f"`initial_state` has shape {self.initial_state.shape}, but ({leading[1]}, "
+                "state_size) was expected. Pass one row per sequence."
             )
         if self.mask is None:
             if 0 in leading:
@@ -116,6 +134,7 @@ class Batch:
         targets: list[NDArray[Any]],
         *,
         last_step_only: bool = False,
+        initial_inputs: NDArray[Any] | None = None,
     ) -> Batch:
         """Pad sequences of various lengths to one batch.
 
@@ -128,6 +147,8 @@ class Batch:
             one per step, of shape (n_steps_i, n_outputs) or (n_steps_i,).
         last_step_only : bool, default=False
             Score only the last step of each sequence.
+        initial_inputs : ndarray of shape (n_sequences, n_initial_inputs), optional
+            As of `Batch`.
 
         Returns
         -------
@@ -176,7 +197,18 @@ class Batch:
             padded_inputs[:length, i] = x
             padded_targets[length - len(y) : length, i] = y
             mask[length - len(y) : length, i] = True
-        return cls(padded_inputs, padded_targets, mask)
+        return cls(padded_inputs, padded_targets, mask, initial_inputs)
+
+
+def count_sequences(batch: Any) -> int:
+    """Return how many sequences a batch counts for; 1 where it does not say.
+
+    Examples
+    --------
+    >>> count_sequences(Batch(np.zeros((4, 3, 1)), np.zeros((4, 3, 1)))), count_sequences(None)
+    (3, 1)
+    """
+    return int(getattr(batch, "n_sequences", 1))
 
 
 def _check_sequences(name: str, array: Any) -> None:
@@ -192,6 +224,22 @@ def _check_sequences(name: str, array: Any) -> None:
         raise TypeError(
             f"`{name}` has dtype {array.dtype} and shape {array.shape}, but 3-D real numbers or "
             "2-D integers were expected. Put time first, then sequences, then features."
+        )
+
+
+def check_initial_inputs(initial_inputs: Any, n_sequences: int) -> None:
+    """Raise unless `initial_inputs` is 2-D, real, and has one row a sequence."""
+    kind = getattr(getattr(initial_inputs, "dtype", None), "kind", type(initial_inputs).__name__)
+    if kind not in ("f", "i", "u", "b"):
+        raise TypeError(
+            f"`initial_inputs` is of kind {kind!r}, but an array of real numbers was expected. "
+            "Convert it."
+        )
+    if initial_inputs.ndim != 2 or len(initial_inputs) != n_sequences:
+        raise ValueError(
+            f"`initial_inputs` has shape {initial_inputs.shape}, but one row for each of the "
+            f"{n_sequences} sequences was expected. Pass an array of shape (n_sequences, "
+            "n_initial_inputs)."
         )
 
 
@@ -217,6 +265,10 @@ class PreparedBatch:
         1 up to the end of each sequence, 0 after it; None where there is no padding.
     n_scored : int
         Number of scored steps of the whole batch.
+    initial_inputs : ndarray of shape (n_sequences, n_initial_inputs) or None
+        In the dtype of the parameters; None where there is an initial state.
+    initial_state : ndarray of shape (n_sequences, state_size) or None
+        In the dtype of the parameters.
     """
 
     inputs: NDArray[Any]
@@ -225,6 +277,8 @@ class PreparedBatch:
     first_scored: int
     live: Array | None
     n_scored: int
+    initial_inputs: Array | None
+    initial_state: Array | None
 
     @property
     def n_steps(self) -> int:
@@ -292,4 +346,10 @@ def _prepare_slice(
         first_scored=first,
         live=None if live.all() else live[..., None].astype(dtype),
         n_scored=n_scored,
+        initial_inputs=None
+        if batch.initial_inputs is None or batch.initial_state is not None
+        else batch.initial_inputs[part].astype(dtype),
+        initial_state=None
+        if batch.initial_state is None
+        else batch.initial_state[part].astype(dtype, copy=False),
     )

@@ -59,12 +59,11 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> None:
     state : TrainingState
     """
     numbers, arrays = {}, {}
-    for field in dataclasses.fields(state.optimizer_state):  # type: ignore[arg-type]
-        value = getattr(state.optimizer_state, field.name)
+    for name, value in _flatten(state.optimizer_state).items():
         if isinstance(value, np.ndarray):
-            arrays[f"optimizer/{field.name}"] = value
+            arrays[f"optimizer/{name}"] = value
         else:
-            numbers[field.name] = value
+            numbers[name] = value
     header = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -124,16 +123,41 @@ def load_checkpoint(path: str | os.PathLike[str], optimizer: Optimizer[Any]) -> 
     for name, array in arrays.items():
         group, _, field = name.partition("/")
         columns[group][field] = array
-    blank = optimizer.init(columns["optimizer"]["params"])
+    names = {name.rpartition(".")[2]: name for name in columns["optimizer"]}
+    blank = optimizer.init(columns["optimizer"][names["params"]])
     if type(blank).__name__ != header["optimizer_state"]:
         raise ValueError(
             f"`optimizer` is a {type(optimizer).__name__}, but the file holds a "
             f"{header['optimizer_state']}. Pass the optimizer that the run began with."
         )
     return TrainingState(
-        dataclasses.replace(blank, **columns["optimizer"]),
+        _fill(blank, columns["optimizer"]),
         header["iteration"],
         np.random.SeedSequence(header["entropy"], spawn_key=header["spawn_key"]),
         History(columns["history"]),
         header["stop_reason"],
     )
+
+
+def _flatten(state: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the fields of a state, those of a state inside it under `outer.inner`."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(state):
+        value = getattr(state, field.name)
+        if dataclasses.is_dataclass(value):
+            values |= _flatten(value, f"{prefix}{field.name}.")
+        else:
+            values[prefix + field.name] = value
+    return values
+
+
+def _fill(blank: Any, values: dict[str, Any], prefix: str = "") -> Any:
+    """Return a state of the kind of `blank` with the fields that `_flatten` returned."""
+    fields = {}
+    for field in dataclasses.fields(blank):
+        value = getattr(blank, field.name)
+        if dataclasses.is_dataclass(value):
+            fields[field.name] = _fill(value, values, f"{prefix}{field.name}.")
+        else:
+            fields[field.name] = values[prefix + field.name]
+    return dataclasses.replace(blank, **fields)

@@ -23,7 +23,7 @@ _TARGET_SCALE = 0.2
 
 
 class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
-    """Recurrent net that predicts numbers, all of it learned by Hessian-free optimization.
+    """Recurrent net that predicts numbers, trained by Hessian-free or first-order optimization.
 
     h_t = φ(W_hh h_{t-1} + W_hx x_t + b),     o_t = W_oh h_t + b_o
 
@@ -36,17 +36,20 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
     Parameters
     ----------
     n_units : int, default=100
-        Units of the recurrent layer.
-    cell : {"vanilla", "multiplicative", "tensor"}, default="vanilla"
-        How a state follows from the one before: `ElmanCell`, `MultiplicativeCell` [3]_ or
-        `TensorCell`.
+        Units of a recurrent layer.
+    cell : {"vanilla", "multiplicative", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"}, \
+default="vanilla"
+        How a state follows from the one before: `ElmanCell`, `MultiplicativeCell` [3]_,
+        `TensorCell`, or one with gates: `LSTMCell`, `GRUCell`, `MUT1Cell`, `MUT2Cell`, `MUT3Cell`.
+    n_layers : int, default=1
+        Recurrent layers on top of each other, each of `n_units` units; see `StackedCell`.
     n_factors : int, optional
         Factors of the multiplicative cell; by default `n_units`.
     gain : {"auto", "linear", "shifted_tanh"}, default="auto"
         Gains of the multiplicative cell. "auto" is "linear", the paper's, for symbols, and
         "shifted_tanh" for numbers: linear gains vanish where x_t = 0, and the past with them.
     activation : {"tanh", "logistic", "relu"}, default="tanh"
-        φ.
+        φ, of the cells without gates.
     n_symbols : int, optional
         Not None: `X` has one column of integers from 0 to n_symbols - 1, and each symbol has
         weights of its own, as if it came one-hot.
@@ -55,28 +58,34 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
     initialization : {"sparse", "echo_state"}, default="sparse"
         `sparse_parameters` (15 incoming connections a unit) or `echo_state_parameters` (those
         scaled to a spectral radius of 1.1), with their defaults.
-    optimizer : "hessian-free" or Optimizer, default="hessian-free"
+    optimizer : str or Optimizer, default="hessian-free"
         "hessian-free" is `HessianFree` with λ from 0.03 on, structural damping μ = 0.03, at most 20
         iterations of conjugate gradients, no preconditioner; chosen by measurements on long time
-        lags, see the notes.
-    gradient_batch_size : int, default=1000
+        lags, see the notes. "sgd", "momentum", "nesterov", "adagrad", "rmsprop" and "adam" are the
+        first-order ones, with the gradient clipped to a norm of 1; pass ``Adam(0.003)`` or the like
+        to choose the learning rate, which matters.
+    gradient_batch_size : int or "auto", default="auto"
         Most sequences that loss and gradient are taken on in an iteration; more are split into
-        batches of equal size, shuffled anew each epoch.
+        batches of equal size, shuffled anew each epoch. "auto" is 1,000; with a first-order
+        optimizer 100.
     curvature_batch_size : int, default=200
-        Sequences for the curvature, drawn anew from the gradient batch at each iteration.
-    max_iter : int, default=100
-        Iterations at most.
+        Sequences for the curvature, drawn anew from the gradient batch at each iteration. Of no
+        effect with a first-order optimizer.
+    max_iter : int or "auto", default="auto"
+        Iterations at most. "auto" is 100; with a first-order optimizer, whose iterations are single
+        cheap updates, 10,000.
     tol : float, default=1e-4
         Relative improvement of the loss that counts as one.
-    n_iter_no_change : int, default=30
-        Iterations without improvement after which training ends. Long, since [2]_ reports plateaus
-        of 10 to 30 iterations before anything is learned.
+    n_iter_no_change : int or "auto", default="auto"
+        Iterations without improvement after which training ends. "auto" is 30, since [2]_ reports
+        plateaus of 10 to 30 iterations before anything is learned; with a first-order optimizer
+        1,000.
     l2 : float, default=0.0
         Weight of half the squared weights in the loss; biases are not penalised.
     validation_fraction : float, default=0.0
         Fraction of the sequences held out, drawn at random; of a single sequence, of its targets,
         the last ones. Not 0, it is the loss on these that has to improve, and the parameters that
-        had the lowest are kept.
+        had the lowest are kept. With a first-order optimizer it is looked at once an epoch.
     warm_start : bool, default=False
         Whether `fit` goes on where the last call ended, for `max_iter` iterations more.
     dtype : {"float32", "float64"}, default="float32"
@@ -103,10 +112,11 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
         Loss before each iteration, on its gradient batch. The targets have a standard deviation of
         0.2 there: predicting their mean gives 0.02 an output.
     validation_curve_ : ndarray
-        Loss after each iteration on what was held out; only with `validation_fraction`.
+        Loss after each iteration (epoch, where first-order) on what was held out; only with
+        `validation_fraction`.
     history_ : History
-        What the optimizer said at each iteration: loss, damping, reduction ratio, iterations of
-        conjugate gradients, cost, seconds.
+        What the optimizer said at each iteration: loss, norm of the gradient, cost, seconds;
+        damping and iterations of conjugate gradients, or learning rate.
     stop_reason_ : {"max_iter", "converged", "callback", "interrupted"}
         Why training ended; "converged" after `n_iter_no_change` iterations.
     n_outputs_ : int
@@ -243,7 +253,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
 
 
 class RNNClassifier(ClassifierMixin, RNNEstimator):
-    """Recurrent net that predicts classes, all of it learned by Hessian-free optimization.
+    """Recurrent net that predicts classes, trained by Hessian-free or first-order optimization.
 
     P(y_t = k) = softmax(W_oh h_t + b_o)_k, or logistic for two classes
 
@@ -252,8 +262,10 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
 
     Parameters
     ----------
-    n_units, cell, n_factors, gain, activation, n_symbols, learned_initial_state, initialization
+    n_units, cell, n_layers, n_factors, gain, activation, n_symbols
         As in `RNNRegressor`: the net.
+    learned_initial_state, initialization
+        As in `RNNRegressor`: how it starts.
     optimizer, gradient_batch_size, curvature_batch_size, max_iter, tol, n_iter_no_change, l2
         As in `RNNRegressor`: how it is trained.
     validation_fraction, warm_start, dtype, random_state, verbose, callback
@@ -274,10 +286,11 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
     loss_curve_ : ndarray of shape (n_iterations,)
         Loss before each iteration, on its gradient batch, in nats.
     validation_curve_ : ndarray
-        Loss after each iteration on what was held out; only with `validation_fraction`.
+        Loss after each iteration (epoch, where first-order) on what was held out; only with
+        `validation_fraction`.
     history_ : History
-        What the optimizer said at each iteration: loss, damping, reduction ratio, iterations of
-        conjugate gradients, cost, seconds.
+        What the optimizer said at each iteration: loss, norm of the gradient, cost, seconds;
+        damping and iterations of conjugate gradients, or learning rate.
     stop_reason_ : {"max_iter", "converged", "callback", "interrupted"}
         Why training ended; "converged" after `n_iter_no_change` iterations.
     n_features_in_ : int

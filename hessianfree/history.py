@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,12 @@ class History:
         """
         lines = [json_line(self.row(index)) for index in range(len(self))]
         write_atomically(path, "".join(lines).encode())
+
+
+def append_line(path: str | os.PathLike[str], row: Mapping[str, Any]) -> None:
+    """Add a row to a file that `History.write_jsonl` wrote."""
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(json_line(row))
 
 
 def json_line(row: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from reservoir._validation import check_integer, check_real
 from reservoir.weights import recurrent_weights
 from reservoir.weights import spectral_radius as radius_of
 
-# Blocks of weights that carry states on to states.
+# Blocks of weights that carry states on to states end in one of these.
 RECURRENT = ("recurrent", "state_to_factor", "factor_to_state")
 
 
@@ -38,6 +38,8 @@ def sparse_parameters(
     Each unit, and each factor of a multiplicative net, hears `n_connections` others, drawn without
     replacement, through weights s · N(0, 1). With s = 1/√n_connections a layer hands on the
     variance it gets, whatever its width, and units stay diverse: each sees a different part [1]_.
+    The weights to gates are drawn as those to units, and so are the weights from one layer to the
+    next.
 
     Parameters
     ----------
@@ -49,9 +51,10 @@ def sparse_parameters(
     input_scale : float, default=0.1
         Standard deviation of the weights from the input. Inputs that are too strong saturate the
         units and wipe out what they remember; 0.1 solved long-lag problems that 1 did not. The
-        code of [2]_ takes 0.25/√15 with `n_input_connections` 15.
+        code of [2]_ takes 0.25/√15 with `n_input_connections` 15. The weights from
+        `Batch.initial_inputs` to the initial state have the same.
     n_input_connections : int, optional
-        How many inputs a unit hears; by default all.
+        How many inputs a unit of the lowest layer hears at a step; by default all.
     gain_scale : float, default=1.0
         Standard deviation of the weights from the input to the gain of a factor. With one-hot
         inputs a gain of variance 1 keeps the variance of the states.
@@ -68,8 +71,9 @@ def sparse_parameters(
     Returns
     -------
     ndarray of shape (n_params,)
-        Biases and initial states are 0, save the bias of a shifted gain, which is 1: the net then
-        starts near a vanilla one with the matrix W_hf W_fh.
+        Biases, peepholes and initial states are 0, save the bias of a shifted gain, which is 1 (the
+        net then starts near a vanilla one with the matrix W_hf W_fh), and that of a forget gate,
+        which is the `forget_bias` of the cell.
 
     Raises
     ------
@@ -101,6 +105,7 @@ def sparse_parameters(
 
     blocks = _draw(
         network,
+        recurrent,
         recurrent,
         input_scale,
         n_input_connections,
@@ -134,10 +139,11 @@ def echo_state_parameters(
     ----------
     network : SequenceNetwork
     spectral_radius : float, default=1.1
-        That of [1]_. Of each matrix of a full-tensor net; of W_hf W_fh in a multiplicative net,
-        the matrix from state to state where all gains are 1.
+        That of [1]_. Of each matrix of a full-tensor net, and of each that leads to a gate; of
+        W_hf W_fh in a multiplicative net, the matrix from state to state where all gains are 1.
     connectivity : int or float, default=15
-        Number, or fraction, of incoming connections of a unit.
+        Number, or fraction, of incoming connections of a unit, from its own layer and from the one
+        below; the latter have the scale that `sparse_parameters` gives them.
     input_scale : float, default=0.1
         Standard deviation of the weights from the input. [1]_ takes 0.001 for the adding and
         multiplication problems, 0.1 for memorization.
@@ -170,15 +176,18 @@ def echo_state_parameters(
     """
     spectral_radius = check_real("spectral_radius", spectral_radius, minimum=0)
 
+    def between(shape: tuple[int, int], rng: np.random.Generator) -> Array:
+        n_connections = (
+            max(1, round(connectivity * shape[1]))
+            if isinstance(connectivity, float)
+            else connectivity
+        )
+        return _sparse(shape, n_connections, 1 / np.sqrt(n_connections), rng)
+
     def recurrent(shape: tuple[int, int], rng: np.random.Generator) -> Array:
         if shape[0] != shape[1]:
             # The radius is that of a product of two such blocks, and is set below.
-            n_connections = (
-                max(1, round(connectivity * shape[1]))
-                if isinstance(connectivity, float)
-                else connectivity
-            )
-            return _sparse(shape, n_connections, 1 / np.sqrt(n_connections), rng)
+            return between(shape, rng)
         matrix = recurrent_weights(
             shape[0],
             spectral_radius=spectral_radius,
@@ -191,6 +200,7 @@ def echo_state_parameters(
     blocks = _draw(
         network,
         recurrent,
+        between,
         input_scale,
         n_input_connections,
         gain_scale,
@@ -198,11 +208,13 @@ def echo_state_parameters(
         output_bias,
         random_state,
     )
-    if "factor_to_state" in blocks:
-        product = blocks["factor_to_state"] @ blocks["state_to_factor"]
-        factor = np.sqrt(spectral_radius / radius_of(product))
-        blocks["factor_to_state"] *= factor
-        blocks["state_to_factor"] *= factor
+    for name in blocks:
+        if name.endswith("factor_to_state"):
+            to_state = blocks[name]
+            to_factor = blocks[name.replace("factor_to_state", "state_to_factor")]
+            factor = np.sqrt(spectral_radius / radius_of(to_state @ to_factor))
+            to_state *= factor
+            to_factor *= factor
     return network.layout.flatten(blocks, dtype)
 
 
@@ -264,6 +276,7 @@ def _sparse(
 def _draw(
     network: SequenceNetwork,
     recurrent: Any,
+    between: Any,
     input_scale: float,
     n_input_connections: int | None,
     gain_scale: float,
@@ -271,11 +284,14 @@ def _draw(
     output_bias: ArrayLike | None,
     random_state: Any,
 ) -> dict[str, Array]:
-    """Return all blocks, the recurrent ones by `recurrent(shape, rng)`."""
+    """Return all blocks, the recurrent ones by `recurrent(shape, rng)`.
+
+    Those from the states of a layer to the next are drawn by `between(shape, rng)`.
+    """
     if n_input_connections is not None:
         n_input_connections = check_integer("n_input_connections", n_input_connections, minimum=1)
+    input_scale = check_real("input_scale", input_scale, minimum=0)
     scales = {
-        "input": check_real("input_scale", input_scale, minimum=0),
         "input_to_factor": check_real("gain_scale", gain_scale, minimum=0),
         "output": check_real("output_scale", output_scale, minimum=0),
     }
@@ -284,17 +300,22 @@ def _draw(
     seeds = seed_sequence(random_state).spawn(len(shapes))
     for (name, shape), seed in zip(shapes.items(), seeds):
         rng = np.random.default_rng(seed)
-        if name in RECURRENT:
+        layer, _, block = name.rpartition(".")
+        if block.endswith(RECURRENT):
             matrices = blocks[name].reshape(-1, *shape[-2:])
             for matrix in matrices:
                 matrix[...] = recurrent(shape[-2:], rng)
-        elif name in scales:
-            n_connections = n_input_connections if name == "input" else None
-            blocks[name] = _sparse(
-                (shape[0], shape[1]), n_connections or shape[1], scales[name], rng
-            )
-        elif name == "factor_bias":
-            blocks[name][...] = 1
+        elif layer not in ("", "layer1") and block.endswith(("input", "input_to_factor")):
+            blocks[name] = between((shape[0], shape[1]), rng)
+        elif block == "initial_input":
+            blocks[name] = _sparse((shape[0], shape[1]), shape[1], input_scale, rng)
+        elif block.endswith("input"):
+            n_connections = n_input_connections or shape[1]
+            blocks[name] = _sparse((shape[0], shape[1]), n_connections, input_scale, rng)
+        elif block in scales:
+            blocks[name] = _sparse((shape[0], shape[1]), shape[1], scales[block], rng)
+        elif name in network.cell.initial_biases:
+            blocks[name][...] = network.cell.initial_biases[name]
     if output_bias is not None:
         bias = np.asarray(output_bias, dtype=float)
         if bias.shape != shapes["output_bias"]:

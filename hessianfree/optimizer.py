@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from hessianfree.batch import count_sequences
 from hessianfree.conjugate_gradient import (
     RelativeProgress,
     StoppingRule,
@@ -17,6 +18,7 @@ from hessianfree.conjugate_gradient import (
 from hessianfree.damping import LevenbergMarquardt, reduction_ratio
 from hessianfree.line_search import BacktrackingLineSearch, backtrack
 from hessianfree.objective import Array, Linearization, Objective
+from hessianfree.parameters import flat_copy
 from hessianfree.preconditioning import Preconditioner
 from reservoir._validation import check_choice, check_integer, check_real
 
@@ -197,12 +199,7 @@ class HessianFree:
         -------
         HessianFreeState
         """
-        params = np.array(params)
-        if params.ndim != 1 or not np.issubdtype(params.dtype, np.floating):
-            raise ValueError(
-                f"`params` has shape {params.shape} and dtype {params.dtype}, but one flat vector "
-                "of floats was expected. Ravel it, and convert it to float32 or float64."
-            )
+        params = flat_copy(params)
         return HessianFreeState(params, self.damping.initial, np.zeros_like(params), 0)
 
     # What overflows rejects the step and is said in `info`; it needs no warning besides.
@@ -240,7 +237,7 @@ class HessianFree:
         if curvature_batch is None:
             curvature_batch = gradient_batch
         params, damping = state.params, state.damping
-        cost = _Cost(_n_sequences(gradient_batch), _n_sequences(curvature_batch))
+        cost = _Cost(count_sequences(gradient_batch), count_sequences(curvature_batch))
         linearization = objective.linearize(params, curvature_batch)
         if curvature_batch is gradient_batch:
             loss, gradient = linearization.value, linearization.gradient()
@@ -388,8 +385,3 @@ class _Cost:
         )
         total = self.gradient_size * on_gradient_batch + self.curvature_size * on_curvature_batch
         return {"passes": total / self.gradient_size, "sequence_gradients": total}
-
-
-def _n_sequences(batch: Any) -> int:
-    """Return how many sequences a batch counts for; 1 where it does not say."""
-    return int(getattr(batch, "n_sequences", 1))

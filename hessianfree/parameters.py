@@ -131,3 +131,26 @@ class ParameterLayout:
                 )
             view[...] = block
         return flat
+
+
+def flat_copy(params: Array) -> Array:
+    """Return a copy of a flat vector of floats, its dtype kept.
+
+    Raises
+    ------
+    ValueError
+        If it has another number of axes, or no floats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> flat_copy(np.ones(2, dtype=np.float32))
+    array([1., 1.], dtype=float32)
+    """
+    params = np.array(params)
+    if params.ndim != 1 or not np.issubdtype(params.dtype, np.floating):
+        raise ValueError(
+            f"`params` has shape {params.shape} and dtype {params.dtype}, but one flat vector "
+            "of floats was expected. Ravel it, and convert it to float32 or float64."
+        )
+    return params

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,11 +14,11 @@ from tqdm import tqdm
 
 from hessianfree.batch import Batch
 from hessianfree.checkpoints import TrainingState, save_checkpoint
-from hessianfree.history import History, json_line
+from hessianfree.history import History, append_line
 from hessianfree.objective import Array, Objective
 from hessianfree.optimizer import Optimizer
 from reservoir._random import RandomState, seed_sequence
-from reservoir._validation import check_integer
+from reservoir._validation import check_integer, check_real
 
 
 class DataSource(Protocol):
@@ -47,6 +46,14 @@ class FreshBatches:
     curvature_size : int, optional
         Sequences of the curvature batch, drawn independently. Without it the gradient batch serves
         for both.
+    growth : float, default=0.0
+        The batches of iteration i = 0, 1, ... are 1 + growth · i times as large [1]_: small while
+        there is much to learn, large when the noise of small ones is what is left.
+
+    References
+    ----------
+    .. [1] Byrd, Chin, Nocedal & Wu (2012), Sample size selection in optimization methods for
+       machine learning, Mathematical Programming 134.
 
     Examples
     --------
@@ -60,20 +67,23 @@ class FreshBatches:
     draw: Callable[[int, np.random.Generator], Any]
     gradient_size: int
     curvature_size: int | None = None
+    growth: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the sizes."""
         check_integer("gradient_size", self.gradient_size, minimum=1)
         if self.curvature_size is not None:
             check_integer("curvature_size", self.curvature_size, minimum=1)
+        check_real("growth", self.growth, minimum=0)
 
     def batches(self, iteration: int, seed: np.random.SeedSequence) -> tuple[Any, Any]:
         """Return the gradient batch and the curvature batch of an iteration."""
         rng = _rng(seed, iteration)
-        gradient_batch = self.draw(self.gradient_size, rng)
+        factor = 1 + self.growth * iteration
+        gradient_batch = self.draw(round(factor * self.gradient_size), rng)
         if self.curvature_size is None:
             return gradient_batch, gradient_batch
-        return gradient_batch, self.draw(self.curvature_size, rng)
+        return gradient_batch, self.draw(round(factor * self.curvature_size), rng)
 
 
 @dataclass(frozen=True)
@@ -162,7 +172,9 @@ def take_sequences(batch: Batch, indices: NDArray[np.intp]) -> Batch:
     array([4., 0.])
     """
     mask = None if batch.mask is None else batch.mask[:, indices]
-    return Batch(batch.inputs[:, indices], batch.targets[:, indices], mask)
+    vectors = None if batch.initial_inputs is None else batch.initial_inputs[indices]
+    states = None if batch.initial_state is None else batch.initial_state[indices]
+    return Batch(batch.inputs[:, indices], batch.targets[:, indices], mask, vectors, states)
 
 
 def start(
@@ -264,8 +276,7 @@ def train(
             state.history.append(info)
             state = replace(state, optimizer_state=optimizer_state, iteration=state.iteration + 1)
             if log is not None:
-                with Path(log).open("a", encoding="utf-8") as file:
-                    file.write(json_line(info))
+                append_line(log, info)
             if checkpoint is not None and state.iteration % checkpoint_every == 0:
                 save_checkpoint(checkpoint, state)
             bar.set_postfix(loss=f"{info['loss']:.4g}", refresh=False)

@@ -6,7 +6,17 @@ part of f(x + ih) is h f'(x) without any difference of nearly equal numbers.
 
 import numpy as np
 
-from hessianfree.cells import MultiplicativeCell, TensorCell
+from hessianfree.cells import (
+    GRUCell,
+    LSTMCell,
+    MultiplicativeCell,
+    MUT1Cell,
+    MUT2Cell,
+    MUT3Cell,
+    StackedCell,
+    TensorCell,
+)
+from hessianfree.training import take_sequences
 
 ACTIVATIONS = {
     "tanh": np.tanh,
@@ -40,20 +50,99 @@ def preactivation(cell, p, x, h):
     return inner + p["input"] @ x + p["bias"]
 
 
-def run(network, flat, inputs):
-    """Outputs, states and pre-activations, each of shape (n_steps, n_sequences, -1)."""
+def logistic(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def lstm(cell, p, x, state):
+    """[h_t, c_t]: Gers, Schraudolph & Schmidhuber (2002), with h_{t-1} for their y_{t-1}."""
+    h, c = np.split(state, 2)
+    peepholes = p.get("peephole", np.zeros((3, cell.n_units)))
+
+    def drive(gate):
+        return p[gate + "recurrent"] @ h + p[gate + "input"] @ x + p[gate + "bias"]
+
+    i = logistic(drive("input_gate_") + peepholes[0] * c)
+    f = logistic(drive("forget_gate_") + peepholes[1] * c)
+    c = f * c + i * np.tanh(drive(""))
+    o = logistic(drive("output_gate_") + peepholes[2] * c)
+    return np.concatenate([o * np.tanh(c), c])
+
+
+def updated(cell, p, x, h):
+    """The GRU as in Cho et al. (2014), the mutations as in Jozefowicz et al. (2015)."""
+    Wxz, Wxr, Wxh = p.get("update_input"), p.get("reset_input"), p.get("input")
+    Whz, Whr, Whh = p.get("update_recurrent"), p["reset_recurrent"], p["recurrent"]
+    bz, br, bh = p["update_bias"], p["reset_bias"], p["bias"]
+    if isinstance(cell, GRUCell):
+        z = logistic(Wxz @ x + Whz @ h + bz)
+        r = logistic(Wxr @ x + Whr @ h + br)
+        return z * h + (1 - z) * np.tanh(Wxh @ x + Whh @ (r * h) + bh)
+    if isinstance(cell, MUT1Cell):
+        z = logistic(Wxz @ x + bz)
+        r = logistic(Wxr @ x + Whr @ h + br)
+        x = x if Wxh is None else Wxh @ x
+        return np.tanh(Whh @ (r * h) + np.tanh(x) + bh) * z + h * (1 - z)
+    if isinstance(cell, MUT2Cell):
+        z = logistic(Wxz @ x + Whz @ h + bz)
+        r = logistic((x if Wxr is None else Wxr @ x) + Whr @ h + br)
+        return np.tanh(Whh @ (r * h) + Wxh @ x + bh) * z + h * (1 - z)
+    assert isinstance(cell, MUT3Cell)
+    z = logistic(Wxz @ x + Whz @ np.tanh(h) + bz)
+    r = logistic(Wxr @ x + Whr @ h + br)
+    return np.tanh(Whh @ (r * h) + Wxh @ x + bh) * z + h * (1 - z)
+
+
+def layer(p, i):
+    """The blocks of layer i, from 0 on, of a stack."""
+    prefix = f"layer{i + 1}."
+    return {name.removeprefix(prefix): p[name] for name in p if name.startswith(prefix)}
+
+
+def start(cell, p):
+    """The learned initial state, or zeros."""
+    if isinstance(cell, StackedCell):
+        return np.concatenate([start(c, layer(p, i)) for i, c in enumerate(cell.cells)])
+    return p.get("initial_state", np.zeros(cell.state_size))
+
+
+def step(cell, p, x, state):
+    """The next state, what other layers see, all that damping sees, and pre-activations."""
+    if isinstance(cell, StackedCell):
+        states, seen, at = [], [], 0
+        for i, c in enumerate(cell.cells):
+            own, x, _, _ = step(c, layer(p, i), x, state[at : at + c.state_size])
+            at += c.state_size
+            states.append(own)
+            seen.append(x)
+        return np.concatenate(states), x, np.concatenate(seen), x[:0]
+    if isinstance(cell, LSTMCell):
+        state = lstm(cell, p, x, state)
+        h = state[: cell.n_units]
+        return state, h, h, h[:0]
+    if isinstance(cell, GRUCell | MUT1Cell | MUT2Cell | MUT3Cell):
+        h = updated(cell, p, x, state)
+        return h, h, h, h[:0]
+    z = preactivation(cell, p, x, state)
+    h = ACTIVATIONS[cell.activation](z)
+    return h, h, h, z
+
+
+def run(network, flat, inputs, initial_inputs=None):
+    """Outputs, damped states and pre-activations, each of shape (n_steps, n_sequences, -1)."""
     p, cell = split(network, flat), network.cell
     if inputs.ndim == 2:
         inputs = np.eye(cell.n_inputs)[inputs]
     outputs, states, zs = [], [], []
     for b in range(inputs.shape[1]):
-        h = p.get("initial_state", np.zeros(cell.n_units))
+        state = start(cell, p)
+        if initial_inputs is not None:
+            state = state + p["initial_input"] @ initial_inputs[b]
         row_o, row_h, row_z = [], [], []
         for x in inputs[:, b]:
-            z = preactivation(cell, p, x, h)
-            h = ACTIVATIONS[cell.activation](z)
+            state, h, hidden, z = step(cell, p, x, state)
             row_z.append(z)
-            row_h.append(h)
+            row_h.append(hidden)
             row_o.append(p["output"] @ h + p["output_bias"])
         outputs.append(row_o)
         states.append(row_h)
@@ -99,7 +188,14 @@ def penalised(network):
 
 
 def value(network, loss, flat, batch):
-    outputs = run(network, flat, batch.inputs)[0]
+    return value_of(network, loss, flat, batch, outputs_of(network, flat, batch))
+
+
+def outputs_of(network, flat, batch):
+    return run(network, flat, batch.inputs, batch.initial_inputs)[0]
+
+
+def value_of(network, loss, flat, batch, outputs):
     total = 0.5 * network.l2 * np.sum(penalised(network) * flat**2)
     for (t, b), w in np.ndenumerate(weights_of(batch)):
         if w > 0:
@@ -119,21 +215,23 @@ def jacobian(function, flat):
     return np.stack(columns, axis=-1)
 
 
-def gradient(network, loss, flat, batch):
-    return jacobian(lambda p: value(network, loss, p, batch), flat)
+def derivatives(network, loss, flat, batch):
+    """∇f, Jᵀ H_L J with the penalty, and J_hᵀ D″ J_h over the steps up to the last scored ones."""
 
+    def everything(p):
+        parts = run(network, p, batch.inputs, batch.initial_inputs)
+        return np.append(np.concatenate(parts, axis=2), value_of(network, loss, p, batch, parts[0]))
 
-def curvature_matrices(network, loss, flat, batch):
-    """Jᵀ H_L J with the penalty, and J_hᵀ D″ J_h over the steps up to the last scored ones."""
-    outputs, states, _ = run(network, flat, batch.inputs)
-    whole = jacobian(lambda p: np.concatenate(run(network, p, batch.inputs), axis=2), flat)
-    n_outputs, n_units = network.n_outputs, network.cell.n_units
+    outputs, states, _ = run(network, flat, batch.inputs, batch.initial_inputs)
+    whole = jacobian(everything, flat)
+    gradient, whole = whole[-1], whole[:-1].reshape(*outputs.shape[:2], -1, len(flat))
+    n_outputs, n_hidden = network.n_outputs, states.shape[2]
     jac_outputs = whole[:, :, :n_outputs]
     if network.structural_distance == "squared":
-        jac_hidden = whole[:, :, n_outputs : n_outputs + n_units]
+        jac_hidden = whole[:, :, n_outputs : n_outputs + n_hidden]
         distance = np.ones_like(states)
     else:
-        jac_hidden = whole[:, :, n_outputs + n_units :]
+        jac_hidden = whole[:, :, n_outputs + n_hidden :]
         distance = (1 - states**2) / 4
     weights = weights_of(batch)
     gauss_newton = network.l2 * np.diag(penalised(network))
@@ -144,7 +242,7 @@ def curvature_matrices(network, loss, flat, batch):
             gauss_newton += w * jac.T @ row_hessian(loss, outputs[t, b]) @ jac
         if np.any(weights[t:, b]):
             structure += jac_hidden[t, b].T @ np.diag(distance[t, b]) @ jac_hidden[t, b]
-    return gauss_newton, structure / np.count_nonzero(weights)
+    return gradient, gauss_newton, structure / np.count_nonzero(weights)
 
 
 def fisher_diagonal(network, loss, flat, batch):
@@ -155,7 +253,7 @@ def fisher_diagonal(network, loss, flat, batch):
     for b in range(weights.shape[1]):
 
         def sequence_loss(p, b=b):
-            outputs = run(network, p, batch.inputs[:, b : b + 1])[0]
+            outputs = outputs_of(network, p, take_sequences(batch, np.array([b])))
             return sum(
                 w * n_scored * row_loss(loss, outputs[t, 0], batch.targets[t, b], network.n_outputs)
                 for t, w in enumerate(weights[:, b])

@@ -53,6 +53,10 @@ REAL = np.zeros((4, 2, 3))
         ((REAL, REAL, -np.ones((4, 2))), ValueError, "`mask` has negative or non-finite"),
         ((REAL, REAL, np.full((4, 2), np.nan)), ValueError, "`mask` has negative or non-finite"),
         ((REAL, REAL, np.zeros((4, 2))), ValueError, "`mask` is 0 everywhere"),
+        ((REAL, REAL, None, np.ones((3, 1))), ValueError, r"`initial_inputs` has shape \(3, 1\)"),
+        ((REAL, REAL, None, np.ones(2)), ValueError, r"`initial_inputs` has shape \(2,\)"),
+        ((REAL, REAL, None, [[1.0], [2.0]]), TypeError, "`initial_inputs` is of kind 'list'"),
+        ((REAL, REAL, None, np.array([["a"]] * 2)), TypeError, "`initial_inputs` is of kind 'U'"),
         ((REAL[:0], REAL[:0]), ValueError, r"`inputs` has shape \(0, 2, 3\)"),
     ],
 )

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from hessianfree.cells import ElmanCell, MultiplicativeCell, TensorCell
+from hessianfree.cells import (
+    ElmanCell,
+    GRUCell,
+    LSTMCell,
+    MultiplicativeCell,
+    MUT1Cell,
+    MUT2Cell,
+    MUT3Cell,
+    StackedCell,
+    TensorCell,
+)
 from hessianfree.cells.base import flush_constant
 
 CELLS = {
@@ -15,8 +25,27 @@ CELLS = {
     "multiplicative logistic": lambda k, n: MultiplicativeCell(k, n, activation="logistic"),
     "shifted gain": lambda k, n: MultiplicativeCell(k, n, n + 2, gain="shifted_tanh"),
     "tensor": lambda k, n: TensorCell(k, n),
+    "lstm": lambda k, n: LSTMCell(k, n),
+    "peepholes": lambda k, n: LSTMCell(k, n, peepholes=True),
+    "lstm, fixed start": lambda k, n: LSTMCell(k, n, peepholes=True, learn_initial_state=False),
+    "gru": lambda k, n: GRUCell(k, n),
+    "gru, fixed start": lambda k, n: GRUCell(k, n, learn_initial_state=False),
+    "mut1": lambda k, n: MUT1Cell(k, n),
+    "mut2": lambda k, n: MUT2Cell(k, n),
+    "mut3": lambda k, n: MUT3Cell(k, n),
+    "stack": lambda k, n: StackedCell([LSTMCell(k, n + 1), ElmanCell(n + 1, 2), GRUCell(2, n)]),
+    "stack, fixed start": lambda k, n: StackedCell(
+        [
+            MUT1Cell(k, k, learn_initial_state=False),
+            MultiplicativeCell(k, n, gain="shifted_tanh", learn_initial_state=False),
+            MUT1Cell(n, n, learn_initial_state=False),
+            TensorCell(n, 2, learn_initial_state=False),
+            LSTMCell(2, n, learn_initial_state=False),
+        ]
+    ),
 }
-SIZES = [(1, 1, 1, 1), (1, 4, 3, 5), (7, 1, 3, 5), (6, 4, 3, 5)]
+# As many inputs as units: MUT1 and MUT2 take such inputs as they are.
+SIZES = [(1, 1, 1, 1), (1, 4, 3, 5), (7, 1, 3, 5), (6, 4, 3, 5), (6, 4, 5, 5)]
 
 
 def draw(cell, rng, dtype=np.float64):
@@ -45,6 +74,8 @@ def test_adjoint_identity_in_params_and_inputs(name, size, dtype, rng):
     backward = dot(params_bar, d_params) + float(np.vdot(inputs_bar.astype(float), d_inputs))
     scale = np.linalg.norm(weights) * np.linalg.norm(d_states)
     assert abs(forward - backward) <= 20 * np.finfo(dtype).eps * scale
+    if not hasattr(cell, "activation"):
+        return
     # What is added to the pre-activations alone arrives as it would through their slope.
     extra, _ = cell.vjp(params, trajectory, 0 * weights, preactivations_bar=damping)
     slopes = trajectory.slopes
@@ -95,16 +126,39 @@ def test_a_given_initial_state_takes_the_place_of_the_learned_one(name, rng):
     cell = CELLS[name](3, 4)
     params, d_params = draw(cell, rng), draw(cell, rng)
     inputs = rng.normal(size=(3, 2, 3))
-    state = rng.uniform(0.1, 1.0, size=(2, 4))
+    state = rng.uniform(0.1, 1.0, size=(2, cell.state_size))
     trajectory = cell.forward(params, inputs, state)
     d_states = cell.jvp(params, trajectory, d_params).copy()
     params_bar, _ = cell.vjp(params, trajectory, np.ones((3, 2, 4)))
-    assert not np.any(params_bar.get("initial_state", 0))
+    learned = [block for block in params if block.endswith("initial_state")]
+    assert not any(np.any(params_bar[block]) for block in learned)
     np.testing.assert_allclose(d_states.sum(), dot(params_bar, d_params), rtol=1e-12)
-    if "initial_state" in params:
-        # Without a learned state to move, its tangent has no effect.
-        d_params["initial_state"] = d_params["initial_state"] + 1
-        np.testing.assert_array_equal(cell.jvp(params, trajectory, d_params), d_states)
+    # Without a learned state to move, its tangent has no effect.
+    for block in learned:
+        d_params[block] = d_params[block] + 1
+    np.testing.assert_array_equal(cell.jvp(params, trajectory, d_params), d_states)
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("name", CELLS)
+def test_adjoint_identity_in_the_initial_state(name, given, rng):
+    cell = CELLS[name](3, 4)
+    params = draw(cell, rng)
+    inputs, weights = rng.normal(size=(3, 2, 3)), rng.normal(size=(3, 2, 4))
+    state, d_state = rng.uniform(0.1, 1.0, size=(2, 2, cell.state_size))
+    trajectory = cell.forward(params, inputs, state if given else None)
+    nothing = {block: np.zeros_like(value) for block, value in params.items()}
+    d_states = cell.jvp(params, trajectory, nothing, d_initial_state=d_state)
+    forward = np.vdot(weights, d_states)
+    bar = np.empty_like(state)
+    params_bar, _ = cell.vjp(params, trajectory, weights, initial_state_bar=bar)
+    np.testing.assert_allclose(np.vdot(bar, d_state), forward, rtol=1e-12)
+    again = np.empty_like(bar)
+    cell.squared_vjp(params, trajectory, weights, initial_state_bar=again)
+    np.testing.assert_array_equal(again, bar)
+    learned = [params_bar[block] for block in params_bar if block.endswith("initial_state")]
+    if learned and not given:
+        np.testing.assert_allclose(np.concatenate(learned), bar.sum(axis=0), rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -117,7 +171,7 @@ def test_future_inputs_do_not_change_past_states(name, rng):
     np.testing.assert_array_equal(cell.forward(params, inputs).states[:4], before)
 
 
-@pytest.mark.parametrize("name", ["tanh", "multiplicative", "tensor"])
+@pytest.mark.parametrize("name", ["tanh", "multiplicative", "tensor", "lstm", "peepholes", "gru"])
 def test_a_vanishing_backward_sweep_has_no_subnormal_numbers(name, rng):
     cell = CELLS[name](2, 20)
     params = {block: value.astype(np.float32) / 8 for block, value in draw(cell, rng).items()}
@@ -156,6 +210,41 @@ def test_multiplicative_cell_is_a_tensor_cell_of_low_rank(rng):
     np.testing.assert_allclose(
         factored.forward(params, symbols).states, full.forward(tensor, symbols).states, rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_run_goes_on_from_its_final_state(name, rng):
+    cell = CELLS[name](3, 4)
+    params = draw(cell, rng)
+    inputs = rng.normal(size=(6, 2, 3))
+    whole, part = cell.forward(params, inputs), cell.forward(params, inputs[:4])
+    rest = cell.forward(params, inputs[4:], part.final_state, states_only=True)
+    np.testing.assert_allclose(rest.states, whole.states[4:], rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(rest.final_state, whole.final_state, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", [LSTMCell, GRUCell, MUT1Cell, MUT2Cell, MUT3Cell])
+def test_wrong_arguments_of_gated_cells_are_named(kind):
+    with pytest.raises(ValueError, match="`n_units` is 0"):
+        kind(2, 0)
+    with pytest.raises(TypeError, match=r"`n_inputs` is 2\.0"):
+        kind(2.0, 3)
+    cell = kind(2, 3)
+    params = {block: np.zeros(shape) for block, shape in cell.parameter_shapes.items()}
+    with pytest.raises(ValueError, match="`inputs` has 3 features, but the cell has 2 inputs"):
+        cell.forward(params, np.zeros((4, 1, 3)))
+
+
+def test_layers_of_a_stack_must_fit():
+    with pytest.raises(ValueError, match=r"`cells\[2\]` has 3 inputs, but 4 were expected"):
+        StackedCell([LSTMCell(2, 3), GRUCell(3, 4), ElmanCell(3, 1)])
+    with pytest.raises(ValueError, match="`cells` is empty"):
+        StackedCell([])
+
+
+def test_forget_bias_must_be_a_number():
+    with pytest.raises(TypeError, match="`forget_bias` is 'high'"):
+        LSTMCell(2, 3, forget_bias="high")
 
 
 @pytest.mark.parametrize("kind", [ElmanCell, MultiplicativeCell, TensorCell])

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from hessianfree.batch import Batch
-from hessianfree.cells import ElmanCell, MultiplicativeCell, TensorCell
+from hessianfree.cells import (
+    ElmanCell,
+    GRUCell,
+    LSTMCell,
+    MultiplicativeCell,
+    MUT1Cell,
+    StackedCell,
+    TensorCell,
+)
 from hessianfree.initialization import (
     echo_state_parameters,
     mean_target_bias,
@@ -59,6 +67,78 @@ def test_echo_state_weights_have_the_radius_asked_for(name):
         assert np.all(np.count_nonzero(matrices, axis=2) == 15)
     else:
         matrices = [blocks["factor_to_state"] @ blocks["state_to_factor"]]
+    for matrix in matrices:
+        np.testing.assert_allclose(np.abs(np.linalg.eigvals(matrix)).max(), 1.3, rtol=1e-9)
+
+
+GATED = {
+    "lstm": LSTMCell(4, 60, forget_bias=2.5, peepholes=True),
+    "gru": GRUCell(4, 60),
+    "mut1": MUT1Cell(4, 60),
+    "stack": StackedCell(
+        [
+            GRUCell(4, 60),
+            LSTMCell(60, 40, forget_bias=2.5),
+            MultiplicativeCell(40, 60, 80, gain="shifted_tanh"),
+        ]
+    ),
+}
+
+
+def of_first_layer(name):
+    return "." not in name or name.startswith("layer1.")
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_sparse_weights_of_gates_and_layers(name):
+    network = SequenceNetwork(GATED[name], 5, n_initial_inputs=70)
+    blocks = network.layout.views(
+        sparse_parameters(
+            network,
+            n_connections=20,
+            input_scale=0.5,
+            n_input_connections=2,
+            output_scale=0.25,
+            random_state=1,
+        )
+    )
+    seen = set()
+    for block, values in blocks.items():
+        weights, role = values[values != 0], block.rpartition(".")[2]
+        counts = np.count_nonzero(values, axis=-1)
+        if role == "initial_input":
+            expected, scale = 70, 0.5
+        elif role == "output":
+            expected, scale = GATED[name].n_units, 0.25
+        elif role.endswith("input") and of_first_layer(block):
+            expected, scale = 2, 0.5
+        elif values.ndim == 2 and role != "peephole":
+            # From states: of the layer itself, or of the one below.
+            expected, scale = 20, 1 / np.sqrt(20)
+        else:
+            constant = {"forget_gate_bias": 2.5, "factor_bias": 1.0}.get(role, 0.0)
+            np.testing.assert_array_equal(values, constant, err_msg=block)
+            seen.add(role)
+            continue
+        assert np.all(counts == expected), block
+        # The standard deviation of n normal numbers is known to 1/√(2n).
+        assert abs(weights.std() / scale - 1) < 5 / np.sqrt(2 * weights.size), block
+    assert {"bias", "initial_state"} <= seen
+    assert name != "lstm" or {"peephole", "forget_gate_bias"} <= seen
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_every_recurrent_matrix_of_gates_has_the_radius_asked_for(name):
+    network = SequenceNetwork(GATED[name], 1)
+    params = echo_state_parameters(network, spectral_radius=1.3, random_state=2)
+    blocks = network.layout.views(params)
+    matrices = [values for block, values in blocks.items() if block.endswith("recurrent")]
+    if name == "stack":
+        matrices.append(blocks["layer3.factor_to_state"] @ blocks["layer3.state_to_factor"])
+        between = blocks["layer2.input"]
+        assert np.all(np.count_nonzero(between, axis=1) == 15)
+        assert abs(between[between != 0].std() * np.sqrt(15) - 1) < 0.2
+    assert len(matrices) == {"lstm": 4, "gru": 3, "mut1": 2, "stack": 8}[name]
     for matrix in matrices:
         np.testing.assert_allclose(np.abs(np.linalg.eigvals(matrix)).max(), 1.3, rtol=1e-9)
 

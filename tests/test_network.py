@@ -2,19 +2,31 @@
 
 import itertools
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import plain_nets as plain
 import pytest
 
 from hessianfree.batch import Batch
-from hessianfree.cells import ElmanCell, MultiplicativeCell, TensorCell
+from hessianfree.cells import (
+    ElmanCell,
+    GRUCell,
+    LSTMCell,
+    MultiplicativeCell,
+    MUT1Cell,
+    MUT2Cell,
+    MUT3Cell,
+    StackedCell,
+    TensorCell,
+)
 from hessianfree.network import SequenceNetwork
 from hessianfree.objective import FisherObjective
 
 N_INPUTS, N_UNITS, N_OUTPUTS, N_STEPS, N_SEQUENCES = 3, 2, 3, 4, 3
+N_VECTOR = 2
 
-CELLS = {
+UNGATED = {
     "tanh": lambda: ElmanCell(N_INPUTS, N_UNITS),
     "logistic": lambda: ElmanCell(N_INPUTS, N_UNITS, activation="logistic"),
     "relu": lambda: ElmanCell(N_INPUTS, N_UNITS, activation="relu"),
@@ -23,15 +35,50 @@ CELLS = {
     "shifted gain": lambda: MultiplicativeCell(N_INPUTS, N_UNITS, 3, gain="shifted_tanh"),
     "tensor": lambda: TensorCell(N_INPUTS, N_UNITS),
 }
+GATED = {
+    "lstm": lambda: LSTMCell(N_INPUTS, N_UNITS),
+    "peepholes": lambda: LSTMCell(N_INPUTS, N_UNITS, peepholes=True),
+    "gru": lambda: GRUCell(N_INPUTS, N_UNITS),
+    "mut1": lambda: MUT1Cell(N_INPUTS, N_UNITS),
+    "mut2": lambda: MUT2Cell(N_INPUTS, N_UNITS),
+    "mut3": lambda: MUT3Cell(N_INPUTS, N_UNITS),
+}
+# Inputs that enter as they are.
+DIRECT = {
+    "mut1, as many inputs": lambda: MUT1Cell(N_INPUTS, N_INPUTS),
+    "mut2, as many inputs": lambda: MUT2Cell(N_INPUTS, N_INPUTS),
+}
+STACKED = {
+    "stack": lambda: StackedCell([LSTMCell(N_INPUTS, 1), ElmanCell(1, 2), GRUCell(2, 1)]),
+    "mixed stack": lambda: StackedCell(
+        [MultiplicativeCell(N_INPUTS, 2), TensorCell(2, 2, learn_initial_state=False)]
+    ),
+}
+# Nets whose initial states are made of a vector of each sequence.
+FROM_VECTOR = {
+    "tanh, from a vector": UNGATED["tanh"],
+    "fixed start, from a vector": UNGATED["fixed start"],
+    "peepholes, from a vector": GATED["peepholes"],
+    "stack, from a vector": STACKED["stack"],
+}
+CELLS = UNGATED | GATED | DIRECT | STACKED | FROM_VECTOR
 LOSSES = ["squared_error", "logistic", "softmax"]
 MASKS = ["every step", "last step", "various lengths", "weights"]
 INPUTS = ["real", "symbols"]
-EVERYTHING = list(itertools.product(CELLS, INPUTS, LOSSES, MASKS))
 # Every pair of cell and mask, the other choices in turn.
 PAIRS = [
     (cell, INPUTS[i % 2], LOSSES[i % 3], mask)
     for i, (cell, mask) in enumerate(itertools.product(CELLS, MASKS))
 ]
+EVERYTHING = list(itertools.product(UNGATED, INPUTS, LOSSES, MASKS))
+# With gates every triple of cell, loss and mask, of other nets every pair of cell and mask.
+EVERYTHING += [
+    (cell, INPUTS[(i + k + m) % 2], loss, mask)
+    for i, cell in enumerate(GATED)
+    for k, loss in enumerate(LOSSES)
+    for m, mask in enumerate(MASKS)
+]
+EVERYTHING += [pair for pair in PAIRS if pair not in EVERYTHING]
 
 
 def make_mask(kind, rng, n_steps=N_STEPS, n_sequences=N_SEQUENCES):
@@ -56,11 +103,20 @@ def make_targets(loss, rng, shape):
     return rng.integers(N_OUTPUTS, size=shape)
 
 
+def make_network(cell, *arguments, **options):
+    options["n_initial_inputs"] = N_VECTOR if cell in FROM_VECTOR else None
+    return SequenceNetwork(CELLS[cell](), N_OUTPUTS, *arguments, **options)
+
+
+def make_vectors(cell, rng, n_sequences=N_SEQUENCES):
+    return rng.normal(size=(n_sequences, N_VECTOR)) if cell in FROM_VECTOR else None
+
+
 def make_problem(cell, inputs, loss, mask, rng, dtype=np.float64, **options):
-    network = SequenceNetwork(CELLS[cell](), N_OUTPUTS, loss, **options)
+    network = make_network(cell, loss, **options)
     shape = (N_STEPS, N_SEQUENCES)
     x = rng.normal(size=(*shape, N_INPUTS)) if inputs == "real" else rng.integers(3, size=shape)
-    batch = Batch(x, make_targets(loss, rng, shape), make_mask(mask, rng))
+    batch = Batch(x, make_targets(loss, rng, shape), make_mask(mask, rng), make_vectors(cell, rng))
     return network, rng.normal(size=network.n_params).astype(dtype), batch
 
 
@@ -77,12 +133,11 @@ def test_derivatives_equal_explicit_ones(problem, rng):
     expected = plain.value(network, loss, params, batch)
     np.testing.assert_allclose(linearization.value, expected, rtol=1e-13)
     np.testing.assert_allclose(network.value(params, batch), expected, rtol=1e-13)
-    slope = plain.gradient(network, loss, params, batch)
+    slope, matrix, structure = plain.derivatives(network, loss, params, batch)
     np.testing.assert_allclose(linearization.gradient(), slope, rtol=1e-11, atol=1e-14)
     np.testing.assert_allclose(
         network.value_and_gradient(params, batch)[1], slope, rtol=1e-11, atol=1e-14
     )
-    matrix, structure = plain.curvature_matrices(network, loss, params, batch)
     product = product_matrix(linearization, float, network.n_params)
     np.testing.assert_allclose(product, matrix, rtol=1e-11, atol=1e-13)
     damped = product_matrix(linearization, float, network.n_params, structural_damping=0.7)
@@ -114,7 +169,7 @@ def test_quarter_form_of_structural_damping(cell, inputs, mask, rng):
     damped = product_matrix(
         network.linearize(params, batch), float, network.n_params, structural_damping=0.7
     )
-    matrix, structure = plain.curvature_matrices(network, "softmax", params, batch)
+    _, matrix, structure = plain.derivatives(network, "softmax", params, batch)
     np.testing.assert_allclose(damped, matrix + 0.7 * structure, rtol=1e-11, atol=1e-12)
 
 
@@ -136,7 +191,7 @@ def test_float32_stays_float32_and_near_float64(problem, rng):
 @pytest.mark.parametrize("problem", PAIRS, ids=", ".join)
 def test_slices_give_the_same_result(problem, rng):
     network, params, batch = make_problem(*problem, rng, l2=0.1)
-    sliced = SequenceNetwork(network.cell, N_OUTPUTS, problem[2], l2=0.1, max_rows=N_STEPS)
+    sliced = make_network(problem[0], problem[2], l2=0.1, max_rows=N_STEPS)
     v = rng.normal(size=network.n_params)
     whole, parts = network.linearize(params, batch), sliced.linearize(params, batch)
     np.testing.assert_allclose(parts.value, whole.value, rtol=1e-13)
@@ -167,7 +222,8 @@ def test_a_doubled_batch_changes_nothing(problem, rng):
         *(
             None if a is None else np.concatenate([a, a], axis=1)
             for a in (batch.inputs, batch.targets, batch.mask)
-        )
+        ),
+        None if batch.initial_inputs is None else np.tile(batch.initial_inputs, (2, 1)),
     )
     for a, b in zip(
         everything_about(network, params, batch, v), everything_about(network, params, doubled, v)
@@ -191,6 +247,7 @@ def test_padding_changes_nothing_and_is_never_read(problem, rng):
         pad(batch.inputs, np.nan if inputs == "real" else -1),
         pad(batch.targets, -1 if loss == "softmax" else np.nan),
         pad(3 * weights, 0),
+        None if batch.initial_inputs is None else np.vstack([batch.initial_inputs, [[9, 9]]]),
     )
     for a, b in zip(
         everything_about(network, params, batch, v), everything_about(network, params, padded, v)
@@ -202,7 +259,7 @@ def test_padding_changes_nothing_and_is_never_read(problem, rng):
 @pytest.mark.parametrize("inputs", INPUTS)
 def test_symbols_are_one_hot_inputs(cell, inputs, rng):
     network, params, batch = make_problem(cell, "symbols", "softmax", "every step", rng)
-    one_hot = Batch(np.eye(N_INPUTS)[batch.inputs], batch.targets)
+    one_hot = replace(batch, inputs=np.eye(N_INPUTS)[batch.inputs])
     v = rng.normal(size=network.n_params)
     for a, b in zip(
         everything_about(network, params, batch, v), everything_about(network, params, one_hot, v)
@@ -212,30 +269,33 @@ def test_symbols_are_one_hot_inputs(cell, inputs, rng):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_one_step_and_one_sequence(cell, rng):
-    network = SequenceNetwork(CELLS[cell](), N_OUTPUTS)
+    network = make_network(cell)
     params = rng.normal(size=network.n_params)
-    batch = Batch(rng.normal(size=(1, 1, N_INPUTS)), rng.normal(size=(1, 1, N_OUTPUTS)))
+    batch = Batch(
+        rng.normal(size=(1, 1, N_INPUTS)),
+        rng.normal(size=(1, 1, N_OUTPUTS)),
+        initial_inputs=make_vectors(cell, rng, 1),
+    )
+    gradient, matrix, _ = plain.derivatives(network, "squared_error", params, batch)
     np.testing.assert_allclose(
         product_matrix(network.linearize(params, batch), float, network.n_params),
-        plain.curvature_matrices(network, "squared_error", params, batch)[0],
+        matrix,
         rtol=1e-12,
         atol=1e-14,
     )
     np.testing.assert_allclose(
-        network.value_and_gradient(params, batch)[1],
-        plain.gradient(network, "squared_error", params, batch),
-        rtol=1e-12,
-        atol=1e-14,
+        network.value_and_gradient(params, batch)[1], gradient, rtol=1e-12, atol=1e-14
     )
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "tensor"])
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in ("tensor", "mixed stack")])
 @pytest.mark.parametrize("inputs", INPUTS)
 def test_products_allocate_nothing_after_the_first(cell, inputs, rng):
-    network = SequenceNetwork(CELLS[cell](), N_OUTPUTS, "logistic")
+    network = make_network(cell, "logistic")
     shape = (60, 500)
     x = rng.normal(size=(*shape, N_INPUTS)) if inputs == "real" else rng.integers(3, size=shape)
-    batch = Batch(x, rng.uniform(size=(*shape, N_OUTPUTS)))
+    vectors = make_vectors(cell, rng, shape[1])
+    batch = Batch(x, rng.uniform(size=(*shape, N_OUTPUTS)), initial_inputs=vectors)
     linearization = network.linearize(rng.normal(size=network.n_params), batch)
     v, out = rng.normal(size=(2, network.n_params))
     linearization.gauss_newton_product(v, 0.1, out=out)
@@ -283,12 +343,47 @@ def test_predictions_and_states_are_those_of_the_plain_net(rng):
     np.testing.assert_allclose(network.predict(params, batch.inputs), expected, rtol=1e-12)
 
 
-def test_a_run_can_go_on_from_a_state(rng):
-    network, params, batch = make_problem("tanh", "real", "squared_error", "every step", rng)
+@pytest.mark.parametrize("cell", FROM_VECTOR)
+def test_predictions_from_a_vector_are_those_of_the_plain_net(cell, rng):
+    network, params, batch = make_problem(cell, "real", "squared_error", "every step", rng)
+    expected = plain.outputs_of(network, params, batch)
+    vectors = {"initial_inputs": batch.initial_inputs}
+    np.testing.assert_allclose(network.predict(params, batch.inputs, **vectors), expected)
+    # A state that is given takes the place of one made of a vector.
+    first, state = network.run(params, batch.inputs[:2], **vectors)
+    rest = network.predict(params, batch.inputs[2:], state)
+    np.testing.assert_allclose(np.concatenate([first, rest]), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cell", ["tanh", "peepholes", "gru", "stack"])
+def test_a_run_can_go_on_from_a_state(cell, rng):
+    network, params, batch = make_problem(cell, "real", "squared_error", "every step", rng)
     whole = network.predict(params, batch.inputs)
-    state = network.states(params, batch.inputs[:2])[-1]
+    state = network.run(params, batch.inputs[:2])[1]
     rest = network.predict(params, batch.inputs[2:], initial_state=state)
     np.testing.assert_allclose(rest, whole[2:], rtol=1e-13)
+
+
+def test_vectors_for_initial_states_must_fit(rng):
+    network, params, batch = make_problem(
+        "tanh, from a vector", "real", "squared_error", "every step", rng
+    )
+    vectors = batch.initial_inputs
+    for wrong, message in [
+        (None, "`initial_inputs` has no columns, but the network has 2"),
+        (vectors[:, :1], "`initial_inputs` has 1 columns, but the network has 2"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            network.linearize(params, replace(batch, initial_inputs=wrong))
+        with pytest.raises(ValueError, match=message):
+            network.predict(params, batch.inputs, initial_inputs=wrong)
+    with pytest.raises(ValueError, match="one row for each of the 3 sequences"):
+        network.predict(params, batch.inputs, initial_inputs=vectors[:2])
+    other = SequenceNetwork(ElmanCell(N_INPUTS, 2), N_OUTPUTS)
+    with pytest.raises(ValueError, match="has 2 columns, but the network has no initial inputs"):
+        other.value(np.zeros(other.n_params), batch)
+    with pytest.raises(ValueError, match="`n_initial_inputs` is 0"):
+        SequenceNetwork(ElmanCell(1, 1), 1, n_initial_inputs=0)
 
 
 @pytest.mark.parametrize(
@@ -306,9 +401,10 @@ def test_wrong_options_are_named(options, message):
         SequenceNetwork(ElmanCell(1, 1), **{"n_outputs": 1, **options})
 
 
-def test_quarter_form_is_for_tanh_only():
+@pytest.mark.parametrize("cell", [ElmanCell(1, 1, activation="relu"), LSTMCell(1, 1)])
+def test_quarter_form_is_for_tanh_only(cell):
     with pytest.raises(ValueError, match="belongs to cells whose states are a tanh"):
-        SequenceNetwork(ElmanCell(1, 1, activation="relu"), 1, structural_distance="quarter")
+        SequenceNetwork(cell, 1, structural_distance="quarter")
 
 
 def test_targets_must_fit_the_outputs(rng):

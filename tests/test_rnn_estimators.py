@@ -101,6 +101,28 @@ def test_learns_parity_of_symbols_and_longer_ones(rng, cell):
     assert rnn.score(longer, parity) == 1
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mut1", "mut2", "mut3"])
+def test_cells_with_gates_learn_what_came_two_steps_ago(rng, cell):
+    X = rng.integers(3, size=(100, 12, 1))
+    y = np.roll(X[..., 0], 2, axis=1)
+    y[:, :2] = 0
+    rnn = RNNClassifier(12, cell=cell, n_symbols=3, max_iter=30, random_state=0).fit(X, y)
+    longer = rng.integers(3, size=(20, 60, 1))
+    assert rnn.score(longer[:, 2:], np.roll(longer[..., 0], 2, axis=1)[:, 2:]) > 0.9
+
+
+def test_layers_are_those_asked_for(memory_task):
+    X, y = memory_task
+    rnn = regressor(cell="multiplicative", n_layers=3, n_symbols=2, max_iter=3).fit(X > 0, y)
+    below, *above = rnn.network_.cell.cells
+    assert [below.gain] + [layer.gain for layer in above] == ["linear", *["shifted_tanh"] * 2]
+    assert rnn.weights_["layer1.input_to_factor"].shape == (6, 2)
+    assert rnn.weights_["layer3.input_to_factor"].shape == (6, 6)
+    assert rnn.loss_curve_[-1] < rnn.loss_curve_[0]
+    with pytest.raises(ValueError, match="n_layers is 2 and was 3"):
+        rnn.set_params(warm_start=True, n_layers=2).fit(X > 0, y)
+
+
 def test_learns_labels_of_whole_sequences_of_various_lengths(rng):
     """The label is what came first."""
     X = [rng.uniform(-0.2, 0.2, size=(n_steps, 1)) for n_steps in rng.integers(3, 12, size=90)]
@@ -485,11 +507,15 @@ def test_says_that_no_step_could_be_made(rng):
 # -- files and scikit-learn ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", ["vanilla", "multiplicative"])
-def test_save_and_load(memory_task, tmp_path, cell):
+@pytest.mark.parametrize(
+    ("cell", "n_layers"),
+    [("vanilla", 1), ("multiplicative", 1), ("lstm", 1), ("gru", 2), ("mut1", 1), ("mut2", 3)],
+)
+def test_save_and_load(memory_task, tmp_path, cell, n_layers):
     X, y = memory_task
     labels = np.array(["no", "yes", "perhaps"])[(y[:, -1, 0] > 0) + (y[:, -1, 1] > 0) * 1]
-    rnn = classifier(cell=cell, optimizer=HessianFree(max_cg_iterations=5)).fit(X, labels)
+    optimizer = HessianFree(max_cg_iterations=5)
+    rnn = classifier(cell=cell, n_layers=n_layers, optimizer=optimizer).fit(X, labels)
     rnn.save(tmp_path / "rnn.npz")
     loaded = RNNClassifier.load(tmp_path / "rnn.npz")
     np.testing.assert_array_equal(loaded.predict_proba(X), rnn.predict_proba(X))
@@ -550,17 +576,19 @@ def test_pipelines_searches_and_folds(rng):
     ("parameters", "error", "match"),
     [
         ({"n_units": 0}, ValueError, "`n_units`"),
-        ({"cell": "lstm"}, ValueError, "`cell` is 'lstm'"),
+        ({"cell": "lstn"}, ValueError, "`cell` is 'lstn'"),
+        ({"n_layers": 0}, ValueError, "`n_layers` is 0"),
         ({"cell": "multiplicative", "n_factors": 0}, ValueError, "`n_factors`"),
         ({"gain": "none"}, ValueError, "`gain`"),
         ({"activation": "sine"}, ValueError, "`activation`"),
         ({"n_symbols": 0}, ValueError, "`n_symbols`"),
         ({"initialization": "zeros"}, ValueError, "`initialization`"),
-        ({"optimizer": "adam"}, ValueError, "`optimizer` is 'adam'"),
+        ({"optimizer": "lbfgs"}, ValueError, "`optimizer` is 'lbfgs'"),
         ({"optimizer": 3}, TypeError, "`optimizer` is of type int"),
         ({"gradient_batch_size": 0}, ValueError, "`gradient_batch_size`"),
         ({"curvature_batch_size": 2.5}, TypeError, "`curvature_batch_size`"),
         ({"max_iter": 0}, ValueError, "`max_iter`"),
+        ({"max_iter": "all"}, TypeError, "`max_iter` is 'all' of type str, but an integer"),
         ({"tol": -1}, ValueError, "`tol`"),
         ({"n_iter_no_change": 0}, ValueError, "`n_iter_no_change`"),
         ({"l2": -1.0}, ValueError, "`l2`"),

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hessianfree.adaptive_rates import Adam
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell
 from hessianfree.checkpoints import load_checkpoint, save_checkpoint
 from hessianfree.damping import LevenbergMarquardt
+from hessianfree.first_order import Momentum
 from hessianfree.functions import FunctionObjective
 from hessianfree.history import History
 from hessianfree.network import SequenceNetwork
@@ -26,6 +28,8 @@ from hessianfree.training import FreshBatches, Minibatches, start, train
 OPTIMIZER = HessianFree(
     damping=LevenbergMarquardt(initial=0.1), structural_damping=0.1, max_cg_iterations=15
 )
+
+OPTIMIZERS = {"hessian-free": OPTIMIZER, "nesterov": Momentum(0.1), "adam": Adam(0.01)}
 
 
 def small_problem(dtype=np.float32):
@@ -65,7 +69,8 @@ class TestResuming:
             if name != "seconds":
                 np.testing.assert_array_equal(resumed.history[name], whole.history[name])
 
-    def test_killed_and_resumed_equals_never_stopped(self, tmp_path):
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    def test_killed_and_resumed_equals_never_stopped(self, name, tmp_path):
         script = tmp_path / "run.py"
         script.write_text(
             textwrap.dedent(
@@ -73,16 +78,17 @@ class TestResuming:
                 import sys
                 import time
                 from pathlib import Path
-                sys.path[:0] = sys.argv[3:]
-                from test_training import OPTIMIZER, small_problem
+                sys.path[:0] = sys.argv[4:]
+                from test_training import OPTIMIZERS, small_problem
                 from hessianfree.checkpoints import load_checkpoint
                 from hessianfree.training import start, train
 
                 file, pause = Path(sys.argv[1]), float(sys.argv[2])
+                optimizer = OPTIMIZERS[sys.argv[3]]
                 network, data, params = small_problem()
-                state = load_checkpoint(file, OPTIMIZER) if file.exists() else start(
-                    OPTIMIZER, params, 5)
-                train(network, OPTIMIZER, data, state, n_iterations=30, checkpoint=file,
+                state = load_checkpoint(file, optimizer) if file.exists() else start(
+                    optimizer, params, 5)
+                train(network, optimizer, data, state, n_iterations=30, checkpoint=file,
                       log=file.with_suffix(".jsonl"), callback=lambda _: time.sleep(pause))
                 """
             )
@@ -90,7 +96,7 @@ class TestResuming:
 
         file = tmp_path / "killed.npz"
         paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-        command = [sys.executable, str(script), str(file), "0.02", *paths]
+        command = [sys.executable, str(script), str(file), "0.02", name, *paths]
         killed = 0
         # Kills at unlike moments, whatever the run is doing then.
         for iterations, delay in [(2, 0.0), (9, 0.013)]:
@@ -104,20 +110,19 @@ class TestResuming:
                 time.sleep(0.002)
             killed += process.wait() == -signal.SIGKILL
         assert killed == 2
+        optimizer = OPTIMIZERS[name]
         network, data, params = small_problem()
         runs = []
-        for name, state in [
-            ("killed.jsonl", load_checkpoint(file, OPTIMIZER)),
-            ("whole.jsonl", start(OPTIMIZER, params, 5)),
+        for log, state in [
+            ("killed.jsonl", load_checkpoint(file, optimizer)),
+            ("whole.jsonl", start(optimizer, params, 5)),
         ]:
             assert state.iteration < 30
-            runs.append(
-                train(network, OPTIMIZER, data, state, n_iterations=30, log=tmp_path / name)
-            )
+            runs.append(train(network, optimizer, data, state, n_iterations=30, log=tmp_path / log))
         assert runs[0].params.tobytes() == runs[1].params.tobytes()
         rows = [
-            [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
-            for name in ("killed.jsonl", "whole.jsonl")
+            [json.loads(line) for line in (tmp_path / log).read_text().splitlines()]
+            for log in ("killed.jsonl", "whole.jsonl")
         ]
         for row in rows[0] + rows[1]:
             del row["seconds"]
@@ -321,6 +326,15 @@ class TestData:
             assert [numbers(b) for b in in_order.batches(i, seed)] == expected[i]
         other = in_order.batches(0, np.random.SeedSequence(8))
         assert [numbers(b) for b in other] != expected[0]
+
+    def test_fresh_batches_grow(self):
+        source = FreshBatches(lambda n, rng: np.zeros(n), 30, 10, growth=0.1)
+        sizes = [
+            [len(part) for part in source.batches(i, np.random.SeedSequence(0))] for i in (0, 1, 25)
+        ]
+        assert sizes == [[30, 10], [33, 11], [105, 35]]
+        with pytest.raises(ValueError, match=r"`growth` is -0\.1"):
+            FreshBatches(lambda n, rng: None, 1, growth=-0.1)
 
     def test_fresh_batches_differ_between_iterations_and_sets(self):
         source = FreshBatches(lambda n, rng: rng.integers(10**9, size=n).tolist(), 3, 2)

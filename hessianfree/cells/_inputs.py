@@ -8,6 +8,7 @@ out of the rows: what they add is a row of the table W_xᵀ + b.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,9 +18,17 @@ from scipy.sparse import csr_array
 from hessianfree.cells._workspace import Workspace
 from hessianfree.objective import Array
 
+# W, W_x and b of one map, or their cotangents.
+Maps = Sequence[tuple[Array, Array, Array]]
+
 
 class Inputs(Protocol):
     """Inputs x_t of all steps and sequences."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_steps, n_sequences), and n_inputs for real-valued inputs."""
+        ...
 
     def n_columns(self, width: int) -> int:
         """Return how many columns rows [s_t, x_t, 1] have after the `width` ones of s_t."""
@@ -29,9 +38,7 @@ class Inputs(Protocol):
         """Write x_t, 1 and padding of step t to `columns` of shape (n_sequences, n_columns)."""
         ...
 
-    def join(
-        self, weights: Array, input_weights: Array, bias: Array, work: Workspace
-    ) -> tuple[Array, Array | None]:
+    def join(self, maps: Maps, work: Workspace, name: str = "joined") -> tuple[Array, Array | None]:
         """Return the matrix that multiplies the rows, and the table of what symbols add."""
         ...
 
@@ -40,15 +47,9 @@ class Inputs(Protocol):
         ...
 
     def accumulate_joined(
-        self,
-        rows_bar: Array,
-        rows: Array,
-        weights_bar: Array,
-        input_bar: Array,
-        bias_bar: Array,
-        work: Workspace,
+        self, rows_bar: Array, rows: Array, maps_bar: Maps, work: Workspace, name: str = "joined"
     ) -> None:
-        """Write the cotangents of W, W_x and b, given those of z_t and the rows."""
+        """Write the cotangents of each W, W_x and b, given those of z_t and the rows."""
         ...
 
     def project(self, weights: Array, out: Array, bias: Array | None = None) -> None:
@@ -86,6 +87,11 @@ class RealInputs:
     def __init__(self, values: Array) -> None:
         self.values = values
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_steps, n_sequences, n_inputs)."""
+        return self.values.shape
+
     def n_columns(self, width: int) -> int:
         """Return the number of inputs, one for the bias, and padding to a multiple of 4.
 
@@ -101,39 +107,34 @@ class RealInputs:
         columns[:, n_inputs] = 1
         columns[:, n_inputs + 1 :] = 0
 
-    def join(
-        self, weights: Array, input_weights: Array, bias: Array, work: Workspace
-    ) -> tuple[Array, Array | None]:
+    def join(self, maps: Maps, work: Workspace, name: str = "joined") -> tuple[Array, Array | None]:
         """Return [W, W_x, b, 0], and no table."""
-        n_rows, width = weights.shape
-        bias_at = width + input_weights.shape[1]
-        joined = work.get("joined", (n_rows, width + self.n_columns(width)))
-        joined[:, :width] = weights
-        joined[:, width:bias_at] = input_weights
-        joined[:, bias_at] = bias
-        joined[:, bias_at + 1 :] = 0
+        n_rows, width = maps[0][0].shape
+        joined = work.get(name, (len(maps) * n_rows, width + self.n_columns(width)))
+        bias_at = width + self.values.shape[2]
+        for part, (weights, input_weights, bias) in zip(np.split(joined, len(maps)), maps):
+            part[:, :width] = weights
+            part[:, width:bias_at] = input_weights
+            part[:, bias_at] = bias
+            part[:, bias_at + 1 :] = 0
         return joined, None
 
     def add(self, table: Array | None, t: int, step: Array, scratch: Array) -> None:
         """Add nothing: the rows hold the inputs."""
 
     def accumulate_joined(
-        self,
-        rows_bar: Array,
-        rows: Array,
-        weights_bar: Array,
-        input_bar: Array,
-        bias_bar: Array,
-        work: Workspace,
+        self, rows_bar: Array, rows: Array, maps_bar: Maps, work: Workspace, name: str = "joined"
     ) -> None:
         """Write the parts of the cotangent of [W, W_x, b]."""
-        width = weights_bar.shape[1]
-        joined_bar = work.get("joined", (len(weights_bar), rows.shape[2]))
+        width = maps_bar[0][0].shape[1]
+        joined_bar = work.get(name, (rows_bar.shape[2], rows.shape[2]))
         np.matmul(flatten_rows(rows_bar).T, flatten_rows(rows), out=joined_bar)
-        bias_at = width + input_bar.shape[1]
-        weights_bar[...] = joined_bar[:, :width]
-        input_bar[...] = joined_bar[:, width:bias_at]
-        bias_bar[...] = joined_bar[:, bias_at]
+        bias_at = width + self.values.shape[2]
+        parts = np.split(joined_bar, len(maps_bar))
+        for part, (weights_bar, input_bar, bias_bar) in zip(parts, maps_bar):
+            weights_bar[...] = part[:, :width]
+            input_bar[...] = part[:, width:bias_at]
+            bias_bar[...] = part[:, bias_at]
 
     def project(self, weights: Array, out: Array, bias: Array | None = None) -> None:
         """Write W_x x_t + b of all steps."""
@@ -186,6 +187,11 @@ class SymbolInputs:
         self._bounds = np.searchsorted(flat[self._order], np.arange(n_symbols + 1))
         self._one_hot: csr_array | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_steps, n_sequences)."""
+        return self.symbols.shape
+
     def n_columns(self, width: int) -> int:
         """Return 0."""
         return 0
@@ -193,13 +199,18 @@ class SymbolInputs:
     def write_columns(self, t: int, columns: Array) -> None:
         """Write nothing: there are no columns."""
 
-    def join(
-        self, weights: Array, input_weights: Array, bias: Array, work: Workspace
-    ) -> tuple[Array, Array | None]:
-        """Return W as it is, and the table W_xᵀ + b."""
-        table = work.get("table", (self.n_symbols, len(bias)))
-        np.add(input_weights.T, bias, out=table)
-        return weights, table
+    def join(self, maps: Maps, work: Workspace, name: str = "joined") -> tuple[Array, Array | None]:
+        """Return [W], of one map as it is, and the table W_xᵀ + b."""
+        n_rows, width = maps[0][0].shape
+        table = work.get(f"{name}_table", (self.n_symbols, len(maps) * n_rows))
+        for i, (_, input_weights, bias) in enumerate(maps):
+            np.add(input_weights.T, bias, out=table[:, i * n_rows : (i + 1) * n_rows])
+        if len(maps) == 1:
+            return maps[0][0], table
+        joined = work.get(name, (len(maps) * n_rows, width))
+        for part, (weights, _, _) in zip(np.split(joined, len(maps)), maps):
+            part[...] = weights
+        return joined, table
 
     def add(self, table: Array | None, t: int, step: Array, scratch: Array) -> None:
         """Add the rows of the table that the symbols of step t choose."""
@@ -209,17 +220,25 @@ class SymbolInputs:
             step += scratch
 
     def accumulate_joined(
-        self,
-        rows_bar: Array,
-        rows: Array,
-        weights_bar: Array,
-        input_bar: Array,
-        bias_bar: Array,
-        work: Workspace,
+        self, rows_bar: Array, rows: Array, maps_bar: Maps, work: Workspace, name: str = "joined"
     ) -> None:
-        """Write the cotangent of W, and scatter those of W_x and b."""
-        np.matmul(flatten_rows(rows_bar).T, flatten_rows(rows), out=weights_bar)
-        self.accumulate(rows_bar, input_bar, bias_bar)
+        """Write the cotangent of each W, and scatter those of W_x and b."""
+        flat_bar, flat = flatten_rows(rows_bar), flatten_rows(rows)
+        sums = self._sums(rows_bar)
+        if len(maps_bar) == 1:
+            weights_bar, input_bar, bias_bar = maps_bar[0]
+            np.matmul(flat_bar.T, flat, out=weights_bar)
+            input_bar[...] = sums.T
+            np.sum(sums, axis=0, out=bias_bar)
+            return
+        joined_bar = work.get(name, (flat_bar.shape[1], flat.shape[1]))
+        np.matmul(flat_bar.T, flat, out=joined_bar)
+        n_maps = len(maps_bar)
+        parts = zip(np.split(joined_bar, n_maps), np.split(sums, n_maps, axis=1))
+        for (part, part_sums), (weights_bar, input_bar, bias_bar) in zip(parts, maps_bar):
+            weights_bar[...] = part
+            input_bar[...] = part_sums.T
+            np.sum(part_sums, axis=0, out=bias_bar)
 
     def project(self, weights: Array, out: Array, bias: Array | None = None) -> None:
         """Write the columns of W_x that the symbols choose, plus b."""
@@ -238,11 +257,7 @@ class SymbolInputs:
 
     def accumulate(self, rows_bar: Array, weights_bar: Array, bias_bar: Array | None) -> None:
         """Write the sums of `rows_bar` over the steps of each symbol, and over all steps."""
-        if self._one_hot is None or self._one_hot.dtype != rows_bar.dtype:
-            ones = np.ones(self.symbols.size, dtype=rows_bar.dtype)
-            shape = (self.n_symbols, self.symbols.size)
-            self._one_hot = csr_array((ones, self._order, self._bounds), shape=shape)
-        sums = self._one_hot @ flatten_rows(rows_bar)
+        sums = self._sums(rows_bar)
         weights_bar[...] = sums.T
         if bias_bar is not None:
             np.sum(sums, axis=0, out=bias_bar)
@@ -262,6 +277,15 @@ class SymbolInputs:
         """Return the symbols of one sequence, as a batch of one."""
         return SymbolInputs(self.symbols[:, index : index + 1], self.n_symbols)
 
+    def _sums(self, rows_bar: Array) -> Array:
+        """Return the sums of `rows_bar` over the steps of each symbol."""
+        if self._one_hot is None or self._one_hot.dtype != rows_bar.dtype:
+            ones = np.ones(self.symbols.size, dtype=rows_bar.dtype)
+            shape = (self.n_symbols, self.symbols.size)
+            self._one_hot = csr_array((ones, self._order, self._bounds), shape=shape)
+        sums: Array = self._one_hot @ flatten_rows(rows_bar)
+        return sums
+
     def _runs(self) -> list[tuple[int, NDArray[np.intp]]]:
         """Return each symbol that occurs, with its rows."""
         present = np.flatnonzero(np.diff(self._bounds))
@@ -270,7 +294,7 @@ class SymbolInputs:
 
 def flatten_rows(array: Array) -> Array:
     """Return (n_steps, n_sequences, n) as (n_steps · n_sequences, n), without a copy."""
-    return array.reshape(-1, array.shape[-1])
+    return array.reshape(array.shape[0] * array.shape[1], array.shape[2])
 
 
 def wrap_inputs(inputs: NDArray[Any], n_inputs: int) -> Inputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,17 @@ class Trajectory(Protocol):
     states : ndarray of shape (n_steps, n_sequences, n_units)
         What a layer above sees. A cell with more state than that (an LSTM) keeps the rest in
         attributes of its own.
+    final_state : ndarray of shape (n_sequences, state_size)
+        All that the next step would start from.
     nbytes : int
         Memory held, with the buffers of the sweeps made so far, in bytes.
     """
 
     @property
     def states(self) -> Array: ...
+
+    @property
+    def final_state(self) -> Array: ...
 
     @property
     def nbytes(self) -> int: ...
@@ -52,6 +57,21 @@ class Cell(Protocol):
     n_units: int
 
     @property
+    def state_size(self) -> int:
+        """Width of what goes on from step to step: `n_units`, or more."""
+        ...
+
+    @property
+    def learned_states(self) -> dict[str, slice]:
+        """Blocks of learned initial states, and where they lie in the state."""
+        ...
+
+    @property
+    def initial_biases(self) -> dict[str, float]:
+        """Biases that do not start at zero, by name of the block."""
+        ...
+
+    @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of each block of parameters."""
         ...
@@ -70,7 +90,7 @@ class Cell(Protocol):
         ----------
         params : mapping of str to ndarray
         inputs : ndarray of shape (n_steps, n_sequences, n_inputs), or of intp without last axis
-        initial_state : ndarray of shape (n_sequences, n_units), optional
+        initial_state : ndarray of shape (n_sequences, state_size), optional
             In place of the learned initial state.
         states_only : bool, default=False
             Do not keep what the sweeps need: the trajectory then serves for its states alone, and
@@ -83,9 +103,24 @@ class Cell(Protocol):
         ...
 
     def jvp(
-        self, params: Blocks, trajectory: Any, d_params: Blocks, d_inputs: Array | None = None
+        self,
+        params: Blocks,
+        trajectory: Any,
+        d_params: Blocks,
+        d_inputs: Array | None = None,
+        d_initial_state: Array | None = None,
     ) -> Array:
         """Return the tangents of the states: the R-forward sweep.
+
+        Parameters
+        ----------
+        params : mapping of str to ndarray
+        trajectory : Trajectory
+        d_params : mapping of str to ndarray
+        d_inputs : ndarray of shape (n_steps, n_sequences, n_inputs), optional
+            Tangents of real-valued inputs.
+        d_initial_state : ndarray of shape (n_sequences, state_size), optional
+            Tangents of an initial state that was given to `forward`.
 
         Returns
         -------
@@ -102,7 +137,9 @@ class Cell(Protocol):
         *,
         params_bar: dict[str, Array] | None = None,
         preactivations_bar: Array | None = None,
+        damping: Array | None = None,
         with_inputs_bar: bool = False,
+        initial_state_bar: Array | None = None,
     ) -> tuple[dict[str, Array], Array | None]:
         """Return the cotangents of the parameters and inputs: the backward sweep.
 
@@ -115,19 +152,38 @@ class Cell(Protocol):
         params_bar : dict of str to ndarray, optional
             Written to and returned; made where it is missing.
         preactivations_bar : ndarray of shape (n_steps, n_sequences, n_units), optional
-            Added to the cotangents of what the activation function is applied to.
+            Added to the cotangents of what the activation function is applied to; not for cells
+            with gates.
+        damping : ndarray broadcastable to (n_steps, n_sequences, n_units), optional
+            Added, times the tangents of the last `jvp`, to the cotangents of the states, of each
+            layer where there are several: structural damping. That `jvp` must have been the last
+            sweep.
         with_inputs_bar : bool, default=False
             Whether the second result is asked for; only of real-valued inputs.
+        initial_state_bar : ndarray of shape (n_sequences, state_size), optional
+            The cotangents of the initial state of each sequence, given or not, are written to it.
 
         Returns
         -------
         params_bar : dict of str to ndarray
         inputs_bar : ndarray of shape (n_steps, n_sequences, n_inputs) or None
+            A buffer of the trajectory: the next sweep overwrites it.
         """
         ...
 
-    def squared_vjp(self, params: Blocks, trajectory: Any, states_bar: Array) -> dict[str, Array]:
-        """Return Σ_i (params_bar of sequence i)², squared element by element."""
+    def squared_vjp(
+        self,
+        params: Blocks,
+        trajectory: Any,
+        states_bar: Array,
+        *,
+        with_inputs_bar: bool = False,
+        initial_state_bar: Array | None = None,
+    ) -> tuple[dict[str, Array], Array | None]:
+        """Return Σ_i (params_bar of sequence i)², squared element by element, and inputs_bar.
+
+        Parameters are those of `vjp`; only the cotangents of parameters are squared.
+        """
         ...
 
 
@@ -137,6 +193,26 @@ class SweepingCell:
     The first goes step by step and leaves cotangents of all that weights multiply into; the second
     is sums of outer products over all steps and sequences, or over those of one sequence.
     """
+
+    n_units: int
+    learn_initial_state: bool
+    # The buffer of the trajectory that `jvp` returns.
+    _tangents: ClassVar[str] = "sweep"
+
+    @property
+    def state_size(self) -> int:
+        """Width of what goes on from step to step."""
+        return self.n_units
+
+    @property
+    def learned_states(self) -> dict[str, slice]:
+        """Blocks of learned initial states, and where they lie in the state."""
+        return {"initial_state": slice(0, self.state_size)} if self.learn_initial_state else {}
+
+    @property
+    def initial_biases(self) -> dict[str, float]:
+        """Biases that do not start at zero, by name of the block."""
+        return {}
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -163,7 +239,7 @@ class SweepingCell:
         """Write the sums of outer products to `params_bar`."""
         raise NotImplementedError
 
-    def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return the cotangents of real-valued inputs."""
         raise NotImplementedError
 
@@ -175,18 +251,35 @@ class SweepingCell:
         *,
         params_bar: dict[str, Array] | None = None,
         preactivations_bar: Array | None = None,
+        damping: Array | None = None,
         with_inputs_bar: bool = False,
+        initial_state_bar: Array | None = None,
     ) -> tuple[dict[str, Array], Array | None]:
         """Return the cotangents of the parameters and inputs; see `Cell.vjp`."""
         if params_bar is None:
             params_bar = self._new_blocks(states_bar.dtype)
+        if damping is not None:
+            damped = trajectory.workspace.get(self._tangents, trajectory.states.shape)
+            damped *= damping
+            damped[-len(states_bar) :] += states_bar
+            states_bar = damped
         parts = self._backward(params, trajectory, states_bar, preactivations_bar)
+        _hand_out_initial(trajectory, parts, initial_state_bar)
         self._accumulate(trajectory.inputs, parts, params_bar, trajectory.workspace)
-        return params_bar, self._inputs_bar(params, parts) if with_inputs_bar else None
+        return params_bar, self._inputs_bar(params, trajectory, parts) if with_inputs_bar else None
 
-    def squared_vjp(self, params: Blocks, trajectory: Any, states_bar: Array) -> dict[str, Array]:
+    def squared_vjp(
+        self,
+        params: Blocks,
+        trajectory: Any,
+        states_bar: Array,
+        *,
+        with_inputs_bar: bool = False,
+        initial_state_bar: Array | None = None,
+    ) -> tuple[dict[str, Array], Array | None]:
         """Return Σ_i (params_bar of sequence i)²; see `Cell.squared_vjp`."""
         parts = self._backward(params, trajectory, states_bar, None)
+        _hand_out_initial(trajectory, parts, initial_state_bar)
         one = self._new_blocks(states_bar.dtype)
         total = {name: np.zeros_like(block) for name, block in one.items()}
         for i in range(states_bar.shape[1]):
@@ -194,7 +287,7 @@ class SweepingCell:
             self._accumulate(trajectory.inputs.sequence(i), sequence, one, trajectory.workspace)
             for name, block in one.items():
                 total[name] += block * block
-        return total
+        return total, self._inputs_bar(params, trajectory, parts) if with_inputs_bar else None
 
     def _new_blocks(self, dtype: np.dtype[Any]) -> dict[str, Array]:
         """Return one new array per block of parameters."""
@@ -207,6 +300,25 @@ def start_states(all_states: Array, params: Blocks, initial_state: Array | None)
         all_states[0] = initial_state
     else:
         all_states[0] = params.get("initial_state", 0)
+
+
+def start_tangents(
+    trajectory: Any, d_params: Blocks, d_initial_state: Array | None
+) -> Array | None:
+    """Return the tangents of the state before the first step: given, learned, or none."""
+    if d_initial_state is not None:
+        return d_initial_state
+    return d_params["initial_state"] if trajectory.learns_initial_state else None
+
+
+def _hand_out_initial(
+    trajectory: Any, parts: dict[str, Array], initial_state_bar: Array | None
+) -> None:
+    """Write the cotangents of the initial states; keep them only where those are learned."""
+    if initial_state_bar is not None:
+        initial_state_bar[...] = parts["initial_bar"][0]
+    if not trajectory.learns_initial_state:
+        parts["initial_bar"][...] = 0
 
 
 def accumulate_initial_state(initial_bar: Array, params_bar: dict[str, Array]) -> None:

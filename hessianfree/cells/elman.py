@@ -18,6 +18,7 @@ from hessianfree.cells.base import (
     accumulate_initial_state,
     flush_constant,
     start_states,
+    start_tangents,
 )
 from hessianfree.objective import Array
 from reservoir._validation import check_choice, check_integer
@@ -38,6 +39,12 @@ class ElmanTrajectory:
     def states(self) -> Array:
         """States h_1 to h_T, of shape (n_steps, n_sequences, n_units)."""
         return self.rows[1:, :, : self.slopes.shape[2]]
+
+    @property
+    def final_state(self) -> Array:
+        """The last state h_T, of shape (n_sequences, n_units)."""
+        state: Array = self.states[-1]
+        return state
 
     @property
     def nbytes(self) -> int:
@@ -129,7 +136,7 @@ class ElmanCell(SweepingCell):
         rows = np.empty((n_steps + 1, n_sequences, n + wrapped.n_columns(n)), dtype=recurrent.dtype)
         rows[-1, :, n:] = 0
         start_states(rows[..., :n], params, initial_state)
-        joined, table = wrapped.join(recurrent, params["input"], params["bias"], work)
+        joined, table = wrapped.join([(recurrent, params["input"], params["bias"])], work)
         joined_transposed = joined.T.copy()
         n_kept = 1 if states_only else n_steps
         slopes = np.empty((n_kept, n_sequences, n), dtype=recurrent.dtype)
@@ -157,6 +164,7 @@ class ElmanCell(SweepingCell):
         trajectory: ElmanTrajectory,
         d_params: Blocks,
         d_inputs: Array | None = None,
+        d_initial_state: Array | None = None,
     ) -> Array:
         """Return the tangents of the states; see `Cell.jvp`.
 
@@ -168,14 +176,17 @@ class ElmanCell(SweepingCell):
         step = work.get("step", slopes.shape[1:])
         scratch = work.get("scratch", slopes.shape[1:])
         joined, table = inputs.join(
-            d_params["recurrent"], d_params["input"], d_params["bias"], work
+            [(d_params["recurrent"], d_params["input"], d_params["bias"])], work
         )
         np.matmul(flatten_rows(rows[:-1]), joined.T, out=flatten_rows(d_states))
         if d_inputs is not None:
-            d_states += d_inputs @ params["input"].T
+            drive = work.get("drive", d_states.shape)
+            np.matmul(d_inputs, params["input"].T, out=drive)
+            d_states += drive
         step[...] = 0
-        if trajectory.learns_initial_state:
-            step += d_params["initial_state"] @ transposed
+        start = start_tangents(trajectory, d_params, d_initial_state)
+        if start is not None:
+            step += start @ transposed
         for t, (d_state, slope) in enumerate(zip(d_states, slopes)):
             if t:
                 np.matmul(d_states[t - 1], transposed, out=step)
@@ -213,8 +224,6 @@ class ElmanCell(SweepingCell):
                 z += tiny
                 z -= tiny
             np.matmul(z, recurrent, out=step)
-        if not trajectory.learns_initial_state:
-            step[...] = 0
         return {"rows": trajectory.rows[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
@@ -228,14 +237,13 @@ class ElmanCell(SweepingCell):
         inputs.accumulate_joined(
             parts["z_bar"],
             parts["rows"],
-            params_bar["recurrent"],
-            params_bar["input"],
-            params_bar["bias"],
+            [(params_bar["recurrent"], params_bar["input"], params_bar["bias"])],
             work,
         )
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
-    def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return W_hxᵀ z̄_t."""
-        inputs_bar: Array = parts["z_bar"] @ params["input"]
+        inputs_bar: Array = trajectory.workspace.get("inputs_bar", trajectory.inputs.shape)
+        np.matmul(parts["z_bar"], params["input"], out=inputs_bar)
         return inputs_bar

@@ -18,6 +18,7 @@ from hessianfree.cells.base import (
     accumulate_initial_state,
     flush_constant,
     start_states,
+    start_tangents,
 )
 from hessianfree.objective import Array
 from reservoir._validation import check_choice, check_integer
@@ -43,6 +44,12 @@ class MultiplicativeTrajectory:
     def states(self) -> Array:
         """States h_1 to h_T, of shape (n_steps, n_sequences, n_units)."""
         return self.all_states[1:]
+
+    @property
+    def final_state(self) -> Array:
+        """The last state h_T, of shape (n_sequences, n_units)."""
+        state: Array = self.states[-1]
+        return state
 
     @property
     def nbytes(self) -> int:
@@ -135,6 +142,11 @@ class MultiplicativeCell(SweepingCell):
         self.learn_initial_state = learn_initial_state
 
     @property
+    def initial_biases(self) -> dict[str, float]:
+        """Biases that do not start at zero, by name of the block."""
+        return {"factor_bias": 1.0} if self.gain == "shifted_tanh" else {}
+
+    @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of each block of parameters."""
         shapes: dict[str, tuple[int, ...]] = {
@@ -179,7 +191,7 @@ class MultiplicativeCell(SweepingCell):
             (n_steps, n_sequences, n_factors + wrapped.n_columns(n_factors)), dtype=dtype
         )
         joined, table = wrapped.join(
-            params["factor_to_state"], params["input"], params["bias"], work
+            [(params["factor_to_state"], params["input"], params["bias"])], work
         )
         to_factor = params["state_to_factor"].T.copy()
         to_state = joined.T.copy()
@@ -215,6 +227,7 @@ class MultiplicativeCell(SweepingCell):
         trajectory: MultiplicativeTrajectory,
         d_params: Blocks,
         d_inputs: Array | None = None,
+        d_initial_state: Array | None = None,
     ) -> Array:
         """Return the tangents of the states; see `Cell.jvp`.
 
@@ -230,7 +243,7 @@ class MultiplicativeCell(SweepingCell):
         factor_step = work.get("factor_step", gains.shape[1:])
         factor_scratch = work.get("factor_scratch", gains.shape[1:])
         joined, table = inputs.join(
-            d_params["factor_to_state"], d_params["input"], d_params["bias"], work
+            [(d_params["factor_to_state"], d_params["input"], d_params["bias"])], work
         )
         gain_table = inputs.table(d_params["input_to_factor"])
         before = flatten_rows(trajectory.all_states[:-1])
@@ -238,9 +251,13 @@ class MultiplicativeCell(SweepingCell):
         np.matmul(flatten_rows(trajectory.factor_rows), joined.T, out=flatten_rows(d_states))
         d_gain_inputs = None
         if d_inputs is not None:
-            d_states += d_inputs @ params["input"].T
-            d_gain_inputs = d_inputs @ params["input_to_factor"].T
-        step[...] = d_params["initial_state"] if trajectory.learns_initial_state else 0
+            drive = work.get("drive", d_states.shape)
+            np.matmul(d_inputs, params["input"].T, out=drive)
+            d_states += drive
+            d_gain_inputs = work.get("d_gain_inputs", gains.shape)
+            np.matmul(d_inputs, params["input_to_factor"].T, out=d_gain_inputs)
+        start = start_tangents(trajectory, d_params, d_initial_state)
+        step[...] = 0 if start is None else start
         previous = step
         for t, (d_state, slope, gain) in enumerate(zip(d_states, slopes, gains)):
             np.matmul(previous, trajectory.to_factor_transposed, out=factor_step)
@@ -299,8 +316,6 @@ class MultiplicativeCell(SweepingCell):
             np.multiply(factor_step, trajectory.projections[t], out=gains_bar[t])
             np.multiply(factor_step, gains[t], out=projections_bar[t])
             np.matmul(projections_bar[t], to_factor, out=step)
-        if not trajectory.learns_initial_state:
-            step[...] = 0
         parts = {
             "before": trajectory.all_states[:-1],
             "factor_rows": trajectory.factor_rows,
@@ -326,9 +341,7 @@ class MultiplicativeCell(SweepingCell):
         inputs.accumulate_joined(
             parts["z_bar"],
             parts["factor_rows"],
-            params_bar["factor_to_state"],
-            params_bar["input"],
-            params_bar["bias"],
+            [(params_bar["factor_to_state"], params_bar["input"], params_bar["bias"])],
             work,
         )
         np.matmul(
@@ -342,9 +355,13 @@ class MultiplicativeCell(SweepingCell):
             np.sum(flatten_rows(parts["gains_bar"]), axis=0, out=params_bar["factor_bias"])
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
-    def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return W_hxᵀ z̄_t + W_fxᵀ (∂g_t ⊙ ḡ_t)."""
         gain_inputs_bar = parts.get("gain_inputs_bar", parts["gains_bar"])
-        inputs_bar: Array = parts["z_bar"] @ params["input"]
-        inputs_bar += gain_inputs_bar @ params["input_to_factor"]
+        work, shape = trajectory.workspace, trajectory.inputs.shape
+        inputs_bar: Array = work.get("inputs_bar", shape)
+        scratch = work.get("inputs_scratch", shape)
+        np.matmul(parts["z_bar"], params["input"], out=inputs_bar)
+        np.matmul(gain_inputs_bar, params["input_to_factor"], out=scratch)
+        inputs_bar += scratch
         return inputs_bar

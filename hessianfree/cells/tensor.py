@@ -18,6 +18,7 @@ from hessianfree.cells.base import (
     accumulate_initial_state,
     flush_constant,
     start_states,
+    start_tangents,
 )
 from hessianfree.objective import Array
 from reservoir._validation import check_choice, check_integer
@@ -38,6 +39,12 @@ class TensorTrajectory:
     def states(self) -> Array:
         """States h_1 to h_T, of shape (n_steps, n_sequences, n_units)."""
         return self.all_states[1:]
+
+    @property
+    def final_state(self) -> Array:
+        """The last state h_T, of shape (n_sequences, n_units)."""
+        state: Array = self.states[-1]
+        return state
 
     @property
     def nbytes(self) -> int:
@@ -153,6 +160,7 @@ class TensorCell(SweepingCell):
         trajectory: TensorTrajectory,
         d_params: Blocks,
         d_inputs: Array | None = None,
+        d_initial_state: Array | None = None,
     ) -> Array:
         """Return the tangents of the states; see `Cell.jvp`.
 
@@ -171,7 +179,8 @@ class TensorCell(SweepingCell):
             d_states += drive
             d_states += d_inputs @ params["input"].T
         previous = work.get("d_initial", slopes.shape[1:])
-        previous[...] = d_params["initial_state"] if trajectory.learns_initial_state else 0
+        start = start_tangents(trajectory, d_params, d_initial_state)
+        previous[...] = 0 if start is None else start
         for t in range(len(d_states)):
             trajectory.steps[t].mix(params["recurrent"], previous, out=step)
             d_states[t] += step
@@ -208,8 +217,6 @@ class TensorCell(SweepingCell):
                 z += tiny
                 z -= tiny
             trajectory.steps[t].mix(transposed, z, out=step)
-        if not trajectory.learns_initial_state:
-            step[...] = 0
         return {"before": trajectory.all_states[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
@@ -227,7 +234,7 @@ class TensorCell(SweepingCell):
         inputs.accumulate(z_bar, params_bar["input"], params_bar["bias"])
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
-    def _inputs_bar(self, params: Blocks, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return W_hxᵀ z̄_t + (z̄_tᵀ W_k h_{t-1})_k."""
         z_bar = parts["z_bar"]
         inputs_bar: Array = z_bar @ params["input"]

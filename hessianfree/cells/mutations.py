@@ -1,0 +1,121 @@
+"""The three mutations of the gated recurrent unit that a search over architectures found."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from hessianfree.cells._update import UpdateCell
+
+
+class MUT1Cell(UpdateCell):
+    """First mutated unit of the search by Jozefowicz et al. [1]_.
+
+    z_t = σ(W_xz x_t + b_z)
+    r_t = σ(W_xr x_t + W_hr h_{t-1} + b_r)
+    h_t = z_t ⊙ tanh(W_hh (r_t ⊙ h_{t-1}) + tanh(x_t) + b_h) + (1 - z_t) ⊙ h_{t-1}
+
+    Parameters
+    ----------
+    n_inputs : int
+        Features of a real-valued x_t, or number of symbols.
+    n_units : int
+        Width of h_t.
+    learn_initial_state : bool, default=True
+        Whether h_0 is a parameter; otherwise it is zero.
+
+    Raises
+    ------
+    TypeError
+        If a size is no integer.
+    ValueError
+        If a size is below 1.
+
+    Notes
+    -----
+    tanh(x_t) presupposes as many inputs as units, and [1]_ says nothing of other numbers. Where
+    `n_inputs` is not `n_units` it is tanh(W_xh x_t), with W_xh learned: an embedding of the input.
+
+    Blocks of parameters: `update_input` W_xz (n_units, n_inputs), `update_bias` b_z (n_units,),
+    `reset_recurrent` W_hr (n_units, n_units), `reset_input` W_xr, `reset_bias` b_r, `recurrent`
+    W_hh, `input` W_xh where `n_inputs` is not `n_units`, `bias` b_h, and `initial_state` h_0
+    (n_units,).
+
+    References
+    ----------
+    .. [1] Jozefowicz, Zaremba & Sutskever (2015), An empirical exploration of recurrent network
+       architectures, ICML, section 4.
+
+    Examples
+    --------
+    >>> "input" in MUT1Cell(n_inputs=8, n_units=8).parameter_shapes
+    False
+    >>> MUT1Cell(n_inputs=3, n_units=8).parameter_shapes["input"]
+    (8, 3)
+    """
+
+    _gates: ClassVar = {"nothing": ("update_",), "state": ("reset_",)}
+    _direct = ""
+
+
+class MUT2Cell(UpdateCell):
+    """Second mutated unit of the search by Jozefowicz et al. [1]_.
+
+    z_t = σ(W_xz x_t + W_hz h_{t-1} + b_z)
+    r_t = σ(x_t + W_hr h_{t-1} + b_r)
+    h_t = z_t ⊙ tanh(W_hh (r_t ⊙ h_{t-1}) + W_xh x_t + b_h) + (1 - z_t) ⊙ h_{t-1}
+
+    Parameters
+    ----------
+    n_inputs, n_units, learn_initial_state
+        As of `MUT1Cell`.
+
+    Notes
+    -----
+    x_t in the reset gate presupposes as many inputs as units, and [1]_ says nothing of other
+    numbers. Where `n_inputs` is not `n_units` it is W_xr x_t, with W_xr learned; the cell is then a
+    GRU whose z_t is the share of the new.
+
+    Blocks of parameters: those of `GRUCell`, without `reset_input` where `n_inputs` is `n_units`.
+
+    References
+    ----------
+    .. [1] Jozefowicz, Zaremba & Sutskever (2015), An empirical exploration of recurrent network
+       architectures, ICML, section 4.
+
+    Examples
+    --------
+    >>> "reset_input" in MUT2Cell(n_inputs=8, n_units=8).parameter_shapes
+    False
+    """
+
+    _direct = "reset_"
+
+
+class MUT3Cell(UpdateCell):
+    """Third mutated unit of the search by Jozefowicz et al. [1]_.
+
+    z_t = σ(W_xz x_t + W_hz tanh(h_{t-1}) + b_z)
+    r_t = σ(W_xr x_t + W_hr h_{t-1} + b_r)
+    h_t = z_t ⊙ tanh(W_hh (r_t ⊙ h_{t-1}) + W_xh x_t + b_h) + (1 - z_t) ⊙ h_{t-1}
+
+    Parameters
+    ----------
+    n_inputs, n_units, learn_initial_state
+        As of `MUT1Cell`.
+
+    Notes
+    -----
+    Blocks of parameters: those of `GRUCell`.
+
+    References
+    ----------
+    .. [1] Jozefowicz, Zaremba & Sutskever (2015), An empirical exploration of recurrent network
+       architectures, ICML, section 4.
+
+    Examples
+    --------
+    >>> MUT3Cell(n_inputs=3, n_units=8).parameter_shapes["update_recurrent"]
+    (8, 8)
+    """
+
+    _gates: ClassVar = {"tanh_state": ("update_",), "state": ("reset_",)}
