@@ -32,8 +32,8 @@ class MUT1Cell(UpdateCell):
 
     Notes
     -----
-    tanh(x_t) presupposes as many inputs as units, and [1]_ says nothing of other numbers. Where
-    `n_inputs` is not `n_units` it is tanh(W_xh x_t), with W_xh learned: an embedding of the input.
+    tanh(x_t) presupposes as many inputs as units. Where `n_inputs` is not `n_units` it is
+    tanh(W_xh x_t) here, with W_xh learned: an embedding of the input.
 
     Blocks of parameters: `update_input` W_xz (n_units, n_inputs), `update_bias` b_z (n_units,),
     `reset_recurrent` W_hr (n_units, n_units), `reset_input` W_xr, `reset_bias` b_r, `recurrent`
@@ -71,9 +71,8 @@ class MUT2Cell(UpdateCell):
 
     Notes
     -----
-    x_t in the reset gate presupposes as many inputs as units, and [1]_ says nothing of other
-    numbers. Where `n_inputs` is not `n_units` it is W_xr x_t, with W_xr learned; the cell is then a
-    GRU whose z_t is the share of the new.
+    x_t in the reset gate presupposes as many inputs as units. Where `n_inputs` is not `n_units` it
+    is W_xr x_t here, with W_xr learned; the cell is then a GRU whose z_t is the share of the new.
 
     Blocks of parameters: those of `GRUCell`, without `reset_input` where `n_inputs` is `n_units`.
 
