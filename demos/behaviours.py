@@ -137,7 +137,7 @@ def draw(
     for (activity, portrait, apart), name in zip(axes, states):
         activity.plot(states[name][:150, :6], linewidth=0.9)
         activity.set(ylabel="activity of 6 units", ylim=(-1.05, 1.05), xlabel="step")
-        activity.set_title(f"It {name}: exponent {exponents[name]:+.3f} a step")
+        activity.set_title(f"It {name}: exponent {round(exponents[name], 3) + 0.0:+.3f} a step")
         motion = states[name] - states[name].mean(axis=0)
         x, y = np.linalg.svd(motion, full_matrices=False)[2][:2] @ states[name].T
         portrait.plot(x, y, linewidth=0.5, marker=".", markersize=2)

@@ -23,6 +23,14 @@ _SCALES = ("spectral_radius", "leak_rate", "input_scaling", "bias_scaling", "fee
 _IDLE = ("n_jobs", "verbose")
 
 
+def describe(candidate: Parameters) -> str:
+    """Return a candidate as text, with scalars of NumPy written as numbers."""
+    return ", ".join(
+        f"{name}={value.item() if isinstance(value, np.generic) else value!r}"
+        for name, value in candidate.items()
+    )
+
+
 def expand(space: Any, n_iter: int | None, seed: int, names: set[str]) -> list[Parameters]:
     """Return the candidates of a grid, or `n_iter` draws from a space of distributions."""
     spaces = [space] if isinstance(space, Mapping) else list(space)

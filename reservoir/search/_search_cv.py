@@ -23,7 +23,7 @@ from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer
 from reservoir.estimators import ESNRegressor
 from reservoir.layered import LayeredESNRegressor
-from reservoir.search._candidates import Parameters, expand, group
+from reservoir.search._candidates import Parameters, describe, expand, group
 from reservoir.search._evaluate import Task, draw, evaluate, widest_batch
 from reservoir.search._halving import least_steps, least_units, schedule
 from reservoir.search._scoring import Scoring, check_closed_loop, check_range
@@ -391,8 +391,8 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         if diverged:
             warnings.warn(
                 f"For {len(diverged)} of {len(candidates)} candidates, among them "
-                f"{candidates[diverged[0]]}, states grow beyond all numbers: they score -inf. "
-                "Lower the spectral radius, or take a bounded activation.",
+                f"{describe(candidates[diverged[0]])}, states grow beyond all numbers: they score "
+                "-inf. Lower the spectral radius, or take a bounded activation.",
                 FitFailedWarning,
                 stacklevel=3,
             )
@@ -400,8 +400,8 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         if unsupported:
             warnings.warn(
                 f"For {len(unsupported)} of {len(candidates)} candidates, among them "
-                f"{candidates[unsupported[0]]}, alpha cannot be told from rounding. Raise it, or "
-                'take solver="qr".',
+                f"{describe(candidates[unsupported[0]])}, alpha cannot be told from rounding. "
+                'Raise it, or take solver="qr".',
                 LinAlgWarning,
                 stacklevel=3,
             )
