@@ -37,7 +37,7 @@ GRADIENT_SIZE = 1_000
 CURVATURE_SIZE = 200
 DTYPE = np.float32
 OPTIMIZER = HessianFree(
-    damping=LevenbergMarquardt(initial=0.03), structural_damping=0.03, max_cg_iterations=20
+    damping=LevenbergMarquardt(initial=0.03), structural_damping=0.05, max_cg_iterations=20
 )
 
 

@@ -19,7 +19,7 @@ _CLIP_NORM = 1.0
 def _hessian_free() -> HessianFree:
     """Return Hessian-free optimization with the constants measured on long time lags."""
     return HessianFree(
-        damping=LevenbergMarquardt(initial=0.03), structural_damping=0.03, max_cg_iterations=20
+        damping=LevenbergMarquardt(initial=0.03), structural_damping=0.05, max_cg_iterations=20
     )
 
 

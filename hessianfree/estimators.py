@@ -59,7 +59,7 @@ default="vanilla"
         `sparse_parameters` (15 incoming connections a unit) or `echo_state_parameters` (those
         scaled to a spectral radius of 1.1), with their defaults.
     optimizer : str or Optimizer, default="hessian-free"
-        "hessian-free" is `HessianFree` with λ from 0.03 on, structural damping μ = 0.03, at most 20
+        "hessian-free" is `HessianFree` with λ from 0.03 on, structural damping μ = 0.05, at most 20
         iterations of conjugate gradients, no preconditioner; chosen by measurements on long time
         lags, see the notes. "sgd", "momentum", "nesterov", "adagrad", "rmsprop" and "adam" are the
         first-order ones, with the gradient clipped to a norm of 1; pass ``Adam(0.003)`` or the like

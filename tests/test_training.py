@@ -40,6 +40,14 @@ def small_problem(dtype=np.float32):
     return network, FreshBatches(task.draw, 60, 20), params.astype(dtype)
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT as in a terminal: shells start what runs in the background with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class TestResuming:
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     @pytest.mark.parametrize("source", ["fresh", "minibatches"])
@@ -128,7 +136,7 @@ class TestResuming:
             del row["seconds"]
         assert rows[0] == rows[1]
 
-    def test_control_c_leaves_the_last_complete_iteration(self, tmp_path):
+    def test_control_c_leaves_the_last_complete_iteration(self, tmp_path, interruptible):
         network, data, params = small_problem()
         linearize, calls = network.linearize, []
 
