@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir._cuda_runs import free_lanes
+from reservoir._device import namespace_of, to_namespace
 from reservoir._loops import Closing, drive_weights
 from reservoir._reservoir import Array, Reservoir, as_series, as_vector
 from reservoir._series import PIECE, check_finite, choose_loop
@@ -66,7 +69,8 @@ def free_run(
     initial_state : array-like of shape (n_units,), optional
         x[-1]; zeros if left out.
     initial_output : array-like of shape (n_outputs,), optional
-        y[-1]; zeros if left out.
+        y[-1]; zeros if left out. If this, the state or the inputs are CuPy arrays, the run is one
+        on the GPU, and its results stay there.
     inputs : array-like of shape (n_steps, n_inputs), optional
         u[t]; may be left out if the reservoir has no inputs or its output takes their place.
     output_as_input : bool, default False
@@ -111,6 +115,14 @@ def free_run(
     state = as_vector("initial_state", initial_state, reservoir.n_units, dtype)
     output = as_vector("initial_output", initial_output, n_outputs, dtype)
     closing = _closing(reservoir, readout, output_as_input)
+    xp = namespace_of(
+        inputs=inputs, initial_state=initial_state, initial_output=initial_output
+    )
+    if xp is not np:
+        (run,) = free_runs(
+            xp, reservoir, readout, [outside], [state], [output], output_as_input, return_states
+        )
+        return run
     loop = choose_loop(reservoir, engine)
 
     outputs = np.empty((n_steps, n_outputs), dtype=dtype)
@@ -129,6 +141,56 @@ def free_run(
             loop.advance_free(piece, state, columns, outputs[rows], output, closing)
             check_finite(outputs[rows], start, "output")
     return FreeRun(outputs, state, states if return_states else None)
+
+
+def free_runs(
+    xp: Any,
+    reservoir: Reservoir,
+    readout: Readout,
+    outside: Sequence[Any],
+    states: Sequence[Array],
+    outputs: Sequence[Array],
+    output_as_input: bool,
+    return_states: bool = False,
+) -> list[FreeRun]:
+    """Return free runs of a reservoir on a GPU, side by side.
+
+    Parameters
+    ----------
+    xp : module
+        cupy.
+    reservoir, readout, output_as_input, return_states
+        As in `free_run`, checked.
+    outside : sequence of ndarray of shape (n_steps, n_columns)
+        What each run hears from outside; n_columns may be 0.
+    states, outputs : sequences of ndarray of shape (n_units,), (n_outputs,)
+        Where each run starts, on the host.
+    """
+    dtype = reservoir.dtype
+    heard = []
+    for part in outside:
+        columns = xp.ones((len(part), part.shape[1] + 1), dtype=dtype)
+        columns[:, :-1] = to_namespace(xp, part)
+        heard.append(columns)
+    intercept = xp.asarray(readout.intercept, dtype)
+    rests = [xp.zeros((len(part), len(intercept)), dtype) + intercept for part in heard]
+    if readout.input is not None:
+        weights = xp.asarray(readout.input.T, dtype)
+        for rest, columns in zip(rests, heard):
+            if columns.shape[1] > 1:
+                rest += columns[:, :-1] @ weights
+    lanes = free_lanes(
+        xp,
+        reservoir,
+        _closing(reservoir, readout, output_as_input),
+        rests,
+        heard,
+        xp.asarray(np.stack(states), dtype),
+        xp.asarray(np.stack(outputs), dtype),
+        return_states=return_states,
+    )
+    kept = lanes.states or [None] * len(heard)
+    return [FreeRun(*run) for run in zip(lanes.outputs, lanes.final_states, kept)]
 
 
 def _check_loop(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> None:

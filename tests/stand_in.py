@@ -14,10 +14,18 @@ fitted state fails as it would with CuPy, or more strictly. What CuPy does not h
 
 from __future__ import annotations
 
+import atexit
+import ctypes
+import functools
+import pathlib
+import shutil
+import subprocess
 import sys
+import tempfile
 import types
 
 import numpy as np
+import pytest
 import scipy.linalg
 import scipy.sparse
 import scipy.special
@@ -241,6 +249,80 @@ class _Functions(types.ModuleType):
         return wrapping(attribute, self._counts)
 
 
+class Kernel:
+    """A kernel of recurrence.cu, compiled for the host; see cuda_shim.h."""
+
+    def __init__(self, stand_in, library, name):
+        self._stand_in, self._library, self._name = stand_in, library, name
+        self.max_dynamic_shared_size_bytes = 48 * 1024
+
+    def __call__(self, grid, block, arguments, *, shared_mem=0):
+        # CUDA passes the bytes that an argument begins with.
+        assert shared_mem <= self.max_dynamic_shared_size_bytes
+        held = [np.atleast_1d(argument) for argument in arguments]
+        pointers = (ctypes.c_void_p * len(held))(*(each.ctypes.data for each in held))
+        grid = (ctypes.c_uint * 2)(*(*grid, 1)[:2])
+
+        def launch():
+            name = self._name.encode()
+            assert not self._library.launch(name, grid, block[0], shared_mem, pointers), name
+
+        launch.held = held
+        self._stand_in.n_launches += 1
+        if self._stand_in.capturing is None:
+            launch()
+        else:
+            self._stand_in.capturing.append(launch)
+
+
+class Stream:
+    """A stream that can capture launches as a graph."""
+
+    def __init__(self, stand_in):
+        self._stand_in = stand_in
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def begin_capture(self):
+        self._stand_in.capturing = []
+
+    def end_capture(self):
+        captured, self._stand_in.capturing = self._stand_in.capturing, None
+        self._stand_in.n_graphs += 1
+        return types.SimpleNamespace(launch=lambda: [launch() for launch in captured])
+
+
+@functools.cache
+def compiled(code, options):
+    """Return CUDA source as a library for the host, or skip the test that needs it."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("No C++ compiler (g++) to stand in for the GPU's.")
+    here = pathlib.Path(__file__).parent
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="stand_in_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "kernels.cu").write_text(code)
+    library = folder / "kernels.so"
+    subprocess.run(
+        [compiler, "-std=c++17", "-O2", "-shared", "-fPIC", *options, f"-I{here}"]
+        + [f'-DKERNELS="{folder / "kernels.cu"}"', here / "cuda_shim.cpp", "-o", library],
+        check=True,
+    )
+    found = ctypes.CDLL(str(library))
+    found.launch.argtypes = [
+        ctypes.c_char_p,
+        ctypes.c_void_p,
+        ctypes.c_uint,
+        ctypes.c_size_t,
+        ctypes.c_void_p,
+    ]
+    return found
+
+
 class StandIn(_Functions):
     """What `import cupy` gives while the fixture is in use."""
 
@@ -250,8 +332,19 @@ class StandIn(_Functions):
         self.ndarray = DeviceArray
         self.linalg = _Functions("cupy.linalg", np.linalg, self, ABSENT_LINALG)
         self.n_devices = 1
-        runtime = types.SimpleNamespace(getDeviceCount=lambda: self.n_devices)
-        self.cuda = types.SimpleNamespace(runtime=runtime)
+        # Of an A100; a test may lower it, as if reservoirs were too large for a block.
+        self.attributes = {"MaxSharedMemoryPerBlockOptin": 163 * 1024}
+        self.n_launches = self.n_graphs = 0
+        self.capturing = None
+        self.cuda = types.SimpleNamespace(
+            runtime=types.SimpleNamespace(getDeviceCount=lambda: self.n_devices),
+            Device=lambda: types.SimpleNamespace(attributes=self.attributes),
+            Stream=lambda: Stream(self),
+        )
+
+    def RawModule(self, *, code, options=()):  # noqa: N802
+        library = compiled(code, options)
+        return types.SimpleNamespace(get_function=lambda name: Kernel(self, library, name))
 
     def asarray(self, values, dtype=None, order=None):
         if isinstance(values, DeviceArray):
