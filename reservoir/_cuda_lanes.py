@@ -37,10 +37,7 @@ _LANES = np.dtype(
     ]
 )
 _CLOSING = np.dtype(
-    [
-        (name, _POINTER)
-        for name in ("outputs", "before", "feedback", "state", "squares", "output")
-    ]
+    [(name, _POINTER) for name in ("outputs", "before", "feedback", "state", "squares", "output")]
     + [("n_outputs", np.int64)]
 )
 
@@ -240,7 +237,7 @@ class LaneRun:
 
 
 def _struct(dtype: np.dtype[Any], arrays: Sequence[Any], *sizes: int) -> NDArray[Any]:
-    """Return a struct of recurrence.cu: pointers to arrays, null where there is none, then sizes."""
+    """Return a struct of recurrence.cu: pointers, null for arrays without elements, then sizes."""
     values = np.zeros(1, dtype=dtype)
     names = dtype.names or ()
     for name, array in zip(names, arrays):

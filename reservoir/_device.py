@@ -22,6 +22,10 @@ from reservoir._validation import check_choice
 Device = Literal["cpu", "cuda"]
 DEVICES = ("cpu", "cuda", "auto")
 
+# What helps a model that does not fit the memory of a GPU.
+MEMORY_REMEDY = (
+    "Pass fewer steps or sequences at a time, lower `n_units`, or set `device` to 'cpu'."
+)
 _EXTRAS = (
     "Install CuPy with the extra of your CUDA version, `pip install reservoir-hessianfree[cuda12x]`"
     " or `[cuda13x]`, or set `device` to 'cpu'"
@@ -103,6 +107,8 @@ def namespace_of(**arrays: Any) -> Any:
     >>> namespace_of(X=np.zeros(3), y=None).__name__
     'numpy'
     """
+    if "cupy" not in sys.modules:
+        return np
     places: dict[bool, str] = {}
     for name, value in arrays.items():
         if value is None:
@@ -118,6 +124,17 @@ def namespace_of(**arrays: Any) -> Any:
     return namespace("cuda" if True in places else "cpu")
 
 
+def module_of(array: Any) -> Any:
+    """Return the namespace of one array."""
+    return np if isinstance(array, np.ndarray) else namespace_of(array=array)
+
+
+def in_kind(values: Any, like: Any) -> Any:
+    """Return values where `like`, an array or a list of arrays, lies."""
+    first = like[0] if isinstance(like, list | tuple) and len(like) else like
+    return values if is_on_device(first) else to_host(values)
+
+
 def refuse_device_arrays(what: str, **arrays: Any) -> None:
     """Raise TypeError if an array is on the GPU, for code that runs on the host only.
 
@@ -128,6 +145,8 @@ def refuse_device_arrays(what: str, **arrays: Any) -> None:
     **arrays : array-like, list of arrays, or None
         By the names of the arguments that they came as.
     """
+    if "cupy" not in sys.modules:
+        return
     for name, value in arrays.items():
         parts = value if isinstance(value, list | tuple) else [value]
         if any(is_on_device(part) for part in parts):

@@ -125,6 +125,15 @@ def choose_loop(reservoir: Reservoir, engine: str) -> Any:
     return kernels.NumbaLoop(reservoir)
 
 
+def check_engine(engine: str) -> None:
+    """Raise unless the GPU may be used: it has a loop of its own."""
+    if engine != "auto":
+        raise ValueError(
+            f"`engine` is {engine!r}, but the arrays lie on a GPU, which has its own. Use "
+            'engine="auto", or pass arrays of the host.'
+        )
+
+
 def check_finite(rows: Array, start: int, name: str, xp: Any = np) -> None:
     """Raise DivergenceError at the first of `rows` that is not finite; row 0 is step `start`."""
     # Whatever is not finite stays so from step to step: the last row tells.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reservoir._cuda_runs import drive_blocks
+from reservoir._cuda_runs import Block, drive_blocks
 from reservoir._device import namespace_of
 from reservoir._random import seed_sequence
 from reservoir._reservoir import Array, DivergenceError, Reservoir, as_series, as_vector
@@ -15,6 +15,7 @@ from reservoir._series import (
     LANE_PIECE,
     PIECE,
     Series,
+    check_engine,
     check_finite,
     choose_loop,
 )
@@ -211,17 +212,43 @@ def iterate_sequences(
     )
 
 
+def iterate_blocks(
+    reservoir: Reservoir,
+    sequences: Sequence[Any],
+    *,
+    teachers: Sequence[Any] | None = None,
+    initial_states: Sequence[Any] | None = None,
+    initial_outputs: Sequence[Any] | None = None,
+    state_noise: float = 0.0,
+    feedback_noise: float = 0.0,
+    random_state: Any = None,
+    generators: Sequence[np.random.Generator] | None = None,
+) -> Iterator[Block]:
+    """Yield the states of sequences on a GPU, many sequences in a block.
+
+    Arguments and errors as those of `iterate_sequences`.
+    """
+    all_series = _prepare(
+        reservoir,
+        sequences,
+        teachers,
+        initial_states,
+        initial_outputs,
+        (state_noise, feedback_noise),
+        random_state,
+        generators,
+    )
+    return drive_blocks(_namespace(all_series, "auto"), reservoir, all_series)
+
+
 def _namespace(all_series: list[Series], engine: str) -> Any:
     """Return where the inputs and teachers lie."""
     xp = namespace_of(
         inputs=[series.inputs for series in all_series] or None,
         teacher=[series.teacher for series in all_series if series.teacher is not None] or None,
     )
-    if xp is not np and engine != "auto":
-        raise ValueError(
-            f"`engine` is {engine!r}, but the inputs lie on a GPU, which has its own. Use "
-            'engine="auto", or pass cupy.asnumpy(inputs).'
-        )
+    if xp is not np:
+        check_engine(engine)
     return xp
 
 
