@@ -132,7 +132,7 @@ def module_of(array: Any) -> Any:
 def in_kind(values: Any, like: Any) -> Any:
     """Return values where `like`, an array or a list of arrays, lies."""
     first = like[0] if isinstance(like, list | tuple) and len(like) else like
-    return values if is_on_device(first) else to_host(values)
+    return to_namespace(namespace_of(like=first), values)
 
 
 def refuse_device_arrays(what: str, **arrays: Any) -> None:
@@ -190,6 +190,8 @@ def host_state(state: Any) -> Any:
     >>> host_state({"a": [1, (np.zeros(1),)]})
     {'a': [1, (array([0.]),)]}
     """
+    if "cupy" not in sys.modules:
+        return state
     if isinstance(state, Mapping):
         return {name: host_state(value) for name, value in state.items()}
     if isinstance(state, tuple) and hasattr(state, "_fields"):

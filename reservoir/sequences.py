@@ -238,7 +238,7 @@ def _is_list_of_sequences(X: Any) -> bool:
     dimensions = []
     for index, element in enumerate(X):
         try:
-            dimensions.append(np.ndim(element))
+            dimensions.append(element.ndim if is_on_device(element) else np.ndim(element))
         except ValueError as error:
             raise ValueError(
                 f"`X[{index}]` is ragged ({error}). Give every step of a sequence the same "
