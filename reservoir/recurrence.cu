@@ -43,6 +43,9 @@ struct Closing {
 // Threads that sum one output together.
 #define TEAM 32
 
+// What a launch asks for, of any size.
+extern __shared__ __align__(16) unsigned char memory[];
+
 __device__ inline number activate(number z, int activation) {
     switch (activation) {
         case 1: return z < 0 ? 0 : z;  // NaN passes
@@ -97,7 +100,6 @@ __device__ inline number whole_output(const Closing &c, const number *parts, int
 
 // Shared memory: x[t-1] and x[t], y[t-1] and y[t], and one number a thread.
 __device__ inline void run_lane(const Weights &w, const Lanes &l, const Closing &c) {
-    extern __shared__ __align__(16) unsigned char memory[];
     const int lane = blockIdx.x, thread = threadIdx.x, n_threads = blockDim.x;
     const int n_units = w.n_units, n_outputs = (int)c.n_outputs;
     number *here = (number *)memory, *there = here + n_units;
@@ -165,7 +167,6 @@ extern "C" __global__ void __launch_bounds__(256) step_units(Weights w, Lanes l,
 // One block an output (x) and lane (y), after the units have been stepped.
 extern "C" __global__ void __launch_bounds__(256) step_outputs(Weights w, Lanes l, Closing c,
                                                                int t) {
-    extern __shared__ __align__(16) unsigned char memory[];
     const int lane = blockIdx.y, output = blockIdx.x, thread = threadIdx.x;
     if (t >= l.n_steps[lane]) return;
     const long long place = l.first_rows[lane] + t;

@@ -311,7 +311,7 @@ def compiled(code, options):
     options = [*options, f"-I{here}", f'-DKERNELS="{folder / "kernels.cu"}"']
     source = here / "cuda_shim.cpp"
     subprocess.run(
-        [compiler, "-std=c++17", "-O2", "-shared", "-fPIC", *options, source, "-o", library],
+        [compiler, "-std=c++17", "-O1", "-shared", "-fPIC", *options, source, "-o", library],
         check=True,
     )
     found = ctypes.CDLL(str(library))
