@@ -110,7 +110,7 @@ def plan_chunks(lengths: Sequence[int], n_rows: int) -> Iterator[list[list[Piece
 
     Examples
     --------
-    >>> [chunks] = plan_chunks([3, 0, 2], 64)
+    >>> [chunks] = plan_chunks([3, 0, 2], 128)
     >>> chunks
     [[Piece(sequence=0, start=0, stop=3), Piece(sequence=2, start=0, stop=2)]]
     """

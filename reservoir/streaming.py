@@ -34,6 +34,7 @@ def recut(parts: Iterable[tuple[Rows, Rows]], n_rows: int) -> Iterator[tuple[Row
 
     Examples
     --------
+    >>> import numpy as np
     >>> chunks = [(np.arange(5.0)[:, None], np.zeros((5, 1)))] * 2
     >>> [inputs.ravel().tolist() for inputs, _ in recut(chunks, 4)]
     [[0.0, 1.0, 2.0, 3.0], [4.0, 0.0, 1.0, 2.0], [3.0, 4.0]]
