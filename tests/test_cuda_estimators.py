@@ -26,6 +26,9 @@ from reservoir._device import is_on_device, to_host
 from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.readout import GramAccumulator, QRAccumulator, RidgeAccumulator, solve_ridge
 from reservoir.search import ReservoirSearchCV
+from reservoir.search._folds import make_plan
+from reservoir.search._stacked_sums import StackedSums
+from reservoir.search._sums import ReadoutOptions
 
 LENGTHS = [130, 3, 167]
 DEVICE = {"device": "cuda"}
@@ -506,3 +509,19 @@ class TestReadout:
             diagonal = algebra.copy(rows[:3])
             algebra.add_to_diagonal(diagonal, 7.0)
             np.testing.assert_allclose(diagonal, rows[:3] + 7 * np.eye(3, 5))
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_stack_knows_which_alphas_its_sums_resolve(xp, rng, fit_intercept):
+    # Rounding of the sums: 100 eps times the trace of SᵀS, or of S about the mean of its first
+    # rows, which is larger at times, but by less than one half here.
+    features = rng.normal(size=(3, 40, 5)) * np.array([1.0, 10.0, 1e3])[:, None, None] + 7.0
+    targets = rng.normal(size=(40, 1))
+    bounds = 100 * np.finfo(float).eps * np.square(features).sum(axis=(1, 2))
+    plan = make_plan([np.ones(40, dtype=bool)], cv=2, gap=0, washout=0)
+    options = ReadoutOptions(fit_intercept, False, "auto")
+    for factor, wanted in ((1.5, True), (0.99, False)):
+        sums = StackedSums(plan, factor * bounds[:, None], options)
+        for segment, rows in ((0, slice(0, 20)), (1, slice(20, 40))):
+            sums.append(segment, xp.asarray(features[:, rows]), xp.asarray(targets[rows]))
+        np.testing.assert_array_equal(sums.resolves, wanted)
