@@ -161,7 +161,8 @@ class StackedSums:
 
     def mean_squared_errors(self, fold: int, lane: int) -> Floats:
         """Return the errors on what a fold holds out: (n_candidates, n_targets)."""
-        return self._errors[fold][lane]
+        errors: Floats = self._errors[fold][lane]
+        return errors
 
     @cached_property
     def _errors(self) -> list[Floats]:
