@@ -7,7 +7,8 @@ measured in the same process: of copying device memory, and of a large matrix pr
 dtype. "By bytes" is the time to move what must be moved once (for states: what drives a unit in and
 out, and its state out); "by operations" that for the additions and multiplications (for states:
 those of W x, of the drive, and twenty for a tanh). The host takes one thread, and two workers for
-the sweep, of which it tries a tenth. Times are medians of wall-clock seconds, the device waited for.
+the sweep, of which it tries a tenth. Times are medians of wall-clock seconds, to the end of the
+device's work.
 
 The kernels of recurrence.cu are compiled, and all data moved, before the clock starts.
 """

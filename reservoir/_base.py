@@ -11,11 +11,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from reservoir._device import (
+    MEMORY_REMEDY,
     Device,
     host_state,
     is_on_device,
     namespace,
     namespace_of,
+    naming_remedy,
     refuse_device_arrays,
     resolve_device,
     to_host,
@@ -120,7 +122,8 @@ class SequenceEstimator(SavableMixin, BaseEstimator):
         if xp is np or is_on_device(parts[0]):
             return parts
         rows = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        return layout.split(xp.asarray(rows, dtype=self._checked_dtype()))
+        with naming_remedy(MEMORY_REMEDY):
+            return layout.split(xp.asarray(rows, dtype=self._checked_dtype()))
 
     def _dtype_of(self, rows: Any) -> np.dtype[Any] | None:
         """Return what inputs are converted to as a whole, None where it is done piece by piece."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from reservoir._cuda_runs import Block
+from reservoir._cuda_runs import Block, stack
 from reservoir._device import namespace_of, to_host
 from reservoir._missing import is_known
 from reservoir.features import FeatureMap, Readout
@@ -38,8 +38,8 @@ def fold_blocks(
     """
     xp = namespace_of(inputs=inputs, targets=targets, step_weight=weights)
     lengths = [len(part) for part in inputs]
-    all_inputs, all_targets = xp.concatenate(inputs), xp.concatenate(targets)
-    all_weights = None if weights is None else xp.concatenate(weights)
+    all_inputs, all_targets = stack(xp, inputs), stack(xp, targets)
+    all_weights = None if weights is None else stack(xp, weights)
     learned = to_host(is_known(all_targets))
     for first, n_skipped in zip(np.cumsum([0, *lengths]), skip):
         learned[first : first + n_skipped] = False
@@ -74,7 +74,7 @@ def map_blocks(
     offsets = np.cumsum([0, *lengths])
     # One map for all sequences, as a rule: then one product serves a whole block.
     kinds = {id(readout): readout.to(xp) for readout in readouts}
-    all_inputs = xp.concatenate(inputs)
+    all_inputs = stack(xp, inputs)
     outputs: Any = None
     everything = {index: index for index in range(len(inputs))}
     for block in blocks:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._cuda_lanes import MOST_LANES, LaneRun, on_device
+from reservoir._cuda_lanes import MOST_LANES, DeviceReservoir, LaneRun, on_device
 from reservoir._loops import Closing, LaneScales
 from reservoir._reservoir import Reservoir
 from reservoir._series import Series, check_finite
@@ -77,7 +77,6 @@ def drive_blocks(
     columns = _heard(xp, reservoir, all_series)
     lengths = [series.n_steps for series in all_series]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    n_units, n_inputs = reservoir.n_units, reservoir.n_inputs
     for chunks in plan_chunks(lengths, n_rows or rows_of_a_chunk(reservoir)):
         members = [piece.sequence for piece in chunks[0]]
         before = np.stack([all_series[index].state for index in members])
@@ -89,14 +88,8 @@ def drive_blocks(
             heard = columns[rows[0] : rows[-1] + 1]
             if len(heard) != len(rows):
                 heard = columns[xp.asarray(rows)]
-            noise = _noise(xp, all_series, pieces)
             states = run.states[: len(rows)]
-            if noise is not None and all_series[0].deviations[1]:
-                heard = heard.copy()
-                heard[:, n_inputs:-1] += noise[:, -reservoir.n_outputs :]
-            xp.matmul(heard, weights.drive_weights, out=states)
-            if noise is not None and all_series[0].deviations[0]:
-                states += noise[:, :n_units]
+            _drive(xp, weights, heard, _noise(xp, all_series, pieces), all_series[0], states)
             _advance(run, members, pieces)
             block = Block(states, pieces, rows)
             if not reservoir.is_bounded:
@@ -150,9 +143,9 @@ def _heard(xp: Any, reservoir: Reservoir, all_series: Sequence[Series]) -> Any:
     columns[:, -1] = 1
     if not n_rows:
         return columns
-    columns[:, :n_inputs] = _stack(xp, [series.inputs for series in all_series])
+    columns[:, :n_inputs] = stack(xp, [series.inputs for series in all_series])
     if n_outputs:
-        teacher = _stack(xp, [series.teacher for series in all_series])
+        teacher = stack(xp, [series.teacher for series in all_series])
         columns[1:, n_inputs:-1] = teacher[:-1]
         begun = [series for series in all_series if series.n_steps]
         firsts = np.cumsum([0, *(series.n_steps for series in begun[:-1])])
@@ -170,7 +163,8 @@ def _advance(run: LaneRun, members: Sequence[int], pieces: Sequence[Piece]) -> N
     run.advance(first_rows, n_steps)
 
 
-def _stack(xp: Any, parts: list[Any]) -> Any:
+def stack(xp: Any, parts: Sequence[Any]) -> Any:
+    """Return parts one after the other; a single one as it is."""
     return parts[0] if len(parts) == 1 else xp.concatenate(parts)
 
 
@@ -178,6 +172,29 @@ def _noise(xp: Any, all_series: Sequence[Series], pieces: Sequence[Piece]) -> An
     """Return what the sequences draw for these steps, on the device; None for no noise."""
     drawn = [all_series[piece.sequence].draw(piece.stop - piece.start) for piece in pieces]
     return None if drawn[0] is None else xp.asarray(np.concatenate(drawn))
+
+
+def _drive(
+    xp: Any,
+    weights: DeviceReservoir,
+    heard: Any,
+    noise: Any,
+    series: Series,
+    states: Any,
+    scales: Any = None,
+) -> None:
+    """Write what drives the units to `states`: the columns heard, scaled, and the noise.
+
+    `series` says which noise there is; sequences that are run together have the same.
+    """
+    on_units, on_outputs = series.deviations
+    n_outputs = series.initial_output.size
+    if noise is not None and on_outputs:
+        heard = heard.copy()
+        heard[:, -1 - n_outputs : -1] += noise[:, -n_outputs:]
+    xp.matmul(heard if scales is None else heard * scales, weights.drive_weights, out=states)
+    if noise is not None and on_units:
+        states += noise[:, : weights.n_units]
 
 
 class DeviceVariants:
@@ -220,13 +237,8 @@ class DeviceVariants:
             self._run = LaneRun(self._weights, n_variants * n_steps, self.states, self._scales)
         heard = self._columns[start : start + n_steps]
         noise = _noise(xp, [series], [Piece(0, start, start + n_steps)])
-        if noise is not None and series.deviations[1]:
-            heard = heard.copy()
-            heard[:, reservoir.n_inputs : -1] += noise[:, -reservoir.n_outputs :]
         states = self._run.states[: n_variants * n_steps].reshape(n_variants, n_steps, n_units)
-        xp.matmul(heard * self._drive, self._weights.drive_weights, out=states)
-        if noise is not None and series.deviations[0]:
-            states += noise[:, :n_units]
+        _drive(xp, self._weights, heard, noise, series, states, self._drive)
         self._run.advance(n_steps * np.arange(n_variants), np.full(n_variants, n_steps))
         if not reservoir.is_bounded:
             for lane in states:

@@ -267,7 +267,8 @@ def all_states(reservoir: Reservoir, inputs: Sequence[Array]) -> Array:
     """
     offsets = np.cumsum([0, *(len(part) for part in inputs)])
     xp = module_of(inputs[0])
-    states: Array = xp.empty((int(offsets[-1]), reservoir.n_units), dtype=reservoir.dtype)
+    with naming_remedy(MEMORY_REMEDY):
+        states: Array = xp.empty((int(offsets[-1]), reservoir.n_units), dtype=reservoir.dtype)
     if xp is not np:
         for block in iterate_blocks(reservoir, inputs):
             states[xp.asarray(block.rows)] = block.states

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reservoir._cuda_runs import free_lanes
-from reservoir._device import namespace_of, to_namespace
+from reservoir._device import MEMORY_REMEDY, namespace_of, naming_remedy, to_namespace
 from reservoir._loops import Closing, drive_weights
 from reservoir._reservoir import Array, Reservoir, as_series, as_vector
 from reservoir._series import PIECE, check_engine, check_finite, choose_loop
@@ -168,9 +168,10 @@ def free_run_sequences(
     closing = _closing(reservoir, readout, output_as_input)
     if xp is not np:
         check_engine(engine)
-        return _run_on_device(
-            xp, reservoir, readout, closing, outside, states, outputs, return_states
-        )
+        with naming_remedy(MEMORY_REMEDY):
+            return _run_on_device(
+                xp, reservoir, readout, closing, outside, states, outputs, return_states
+            )
     loop = choose_loop(reservoir, engine)
     return [
         _run_on_host(reservoir, readout, closing, loop, *run, return_states)

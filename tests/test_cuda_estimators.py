@@ -376,8 +376,15 @@ def test_out_of_memory_says_what_to_do(stand_in, series, monkeypatch):
 
     X, y = series
     esn = ESNRegressor(10, random_state=0, device="cuda").fit(X, y)
+    fed_back = ESNRegressor(10, random_state=0, feedback_scaling=0.1, device="cuda").fit(X, y)
+    search = ReservoirSearchCV(esn, {"leak_rate": [0.1, 1.0]}, cv=2)
     monkeypatch.setattr("reservoir._cuda_runs.LaneRun", refuse)
-    for method in (lambda: esn.fit(X, y), lambda: esn.predict(X)):
+    for method in (
+        lambda: esn.fit(X, y),
+        lambda: esn.predict(X),
+        lambda: fed_back.predict(X),
+        lambda: search.fit(X, y),
+    ):
         with pytest.raises(MemoryError, match=r"GPU is out of memory .* Pass fewer steps"):
             method()
 

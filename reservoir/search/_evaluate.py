@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from reservoir._cuda_lanes import MOST_LANES
-from reservoir._device import is_on_device, module_of, to_host
+from reservoir._device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
 from reservoir._missing import is_known
 from reservoir._reservoir import DivergenceError
 from reservoir._series import Series, choose_loop
@@ -125,7 +125,8 @@ def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
     BatchScores
     """
     try:
-        return _evaluate(drawn, lanes, task)
+        with naming_remedy(MEMORY_REMEDY):
+            return _evaluate(drawn, lanes, task)
     except DivergenceError:
         if len(lanes) > 1:
             return _joined([evaluate(drawn, [lane], task) for lane in lanes])
