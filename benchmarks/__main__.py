@@ -3,7 +3,7 @@
     python -m benchmarks [--quick] [NAME ...]
 
 Each benchmark is a process of its own, on one thread, and a section of its own in the file, which
-it replaces. Without names all of them run.
+it replaces. Without names all of them run, save those for a GPU where there is none.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+
+from reservoir._device import resolve_device
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 INTRODUCTION = """# Results
@@ -33,7 +35,10 @@ BENCHMARKS = {
     "streaming": "Ten million steps in constant memory",
     "online": "Learning online: a live step, and a long run",
     "fields": "Forecasting fields, and Lorenz without a reservoir",
+    "gpu": "On a GPU",
 }
+# Those that are not worth a run without one.
+NEED_DEVICE = {"gpu"}
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}
 
@@ -77,7 +82,8 @@ def main() -> None:
     unknown = set(arguments.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"no benchmark named {', '.join(sorted(unknown))}")
-    for name in arguments.names or BENCHMARKS:
+    left_out = NEED_DEVICE if resolve_device("auto") == "cpu" else set()
+    for name in arguments.names or [name for name in BENCHMARKS if name not in left_out]:
         print(f"{name} ...", flush=True)
         write_section(BENCHMARKS[name], section(name, arguments.quick))
     print(f"wrote {RESULTS}")

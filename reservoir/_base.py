@@ -10,6 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from reservoir._device import (
+    MEMORY_REMEDY,
+    Device,
+    host_state,
+    is_on_device,
+    namespace,
+    namespace_of,
+    naming_remedy,
+    refuse_device_arrays,
+    resolve_device,
+    to_host,
+)
 from reservoir._missing import check_values, hold_inputs, kept_dtype
 from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer, check_real
@@ -34,6 +46,9 @@ class SequenceEstimator(SavableMixin, BaseEstimator):
     dtype: str
     # Of those that have the parameter. Others refuse NaN, and read rows in their own dtype only.
     missing: str | None = None
+    # Likewise. Others run on the host.
+    device: str | None = None
+    device_: Device
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -54,15 +69,61 @@ class SequenceEstimator(SavableMixin, BaseEstimator):
     ) -> tuple[list[Array], Layout]:
         """Return the sequences of `X`, checked, with held values in the place of NaN.
 
-        They are in the dtype of the model, unless they are memory-mapped. `before` is the row
-        that the first sequence continues.
+        They are in the dtype of the model, unless they are memory-mapped, and lie where the model
+        computes. `before` is the row that the first sequence continues.
         """
+        xp = self._take_namespace(X=X)
         rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
         with np.errstate(over="ignore"):  # what float32 can't hold is refused below
-            rows = validate_data(
-                self, rows, dtype=self._dtype_of(rows), ensure_all_finite=False, reset=reset
+            rows = self._validated(rows, reset=reset)
+        return self._moved(xp, self._checked_inputs(rows, layout, before), layout), layout
+
+    def _take_namespace(self, **arrays: Any) -> Any:
+        """Return the namespace to compute in, once arrays are known to be where they may be."""
+        name = type(self).__name__
+        if self.device is None:
+            refuse_device_arrays(name, **arrays)
+            return np
+        came = namespace_of(**arrays)
+        device = resolve_device(self.device)
+        if came is not np and device == "cpu":
+            given = next(name for name, value in arrays.items() if value is not None)
+            raise TypeError(
+                f"`{given}` is a CuPy array, but this {name} has `device` {self.device!r}. Set "
+                f"`device` to 'cuda', or pass cupy.asnumpy({given})."
             )
-        return self._checked_inputs(rows, layout, before), layout
+        return namespace(device)
+
+    def _settle_device(self) -> None:
+        """Keep what `device` stands for, of estimators that have it."""
+        if self.device is not None:
+            self.device_ = resolve_device(self.device)
+
+    def _validated(self, rows: Any, y: Any = None, *, reset: bool) -> Any:
+        """Return rows, and labels if given, as scikit-learn checks and converts them."""
+        also = {} if y is None else {"y": y}
+        if not is_on_device(rows):
+            return validate_data(
+                self,
+                rows,
+                **also,
+                dtype=self._dtype_of(rows),
+                ensure_all_finite=False,
+                reset=reset,
+            )
+        # What scikit-learn looks at is the shape: of zeros that take the memory of one.
+        shape = np.broadcast_to(np.zeros((), dtype=rows.dtype), rows.shape)
+        checked = validate_data(self, shape, **also, ensure_all_finite=False, reset=reset)
+        rows = rows.astype(self._checked_dtype(), copy=False)
+        return rows if y is None else (rows, checked[1])
+
+    def _moved(self, xp: Any, parts: list[Array], layout: Layout) -> list[Array]:
+        """Return sequences in a namespace, moved there as one array."""
+        if xp is np or is_on_device(parts[0]):
+            return parts
+        rows = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        with naming_remedy(MEMORY_REMEDY):
+            return layout.split(xp.asarray(rows, dtype=self._checked_dtype()))
 
     def _dtype_of(self, rows: Any) -> np.dtype[Any] | None:
         """Return what inputs are converted to as a whole, None where it is done piece by piece."""
@@ -161,8 +222,8 @@ class ReservoirEstimator(SequenceEstimator):
                 f"`plasticity` is of type {type(self.plasticity).__name__}, but None or an "
                 "IntrinsicPlasticity was expected. Pass reservoir.plasticity.IntrinsicPlasticity()."
             )
-        teachers = None if self.reservoir_.feedback is None else teachers
-        self.reservoir_ = self.plasticity.adapt(self.reservoir_, inputs, teachers)
+        teachers = None if self.reservoir_.feedback is None else host_state(teachers)
+        self.reservoir_ = self.plasticity.adapt(self.reservoir_, host_state(inputs), teachers)
 
     def _check_washout(self, lengths: Sequence[int], *, n_directions: int = 1) -> None:
         """Raise unless something of each sequence is left after the washout of each direction."""
@@ -193,7 +254,7 @@ class ReservoirEstimator(SequenceEstimator):
                     "shape (n_sequences, n_units)."
                 )
             return [self.last_state_]
-        states = np.asarray(initial_state, dtype=self._checked_dtype())
+        states = np.asarray(to_host(initial_state), dtype=self._checked_dtype())
         if states.shape not in ((n_units,), (n_sequences, n_units)) or (
             states.ndim == 1 and n_sequences != 1
         ):

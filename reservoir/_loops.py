@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 from scipy.special import expit
 
@@ -238,6 +239,20 @@ def drive_weights(reservoir: Reservoir) -> Array:
     if reservoir.feedback is not None:
         parts.insert(1, reservoir.feedback.T)
     return np.ascontiguousarray(np.concatenate(parts), dtype=reservoir.dtype)
+
+
+def connection_rows(matrix: Any) -> tuple[NDArray[Any], Array]:
+    """Return sources and values of a CSR matrix, (k, n_units): row j is connection j of each unit.
+
+    Units with fewer than k connections are filled up with zeros.
+    """
+    counts = np.diff(matrix.indptr)
+    slots = np.arange(counts.max(initial=0))[:, np.newaxis] < counts
+    sources = np.zeros(slots.shape, dtype=matrix.indices.dtype)
+    values = np.zeros(slots.shape, dtype=matrix.data.dtype)
+    sources.T[slots.T] = matrix.indices
+    values.T[slots.T] = matrix.data
+    return sources, values
 
 
 def _leak(row: Array, previous: Array, leak_rate: Array) -> None:

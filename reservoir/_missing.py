@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir._device import is_on_device, module_of, to_host
+
 Rows = NDArray[Any]
 
 # Rows that are looked at together, so that a memory-mapped file is never copied whole.
@@ -32,15 +34,16 @@ def check_values(
     --------
     >>> check_values(np.array([[1.0], [np.nan]]), np.dtype(float), "X", allow_nan=True, remedy="")
     """
+    xp = module_of(rows)
     for start, piece in _pieces(rows):
         with np.errstate(over="ignore"):
             values = piece.astype(dtype, copy=False)
-        bad = np.isinf(values) if allow_nan else ~np.isfinite(values)
+        bad = xp.isinf(values) if allow_nan else ~xp.isfinite(values)
         if not bad.any():
             continue
-        row, *column = (int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
+        row, *column = (int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
         where = f"row {start + row}" + "".join(f", column {i}" for i in column)
-        if np.isnan(values[row, *column]):
+        if np.isnan(float(values[(row, *column)])):
             raise ValueError(
                 f"Input {name} contains NaN in {where}, but finite numbers were expected. {remedy}"
             )
@@ -52,7 +55,9 @@ def check_values(
 
 def is_known(targets: Rows) -> NDArray[np.bool_]:
     """Return, for each row (n_rows, n_targets), whether none of its values is NaN: (n_rows,)."""
-    return np.logical_not(np.isnan(targets).any(axis=1))
+    xp = module_of(targets)
+    known: NDArray[np.bool_] = xp.logical_not(xp.isnan(targets).any(axis=1))
+    return known
 
 
 def first_unknown(parts: Sequence[Rows]) -> tuple[int, int] | None:
@@ -87,6 +92,9 @@ def hold(rows: Rows, before: Rows | None = None) -> Rows:
     """
     if first_unknown([rows]) is None:
         return rows
+    if is_on_device(rows):  # a scan, which CuPy has no word for, and seldom needed
+        moved: Rows = module_of(rows).asarray(hold(to_host(rows), to_host(before)))
+        return moved
     last = np.where(np.isnan(rows), -1, np.arange(len(rows))[:, np.newaxis])
     np.maximum.accumulate(last, axis=0, out=last)
     held = np.take_along_axis(rows, np.maximum(last, 0), axis=0)
@@ -104,7 +112,7 @@ def hold_inputs(parts: Sequence[Rows], before: Rows | None = None) -> list[Rows]
     place = first_unknown(held)
     if place is not None:
         index, step = place
-        column = int(np.isnan(held[index][step]).argmax())
+        column = int(np.isnan(to_host(held[index][step])).argmax())
         raise ValueError(
             f"`X` is NaN in column {column} at step {step} of sequence {index}, before any value "
             'that missing="hold" could hold. Fill it, or leave the first steps out.'

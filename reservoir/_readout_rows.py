@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from reservoir._device import module_of, namespace_of, to_host
+
 Floats = NDArray[np.float64]
 
 
@@ -17,10 +19,14 @@ def check_rows(
     n_features: int,
     n_targets: int,
 ) -> tuple[NDArray[np.floating], NDArray[np.floating], Floats | None]:
-    """Return features, targets and weights as arrays of fitting shapes, or raise."""
+    """Return features, targets and weights as arrays of fitting shapes, or raise.
+
+    All three lie on the host, or all on the device.
+    """
+    xp = namespace_of(features=features, targets=targets, sample_weight=sample_weight)
     arrays = []
     for name, value, width in (("features", features, n_features), ("targets", targets, n_targets)):
-        array = np.asarray(value)
+        array = xp.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(
                 f"`{name}` has dtype {array.dtype}, but real numbers were expected. "
@@ -41,13 +47,13 @@ def check_rows(
         )
     if sample_weight is None:
         return arrays[0], arrays[1], None
-    weight = np.asarray(sample_weight, dtype=np.float64)
+    weight = xp.asarray(sample_weight, dtype=np.float64)
     if weight.shape != (len(arrays[0]),):
         raise ValueError(
             f"`sample_weight` has shape {weight.shape}, but ({len(arrays[0])},) was expected. "
             "Pass one weight a row."
         )
-    if not (np.isfinite(weight).all() and (weight >= 0).all()):
+    if not (xp.isfinite(weight).all() and (weight >= 0).all()):
         raise ValueError(
             "`sample_weight` has a negative, infinite or NaN entry, but weights of 0 or more were "
             "expected. Drop rows by weight 0."
@@ -62,7 +68,7 @@ def sum_of_squares(array: NDArray[np.floating], weight: Floats | None = None) ->
             flat = array.reshape(-1)
             total = float(flat @ flat)
         else:
-            rows = np.einsum("ij,ij->i", array, array)
+            rows = module_of(array).einsum("ij,ij->i", array, array)
             total = float(rows.sum(dtype=np.float64) if weight is None else weight @ rows)
         if not np.isfinite(total) and array.dtype == np.float32:
             return sum_of_squares(array.astype(np.float64), weight)
@@ -72,7 +78,7 @@ def sum_of_squares(array: NDArray[np.floating], weight: Floats | None = None) ->
 def raise_if_not_finite(**arrays: NDArray[np.floating]) -> None:
     """Raise for the first array that holds NaN or infinity."""
     for name, array in arrays.items():
-        if not np.isfinite(array).all():
+        if not module_of(array).isfinite(array).all():
             raise ValueError(
                 f"`{name}` contains NaN or infinity, but finite numbers were expected. "
                 "Remove these rows, or look for what diverged."
@@ -88,21 +94,21 @@ def shifted_rows(
     dtype: DTypeLike = np.float64,
 ) -> Iterator[NDArray[np.floating]]:
     """Yield [1 | S - c | Y - d], weighted by square roots, in pieces: a reused buffer."""
-    n_features = features.shape[1]
-    shift = shift.astype(dtype, copy=False)
-    buffer = np.empty((min(n_rows, len(features)), len(shift)), dtype=dtype)
+    xp, n_features = module_of(features), features.shape[1]
+    shift = xp.asarray(shift.astype(dtype, copy=False))
+    buffer = xp.empty((min(n_rows, len(features)), len(shift)), dtype=dtype)
     for start in range(0, len(features), n_rows):
         rows = slice(start, start + n_rows)
         piece = buffer[: len(features[rows])]
         piece[:, 0] = 1.0
-        np.subtract(features[rows], shift[1 : 1 + n_features], out=piece[:, 1 : 1 + n_features])
-        np.subtract(targets[rows], shift[1 + n_features :], out=piece[:, 1 + n_features :])
+        xp.subtract(features[rows], shift[1 : 1 + n_features], out=piece[:, 1 : 1 + n_features])
+        xp.subtract(targets[rows], shift[1 + n_features :], out=piece[:, 1 + n_features :])
         if weight is not None:
-            piece *= np.sqrt(weight[rows, None])
+            piece *= xp.sqrt(weight[rows, None])
         yield piece
 
 
 def first_shift(features: NDArray[np.floating], targets: NDArray[np.floating]) -> Floats:
-    """Return [0 | mean of the features | mean of the targets]."""
-    means = [array.mean(axis=0, dtype=np.float64) for array in (features, targets)]
+    """Return [0 | mean of the features | mean of the targets], on the host."""
+    means = [to_host(array.mean(axis=0, dtype=np.float64)) for array in (features, targets)]
     return np.concatenate([[0.0], *means])

@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from reservoir._base import Array, SequenceEstimator
+from reservoir._device import is_on_device, namespace_of, to_host, to_namespace
 from reservoir._missing import check_values, is_known, kept_dtype
 from reservoir.persistence import register
 from reservoir.readout import GramAccumulator, QRAccumulator, RidgeAccumulator, RidgeSolution
@@ -74,12 +75,13 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
         self._check_lengths(layout.lengths)
         first = self._n_left_out()
         counts = np.concatenate([np.arange(length) >= first for length in layout.lengths])
-        true = np.asarray(stack_like(y, layout, name="y"))
+        predicted, true = to_host(predicted), np.asarray(to_host(stack_like(y, layout, name="y")))
         if self.missing is not None and true.dtype.kind == "f":
             counts &= is_known(true.reshape(len(true), -1))
         weights = None
         if sample_weight is not None:
-            weights = np.asarray(stack_like(sample_weight, layout, name="sample_weight"))[counts]
+            weights = stack_like(sample_weight, layout, name="sample_weight")
+            weights = np.asarray(to_host(weights))[counts]
         # R² does not depend on the scale of an output, but its squares leave the float64 range. A
         # power of two changes no bit.
         true, predicted = true[counts].astype(np.float64), predicted[counts].astype(np.float64)
@@ -114,26 +116,18 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
             raise ValueError(
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
             )
+        xp = self._take_namespace(X=X, y=y, step_weight=step_weight)
         inputs, layout = self._read(X, groups, lengths, reset=reset, before=before)
-        y = stack_like(y, layout, name="y")
-        dtype, is_tolerant = np.dtype(np.float64), self.missing is not None
-        targets = check_array(
-            y,
-            dtype=kept_dtype(y, dtype) if is_tolerant else dtype,
-            ensure_2d=False,
-            ensure_all_finite=False,
-            input_name="y",
-            estimator=self,
-        )
-        check_consistent_length(np.empty((layout.n_rows, 0)), targets)
+        targets = self._checked_targets(stack_like(y, layout, name="y"))
+        is_tolerant = self.missing is not None
+        check_consistent_length(np.empty((layout.n_rows, 0)), np.broadcast_to(0, targets.shape))
         remedy = "Leave the row out."
         check_values(targets, self._checked_dtype(), "y", allow_nan=is_tolerant, remedy=remedy)
         self._y_is_1d = targets.ndim == 1
         weights = None
         if step_weight is not None:
-            values = np.asarray(
-                stack_like(step_weight, layout, name="step_weight"), dtype=np.float64
-            )
+            values = stack_like(step_weight, layout, name="step_weight")
+            values = np.asarray(to_host(values), dtype=np.float64)
             if values.shape != (layout.n_rows,):
                 raise ValueError(
                     f"`step_weight` has shape {values.shape}, but `X` has {layout.n_rows} steps. "
@@ -144,8 +138,29 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
                     "`step_weight` holds a negative, infinite or NaN weight, or nothing but "
                     "zeros. Pass finite weights of 0 or more."
                 )
-            weights = layout.split(values)
+            weights = layout.split(to_namespace(xp, values))
+        if xp is not np:
+            targets = xp.asarray(targets, dtype=np.float64)
         return inputs, layout.split(targets.reshape(len(targets), -1)), weights, layout
+
+    def _checked_targets(self, y: Any) -> Any:
+        """Return targets as numbers, where they lie; their values are checked later."""
+        dtype = np.dtype(np.float64)
+        if is_on_device(y):
+            if y.ndim > 2:
+                raise ValueError(
+                    f"`y` has shape {y.shape}, but (n_steps,) or (n_steps, n_outputs) was "
+                    "expected. Pass one value, or one row of values, a step."
+                )
+            return y.astype(dtype, copy=False)
+        return check_array(
+            y,
+            dtype=dtype if self.missing is None else kept_dtype(y, dtype),
+            ensure_2d=False,
+            ensure_all_finite=False,
+            input_name="y",
+            estimator=self,
+        )
 
     def _check_n_outputs(self, n_outputs: int) -> None:
         """Raise unless a later call of `partial_fit` has as many outputs as the first."""
@@ -193,4 +208,5 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
     def _restore_forecasts(self, forecasts: Sequence[Array], layout: Layout) -> Any:
         """Return forecasts of one length in the form of the contexts that `layout` describes."""
         after = Layout((len(forecasts[0]),) * len(forecasts), layout.form)
-        return after.restore(self._shaped(np.concatenate(forecasts)))
+        xp = namespace_of(forecast=list(forecasts))
+        return after.restore(self._shaped(xp.concatenate(forecasts)))

@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from reservoir._base import Array, ReservoirEstimator
+from reservoir._device import in_kind, module_of, to_host
 from reservoir._regression import SequenceRegressor
 from reservoir._validation import check_integer, check_real
-from reservoir.dynamics import free_run
 from reservoir.features import FeatureMap, Readout
 from reservoir.fitting import final_states, map_sequences
+from reservoir.free_running import FreeRun, free_run_sequences
 from reservoir.streaming import check_chunk
 
 
@@ -76,7 +77,7 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         inputs, layout = self._read(X, groups, lengths, before=self._row_before(goes_on))
         states = self._starts(initial_state, len(inputs))
         outputs, _ = self._outputs(inputs, states, self.last_output_ if goes_on else None)
-        return layout.restore(self._shaped(outputs))
+        return layout.restore(self._shaped(in_kind(outputs, X)))
 
     def predict_stream(
         self, chunks: Iterable[Any], initial_state: Literal["last"] | ArrayLike | None = None
@@ -135,35 +136,34 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
             inputs, layout = self._read(chunk, None, None, before=before)
             check_chunk(layout)
             outputs, (state,) = self._outputs(inputs, [state], output)
-            output, before = outputs[-1].copy(), np.array(inputs[0][-1])
-            yield self._shaped(outputs)
+            output, before = to_host(outputs[-1]).copy(), np.array(to_host(inputs[0][-1]))
+            yield self._shaped(in_kind(outputs, chunk))
 
     def _outputs(
         self, inputs: list[Array], states: Sequence[Array | None], output: Array | None
     ) -> tuple[Array, list[Array]]:
-        """Return the outputs of sequences, stacked, and the states that they end in.
+        """Return the outputs of sequences, stacked, and the states that they end in, on the host.
 
         With feedback weights, `output` is what each sequence hears first.
         """
+        xp = module_of(inputs[0])
         if self.reservoir_.feedback is None:
             ends = np.empty((len(inputs), self.reservoir_.n_units), dtype=self.reservoir_.dtype)
             parts = map_sequences(
                 self.reservoir_, self._readout(), inputs, states, last_states=ends
             )
-            return np.concatenate(parts) if len(parts) > 1 else parts[0], list(ends)
-        runs = [
-            free_run(
-                self.reservoir_,
-                self._readout(),
-                len(part),
-                inputs=part,
-                initial_state=state,
-                initial_output=output,
-            )
-            for part, state in zip(inputs, states, strict=True)
-        ]
-        rows = np.concatenate([run.outputs for run in runs]) if len(runs) > 1 else runs[0].outputs
-        return rows, [run.final_state for run in runs]
+            return xp.concatenate(parts) if len(parts) > 1 else parts[0], list(ends)
+        runs = free_run_sequences(
+            self.reservoir_,
+            self._readout(),
+            [len(part) for part in inputs],
+            inputs=inputs,
+            initial_states=states,
+            initial_outputs=[output] * len(inputs),
+            xp=xp,
+        )
+        rows = xp.concatenate([run.outputs for run in runs]) if len(runs) > 1 else runs[0].outputs
+        return rows, [to_host(run.final_state) for run in runs]
 
     def forecast(self, n_steps: int, X: Any = None) -> Any:
         """Continue a series by feeding each prediction back as the next input.
@@ -197,21 +197,20 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         check_is_fitted(self, "coef_")
         n_steps = check_integer("n_steps", n_steps, minimum=1)
         self._check_forecast()
+        xp = self._take_namespace(X=X)
         if X is None:
             if not np.isfinite(self.last_output_).all():
                 raise ValueError(
                     "`X` is None, but the forecast can't go on from the last training target, "
                     "which is NaN. Pass a context, or set `missing` to 'hold' in `fit`."
                 )
-            forecasts = [self._run_free(n_steps, self.last_state_, self.last_output_)]
-            return self._shaped(forecasts[0])
+            runs = self._run_free(xp, n_steps, [self.last_state_], [self.last_output_])
+            return self._shaped(to_host(runs[0].outputs))
         contexts, layout = self._read(X, None, None)
         states = self._states_before_the_last_step(contexts)
-        outputs = [
-            self._run_free(n_steps, state, context[-1])
-            for state, context in zip(states, contexts, strict=True)
-        ]
-        return self._restore_forecasts(outputs, layout)
+        last_rows = [to_host(context[-1]) for context in contexts]
+        runs = self._run_free(xp, n_steps, list(states), last_rows)
+        return self._restore_forecasts([in_kind(run.outputs, X) for run in runs], layout)
 
     def _check_lengths(self, lengths: Sequence[int]) -> None:
         self._check_washout(lengths)
@@ -254,6 +253,7 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         """Check the parameters, draw the reservoir, and forget what was learned."""
         for name in ("noise", "feedback_noise"):
             check_real(name, getattr(self, name), minimum=0)
+        self._settle_device()
         has_feedback = bool(np.any(np.asarray(self.feedback_scaling) != 0))
         self.reservoir_ = self._draw_reservoir(n_inputs, n_outputs if has_feedback else 0)
         self.n_outputs_ = n_outputs
@@ -290,9 +290,9 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         self.n_sequences_seen_ += n_sequences - continues
         continued_steps = self._steps_of_last if continues and n_sequences == 1 else 0
         self._steps_of_last = continued_steps + len(inputs[-1])
-        self._last_input = np.array(inputs[-1][-1])
+        self._last_input = np.array(to_host(inputs[-1][-1]))
         self.last_state_ = state
-        self.last_output_ = output.astype(self.reservoir_.dtype)
+        self.last_output_ = to_host(output).astype(self.reservoir_.dtype)
         self._last_generator = generator
 
     def _row_before(self, goes_on: bool) -> Array | None:
@@ -311,15 +311,19 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
     def _readout(self) -> Readout:
         return self._feature_map().split(*self._readout_arrays(), len(self.reservoir_.bias))
 
-    def _run_free(self, n_steps: int, state: Array | None, output: Array) -> Array:
-        return free_run(
+    def _run_free(
+        self, xp: Any, n_steps: int, states: Sequence[Array | None], outputs: Sequence[Array]
+    ) -> list[FreeRun]:
+        """Run free from each of some states, each output being the next input."""
+        return free_run_sequences(
             self.reservoir_,
             self._readout(),
-            n_steps,
-            initial_state=state,
-            initial_output=output,
+            [n_steps] * len(states),
+            initial_states=states,
+            initial_outputs=outputs,
             output_as_input=True,
-        ).outputs
+            xp=xp,
+        )
 
     def _states_before_the_last_step(self, contexts: list[Array]) -> Array:
         """Drive the reservoir with all but the last row of each context."""

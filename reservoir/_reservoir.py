@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, issparse
 
+from reservoir._device import is_on_device, to_host
+
 Array = NDArray[np.floating[Any]]
 ACTIVATIONS = ("tanh", "relu", "identity", "logistic")
 
@@ -169,10 +171,10 @@ def _check_shape(name: str, array: Any, shape: tuple[int | None, ...]) -> None:
 
 
 def as_vector(name: str, value: Any, length: int, dtype: np.dtype[Any]) -> Array:
-    """Return a new vector of `length`: zeros for None, else a copy of `value` once checked."""
+    """Return a new vector of `length` on the host: zeros for None, else a checked copy."""
     if value is None:
         return np.zeros(length, dtype=dtype)
-    vector = np.array(value, dtype=dtype)
+    vector = np.array(to_host(value), dtype=dtype)
     if vector.shape != (length,):
         raise ValueError(
             f"`{name}` has shape {vector.shape}, but ({length},) was expected. "
@@ -182,8 +184,8 @@ def as_vector(name: str, value: Any, length: int, dtype: np.dtype[Any]) -> Array
 
 
 def as_series(name: str, value: Any, n_columns: int, n_steps: int | None = None) -> NDArray[Any]:
-    """Return `value` as an array of shape (n_steps, n_columns), or raise."""
-    series = np.asarray(value)
+    """Return `value` as an array of shape (n_steps, n_columns), where it lies, or raise."""
+    series = value if is_on_device(value) else np.asarray(value)
     if (
         series.ndim != 2
         or series.shape[1] != n_columns

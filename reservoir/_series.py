@@ -26,7 +26,7 @@ class Series:
     Parameters
     ----------
     inputs : ndarray of shape (n_steps, n_inputs)
-        u[t].
+        u[t]; this and the teacher may lie on a device, where `hear` is not for them.
     teacher : ndarray of shape (n_steps, n_outputs) or None
         y[t], of which step t hears y[t-1].
     state : ndarray of shape (n_units,)
@@ -50,10 +50,10 @@ class Series:
     ) -> None:
         self.n_steps = len(inputs)
         self.state = state
-        self._inputs = inputs
-        self._teacher = teacher
-        self._initial_output = initial_output
-        self._deviations = deviations
+        self.inputs = inputs
+        self.teacher = teacher
+        self.initial_output = initial_output
+        self.deviations = deviations
         self._generator = generator
 
     def hear(self, start: int, stop: int) -> tuple[Array, Array | None]:
@@ -71,27 +71,30 @@ class Series:
         noise : ndarray of shape (stop - start, n_units) or None
             Noise inside the activation.
         """
-        n_inputs, n_outputs = self._inputs.shape[1], self._initial_output.size
+        n_inputs, n_outputs = self.inputs.shape[1], self.initial_output.size
         columns = np.empty((stop - start, n_inputs + n_outputs + 1), dtype=self.state.dtype)
-        columns[:, :n_inputs] = self._inputs[start:stop]
+        columns[:, :n_inputs] = self.inputs[start:stop]
         columns[:, -1] = 1
-        if self._teacher is not None:
+        if self.teacher is not None:
             heard = columns[:, n_inputs:-1]
-            heard[start == 0 :] = self._teacher[max(start - 1, 0) : stop - 1]
+            heard[start == 0 :] = self.teacher[max(start - 1, 0) : stop - 1]
             if start == 0:
-                heard[:1] = self._initial_output
-        noise = self._draw(stop - start)
-        if noise is not None and self._deviations[1]:
+                heard[:1] = self.initial_output
+        noise = self.draw(stop - start)
+        if noise is not None and self.deviations[1]:
             columns[:, n_inputs:-1] += noise[:, -n_outputs:]
-        on_units = noise is not None and self._deviations[0] > 0
+        on_units = noise is not None and self.deviations[0] > 0
         return columns, noise[:, : self.state.size] if on_units else None
 
-    def _draw(self, n_steps: int) -> Any:
-        """Return a row of noise a step: for the units, then for the outputs, where asked for."""
+    def draw(self, n_steps: int) -> Any:
+        """Return a row of noise a step: for the units, then for the outputs, where asked for.
+
+        It comes from the host whatever the device, so that one seed is one noise; None for none.
+        """
         if self._generator is None:
             return None
         dtype = self.state.dtype
-        deviations = np.repeat(self._deviations, [self.state.size, self._initial_output.size])
+        deviations = np.repeat(self.deviations, [self.state.size, self.initial_output.size])
         deviations = deviations[deviations > 0].astype(dtype)
         noise = self._generator.standard_normal((n_steps, len(deviations)), dtype=dtype.type)
         noise *= deviations
@@ -122,11 +125,20 @@ def choose_loop(reservoir: Reservoir, engine: str) -> Any:
     return kernels.NumbaLoop(reservoir)
 
 
-def check_finite(rows: Array, start: int, name: str) -> None:
+def check_engine(engine: str) -> None:
+    """Raise unless the GPU may be used: it has a loop of its own."""
+    if engine != "auto":
+        raise ValueError(
+            f"`engine` is {engine!r}, but the arrays lie on a GPU, which has its own. Use "
+            'engine="auto", or pass arrays of the host.'
+        )
+
+
+def check_finite(rows: Array, start: int, name: str, xp: Any = np) -> None:
     """Raise DivergenceError at the first of `rows` that is not finite; row 0 is step `start`."""
     # Whatever is not finite stays so from step to step: the last row tells.
-    if len(rows) and not np.isfinite(rows[-1]).all():
-        step = start + int(np.argmin(np.isfinite(rows).all(axis=1)))
+    if len(rows) and not xp.isfinite(rows[-1]).all():
+        step = start + int(xp.argmin(xp.isfinite(rows).all(axis=1)))
         raise DivergenceError(
             f"The {name} of step {step} is not finite, but finite numbers were expected. Lower the "
             "spectral radius or the feedback, raise `alpha` or the training noise, or look for "

@@ -7,8 +7,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import blas, eigh, lapack, qr
+from scipy.linalg import eigh, qr
 
+from reservoir._algebra import algebra_of, host_sums
+from reservoir._device import host_state, module_of, to_host
 from reservoir._readout_rows import (
     Floats,
     check_rows,
@@ -34,20 +36,13 @@ _SINGLE_ROWS = 512
 # Sizes of targets whose squares float32 can hold and sum.
 _SINGLE_RANGE = (1e-15, 1e15)
 
-# Rows folded at a time, measured with 300, 1,000 and 3,000 features. More rows gain nothing and
-# cost memory. Those of a factor are stored by columns, a power of two apart being 8 to 11 % slower.
-_GRAM_ROWS = 1024
-_PIECE_ROWS = 172
-_FACTOR_ROWS = 4 * _PIECE_ROWS
-# Columns of a tpqrt panel: 32 to 64 are within the noise of one another, 16 costs a third more.
-_PANEL = 48
-
 
 class _Accumulator:
     """What both ways of accumulating share: shapes, counts, the provisional shift.
 
     All sums are taken of [1 | S - c | Y - d], with (c, d) the mean of the first rows that came:
-    a mean far from zero would otherwise eat the digits in which the rows differ.
+    a mean far from zero would otherwise eat the digits in which the rows differ. The sums lie where
+    the last rows came from, the shift on the host.
     """
 
     solver: Solver
@@ -68,7 +63,18 @@ class _Accumulator:
 
     def copy(self) -> Self:
         """Return an independent accumulator with the same sums."""
-        return copy.deepcopy(self)
+        twin = object.__new__(type(self))
+        vars(twin).update({name: copy.deepcopy(value) for name, value in vars(self).items()})
+        return twin
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        """Return a copy that stays where it is: the default goes by way of the pickled state."""
+        return self.copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled and saved: on the host, wherever the rows were."""
+        state: dict[str, Any] = host_state(vars(self))
+        return state
 
     def _check_mate(self, other: Any) -> None:
         if type(other) is not type(self):
@@ -180,15 +186,14 @@ class GramAccumulator(_Accumulator):
             return
         if not self.n_rows:
             self.shift = first_shift(s, y)
-        self.moments = _writable(self.moments)
-        self.n_rows += len(s) if weight is None else int(np.count_nonzero(weight))
+        algebra = algebra_of(s)
+        self.moments = algebra.own_sums(self.moments)
+        self.n_rows += _n_positive(len(s), weight)
         if single_above is not None and s.dtype == np.float32:
             n_done = self._fold_single(s, y, weight, single_above)
             s, y, weight = s[n_done:], y[n_done:], None if weight is None else weight[n_done:]
-        for piece in shifted_rows(s, y, weight, self.shift, _GRAM_ROWS):
-            self.moments = blas.dsyrk(
-                1.0, piece.T, beta=1.0, c=self.moments, lower=1, overwrite_c=1
-            )
+        for piece in shifted_rows(s, y, weight, self.shift, algebra.gram_rows):
+            self.moments = algebra.add_products(self.moments, piece)
 
     def _fold_single(
         self,
@@ -198,14 +203,14 @@ class GramAccumulator(_Accumulator):
         alpha: float,
     ) -> int:
         """Add products made in float32 until their rounding nears alpha; return the rows added."""
-        n_done, features = 0, self._parts()[0]
-        size = float(np.abs(y).max())
+        n_done, features, algebra = 0, self._parts()[0], algebra_of(s)
+        size = float(module_of(y).abs(y).max())
         if not _SINGLE_RANGE[0] < size < _SINGLE_RANGE[1]:
             return 0
         pieces = shifted_rows(s, y, weight, self.shift, _SINGLE_ROWS, np.float32)
         floor = _SINGLE_MARGIN * self.noise_trace(fit_intercept=True)
         while floor < alpha and (piece := next(pieces, None)) is not None:
-            products = blas.ssyrk(1.0, piece.T, lower=1)
+            products = algebra.single_products(piece)
             floor += _SINGLE_MARGIN * float(products.diagonal()[features].sum(dtype=np.float64))
             if floor < alpha:
                 self.moments += products
@@ -249,11 +254,15 @@ class GramAccumulator(_Accumulator):
 
     def _add(self, other: GramAccumulator, sign: float) -> None:
         # z about my shift is z about theirs plus 1 δᵀ, so M becomes M + δ tᵀ + t δᵀ.
-        self.moments = _writable(self.moments)
+        algebra = algebra_of(other.moments)
+        self.moments = algebra.own_sums(self.moments)
         delta = other.shift - self.shift
-        t = other.moments[:, 0] + 0.5 * other.moments[0, 0] * delta
-        (np.add if sign > 0 else np.subtract)(self.moments, other.moments, out=self.moments)
-        self.moments = blas.dsyr2(sign, delta, t, lower=1, a=self.moments, overwrite_a=1)
+        t = to_host(other.moments[:, 0]) + 0.5 * other.total_weight * delta
+        if sign > 0:
+            self.moments += other.moments
+        else:
+            self.moments -= other.moments
+        self.moments = algebra.add_outer_pair(self.moments, sign, delta, t)
 
     @property
     def total_weight(self) -> float:
@@ -270,7 +279,7 @@ class GramAccumulator(_Accumulator):
         own = float(self.moments.diagonal()[features].sum())
         if fit_intercept:
             return own
-        c, sums = self.shift[features], self.moments[features, 0]
+        c, sums = self.shift[features], to_host(self.moments[features, 0])
         return max(own, own + float(c @ (2.0 * sums + self.total_weight * c)))
 
     def to_factor(self) -> QRAccumulator:
@@ -287,13 +296,13 @@ class GramAccumulator(_Accumulator):
         factor = QRAccumulator(self.n_features, self.n_targets)
         factor.shift = self.shift.copy()
         factor.n_rows = self.n_rows
-        if not self.n_rows or not self.moments[0, 0] > 0:
+        if not self.n_rows or not self.total_weight > 0:
             return factor
+        algebra = algebra_of(self.moments)
         trace = self.noise_trace()
         factor.resolution_floor = max(self.resolution_floor, GRAM_MARGIN * EPS * trace)
-        r = factor.factor
         features, targets = self._parts()
-        r[0] = self.moments[:, 0] / np.sqrt(self.moments[0, 0])
+        first_row = to_host(self.moments[:, 0]) / np.sqrt(self.total_weight)
         # The constant column leaves first, exactly, so that what the rest is compared with is the
         # centred trace. A Cholesky factor of M + δI serves a ridge of alpha as M would serve one of
         # alpha + δ: with δ of the order of the rounding in M, which is at most alpha / 100 where
@@ -301,24 +310,32 @@ class GramAccumulator(_Accumulator):
         # instead would cost twenty times as much and change M by as much.
         # Where all features are zero, tiny keeps the factor regular.
         ridge = max(EPS * trace / 16.0, float(np.finfo(np.float64).tiny))
-        info = 1
-        while info:
-            gram = np.array(self.moments[features, features], order="F")
-            gram = blas.dsyr(-1.0, r[0, features], lower=1, a=gram, overwrite_a=1)
-            np.einsum("ii->i", gram)[...] += ridge
-            lower, info = lapack.dpotrf(gram, lower=1, overwrite_a=1)
+        lower = None
+        while lower is None:
+            gram = algebra.copy(self.moments[features, features])
+            gram = algebra.add_outer(gram, -1.0, first_row[features])
+            algebra.add_to_diagonal(gram, ridge)
+            lower = algebra.cholesky(gram)
             ridge *= 4.0
-        r[features, features] = lower.T
-        cross = self.moments[targets, features].T - np.outer(r[0, features], r[0, targets])
-        q, _ = lapack.dtrtrs(lower, cross, lower=1)
-        r[features, targets] = q
-        rest = np.tril(self.moments[targets, targets])
-        rest = rest + np.tril(rest, -1).T - np.outer(r[0, targets], r[0, targets]) - q.T @ q
+        cross = to_host(self.moments[targets, features]).T
+        cross = cross - np.outer(first_row[features], first_row[targets])
+        q = to_host(algebra.solve_triangular(lower, algebra.asarray(cross), lower=True))
+        rest = np.tril(to_host(self.moments[targets, targets]))
+        rest = rest + np.tril(rest, -1).T
+        rest = rest - np.outer(first_row[targets], first_row[targets]) - q.T @ q
         # What rounding leaves negative here is a residual of zero.
         values, vectors = eigh(rest)
         root = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-        r[targets, targets] = qr(root, mode="r")[0]
+        factor.factor = r = algebra.own_factor(factor.factor)
+        r[0] = algebra.asarray(first_row)
+        r[features, features] = lower.T
+        r[features, targets] = algebra.asarray(q)
+        r[targets, targets] = algebra.asarray(qr(root, mode="r")[0])
         return factor
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled and saved: as the host keeps it."""
+        return super().__getstate__() | {"moments": host_sums(self.moments)}
 
     def _parts(self) -> tuple[slice, slice]:
         return slice(1, 1 + self.n_features), slice(1 + self.n_features, None)
@@ -411,50 +428,37 @@ class QRAccumulator(_Accumulator):
             return
         if not self.n_rows:
             self.shift = first_shift(s, y)
-        self.factor = _writable(self.factor)
+        algebra = algebra_of(s)
+        self.factor = algebra.own_factor(self.factor)
         # Small pieces are shifted in cache and then transposed: writing a Fortran-ordered buffer
         # straight from the subtraction took three times as long.
-        block = np.empty((min(_FACTOR_ROWS, len(s)), self.n_columns), order="F")
+        n_rows = min(algebra.factor_rows, len(s))
+        block = algebra.xp.empty((n_rows, self.n_columns), order="F")
         filled = 0
-        for piece in shifted_rows(s, y, weight, self.shift, _PIECE_ROWS):
+        for piece in shifted_rows(s, y, weight, self.shift, algebra.piece_rows):
             block[filled : filled + len(piece)] = piece
             filled += len(piece)
             if filled == len(block):
-                self.factor = fold_rows(self.factor, block)
+                self.factor = algebra.fold_rows(self.factor, block)
                 filled = 0
         if filled:
-            self.factor = fold_rows(self.factor, np.asfortranarray(block[:filled]))
-        self.n_rows += len(s) if weight is None else int(np.count_nonzero(weight))
+            self.factor = algebra.fold_rows(self.factor, algebra.copy(block[:filled]))
+        self.n_rows += _n_positive(len(s), weight)
 
     def merge(self, other: QRAccumulator) -> Self:
         """Add the rows of another accumulator of the same shape; return itself."""
         self._check_mate(other)
         if not self.n_rows:
             self.shift = other.shift.copy()
-        theirs = other.factor.copy(order="F")
-        theirs[0] += theirs[0, 0] * (other.shift - self.shift)
-        self.factor = fold_rows(_writable(self.factor), theirs, triangular=True)
+        algebra = algebra_of(other.factor)
+        theirs = algebra.copy(other.factor)
+        theirs[0] += theirs[0, 0] * algebra.asarray(other.shift - self.shift)
+        self.factor = algebra.fold_rows(algebra.own_factor(self.factor), theirs, triangular=True)
         self.n_rows += other.n_rows
         self.resolution_floor = max(self.resolution_floor, other.resolution_floor)
         return self
 
 
-def _writable(sums: Floats) -> Floats:
-    """Return sums that BLAS may overwrite: it crashes on what joblib maps read-only."""
-    return np.require(sums, requirements=["F", "W"])
-
-
-def fold_rows(factor: Floats, rows: Floats, *, triangular: bool = False) -> Floats:
-    """Return the triangular factor of [factor; rows], overwriting both (Fortran order).
-
-    LAPACK's tpqrt leaves the zeros of `factor` alone; for 300 to 3,000 columns that took 0.6 to 0.9
-    of the time of geqrf on the stacked rows. `triangular` says that `rows` are upper trapezoidal.
-    """
-    width = factor.shape[1]
-    depth = min(rows.shape) if triangular else 0
-    factor, _, _, info = lapack.dtpqrt(
-        depth, min(_PANEL, width), factor, rows, overwrite_a=1, overwrite_b=1
-    )
-    if info:
-        raise np.linalg.LinAlgError(f"tpqrt returned {info} for a factor of {width} columns.")
-    return factor
+def _n_positive(n_rows: int, weight: Any) -> int:
+    """Return how many rows have a positive weight."""
+    return n_rows if weight is None else int(module_of(weight).count_nonzero(weight))

@@ -12,6 +12,7 @@ from scipy.linalg import eigh
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
+from reservoir._device import module_of, to_host
 from reservoir._readout_rows import sum_of_squares
 from reservoir.accumulators import Solver
 from reservoir.features import FeatureMap
@@ -44,8 +45,9 @@ class LinearMap:
     intercept: Floats
 
     def __call__(self, features: NDArray[np.floating]) -> Floats:
-        """Return d for rows (n_rows, n_columns)."""
-        scores: Floats = features @ self.coef.T + self.intercept
+        """Return d for rows (n_rows, n_columns), on the host wherever the rows are."""
+        xp = module_of(features)
+        scores: Floats = to_host(features @ xp.asarray(self.coef.T)) + self.intercept
         return scores
 
 
@@ -166,6 +168,7 @@ def fit_ridge(
     indicators = np.eye(n_classes)
     as_they_are = FeatureMap(include_input=False)
     for rows, features in blocks():
+        xp = module_of(features)
         while len(buffers) < n_folds:
             accumulator = RidgeAccumulator(
                 features.shape[1], n_classes, solver=solver, smallest_alpha=float(candidates.min())
@@ -174,12 +177,13 @@ def fit_ridge(
         for fold in np.unique(folds[rows]):
             if fold >= 0:
                 mine = folds[rows] == fold
+                taken = features[xp.asarray(mine)]
                 buffers[fold].append(
                     as_they_are,
-                    features[mine],
-                    features[mine, :0],
-                    indicators[codes[rows][mine]],
-                    None if weights is None else weights[rows][mine],
+                    taken,
+                    taken[:, :0],
+                    xp.asarray(indicators[codes[rows][mine]]),
+                    None if weights is None else xp.asarray(weights[rows][mine]),
                 )
     for buffer in buffers:
         buffer.flush()
@@ -281,7 +285,7 @@ def _gather(blocks: Blocks, wanted: NDArray[np.bool_]) -> Floats:
     for rows, features in blocks():
         if not gathered.size:
             gathered = np.empty((int(wanted.sum()), features.shape[1]))
-        gathered[places[rows][wanted[rows]]] = features[wanted[rows]]
+        gathered[places[rows][wanted[rows]]] = to_host(features)[wanted[rows]]
     return gathered
 
 
@@ -347,7 +351,7 @@ def held_out_decisions(
     decisions = np.zeros((len(features), len(held_out[0].intercept)))
     for fold, readout in enumerate(held_out):
         mine = folds == fold
-        decisions[mine] = readout(features[mine])
+        decisions[mine] = readout(features[module_of(features).asarray(mine)])
     return decisions
 
 

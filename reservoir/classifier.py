@@ -17,10 +17,10 @@ from sklearn.utils.validation import (
     _num_samples,
     check_is_fitted,
     column_or_1d,
-    validate_data,
 )
 
 from reservoir._base import ReservoirEstimator
+from reservoir._device import host_state, in_kind
 from reservoir._validation import check_choice, check_integer
 from reservoir.class_readout import (
     Blocks,
@@ -109,6 +109,9 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         What NaN in `X` means, as in `ESNRegressor`.
     dtype : {"float64", "float32"}, default="float64"
         Of weights and states; the readout is always float64.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        As in `ESNRegressor`: states, their sums and scores are computed there. Pooled states, a
+        logistic readout and the calibration are for the host; so are labels.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
         Seed of the weights.
 
@@ -130,6 +133,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     alpha_scores_ : ndarray of shape (n_alphas,) or None
         Held-out mean squared error (ridge) or log loss (logistic) of each alpha; None where there
         was one.
+    device_ : {"cpu", "cuda"}
+        Where it was fitted.
     n_features_in_ : int
         Number of input features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -198,6 +203,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         solver: Literal["auto", "gram", "qr"] = "auto",
         missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
         random_state: Any = None,
     ) -> None:
         self.n_units = n_units
@@ -222,6 +228,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         self.solver = solver
         self.missing = missing
         self.dtype = dtype
+        self.device = device
         self.random_state = random_state
 
     def fit(
@@ -258,7 +265,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         TypeError
             If a parameter or an array is of the wrong kind.
         """
-        inputs, labels, layout = self._read_training(X, y, groups, lengths)
+        inputs, labels, layout = self._read_training(X, host_state(y), groups, lengths)
+        self._settle_device()
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -347,7 +355,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         decisions, layout = self._decide(X, groups, lengths)
         if len(self.classes_) == 2:
             decisions = decisions[:, 1] - decisions[:, 0]
-        return self._shaped(decisions, layout)
+        return self._shaped(in_kind(decisions, X), layout)
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(
@@ -371,7 +379,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
             As in `predict`.
         """
         decisions, layout = self._decide(X, groups, lengths)
-        return self._shaped(softmax(decisions, axis=1), layout)
+        return self._shaped(in_kind(softmax(decisions, axis=1), X), layout)
 
     def score(
         self,
@@ -401,7 +409,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         """
         decisions, layout = self._decide(X, groups, lengths)
         predicted = self.classes_[decisions.argmax(axis=1)]
-        true, _ = labels_by_row(y, layout, self.label_per_)
+        true, _ = labels_by_row(host_state(y), layout, self.label_per_)
         true = np.asarray(true)
         weights = None if sample_weight is None else np.asarray(sample_weight)
         if self.label_per_ == "sequence":
@@ -430,6 +438,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         check_pooling(self.pooling, other=("votes",))
         if self.cv is not None:
             check_integer("cv", self.cv, minimum=2)
+        xp = self._take_namespace(X=X)
         rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
         if y is None:
             raise ValueError(
@@ -437,14 +446,12 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
             )
         by_row, self.label_per_ = labels_by_row(y, layout, self.label_per)
         with np.errstate(over="ignore"):  # what float32 can't hold is refused below
-            rows, labels = validate_data(
-                self, rows, by_row, dtype=self._dtype_of(rows), ensure_all_finite=False, reset=True
-            )
+            rows, labels = self._validated(rows, by_row, reset=True)
         check_classification_targets(labels)
         self._check_steps(layout)
         if self.label_per_ == "sequence":
             labels = labels[layout.offsets[:-1]]
-        return self._checked_inputs(rows, layout), labels, layout
+        return self._moved(xp, self._checked_inputs(rows, layout), layout), labels, layout
 
     def _check_steps(self, layout: Layout) -> None:
         self._check_washout(layout.lengths, n_directions=1 + bool(self.bidirectional))

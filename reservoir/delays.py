@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from reservoir._device import refuse_device_arrays
 from reservoir._validation import check_integer
 from reservoir.persistence import SavableMixin
 from reservoir.sequences import Layout, stack_sequences
@@ -184,6 +185,7 @@ class DelayEmbedding(TransformerMixin, SavableMixin, BaseEstimator):
     def _read(
         self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
     ) -> tuple[Array, Layout]:
+        refuse_device_arrays(type(self).__name__, X=X)
         rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
         return validate_data(self, rows, dtype=[np.float64, np.float32], reset=reset), layout
 

@@ -7,17 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from reservoir._cuda_runs import Block, drive_blocks
+from reservoir._device import namespace_of
 from reservoir._random import seed_sequence
 from reservoir._reservoir import Array, DivergenceError, Reservoir, as_series, as_vector
 from reservoir._series import (
     LANE_PIECE,
     PIECE,
     Series,
+    check_engine,
     check_finite,
     choose_loop,
 )
 from reservoir._validation import check_integer, check_real
 from reservoir.free_running import FreeRun, free_run
+
+# Rows of states in memory, unless the caller says.
+_CHUNK = 2048
 
 __all__ = ["DivergenceError", "FreeRun", "Reservoir", "free_run", "iterate_sequences", "run"]
 
@@ -45,7 +51,7 @@ def run(
     reservoir : Reservoir
         W, W_in, W_fb, b, a and f.
     inputs : array-like of shape (n_steps, n_inputs)
-        u[t].
+        u[t]. With a CuPy array the run is one on the GPU, and the states stay there.
     initial_state : array-like of shape (n_units,), optional
         x[-1]; zeros if left out.
     teacher : array-like of shape (n_steps, n_outputs), optional
@@ -101,7 +107,12 @@ def run(
         random_state,
         None,
     )
-    states = np.empty((series.n_steps, reservoir.n_units), dtype=reservoir.dtype)
+    xp = _namespace([series], engine)
+    states: Array = xp.empty((series.n_steps, reservoir.n_units), dtype=reservoir.dtype)
+    if xp is not np:
+        for block in drive_blocks(xp, reservoir, [series]):
+            states[xp.asarray(block.rows)] = block.states
+        return states
     loop = choose_loop(reservoir, engine)
     _drive_one(reservoir, loop, series, 0, states)
     return states
@@ -118,7 +129,7 @@ def iterate_sequences(
     feedback_noise: float = 0.0,
     random_state: Any = None,
     generators: Sequence[np.random.Generator] | None = None,
-    chunk_size: int = 2048,
+    chunk_size: int | None = None,
     engine: str = "auto",
 ) -> Iterator[tuple[int, int, Array]]:
     """Yield the states of many driven series, a block of rows at a time.
@@ -133,7 +144,7 @@ def iterate_sequences(
     reservoir : Reservoir
         W, W_in, W_fb, b, a and f.
     sequences : sequence of array-like of shape (n_steps, n_inputs)
-        u[t] of each; lengths may differ.
+        u[t] of each; lengths may differ. With CuPy arrays the run is one on the GPU.
     teachers : sequence of array-like of shape (n_steps, n_outputs), optional
         See `run`; likewise what follows.
     initial_states : sequence of array-like of shape (n_units,) or None, optional
@@ -147,9 +158,10 @@ def iterate_sequences(
     generators : sequence of numpy.random.Generator, optional
         The source of the noise of each sequence, in place of `random_state`. Each is advanced
         step by step, so that a sequence given in two parts gets the noise of the whole.
-    chunk_size : int, default 2048
+    chunk_size : int, optional
         Rows of states in memory, over all sequences; rounded up to a multiple of 256, and, for
-        sequences side by side, to 64 rows for each.
+        sequences side by side, to 64 rows for each. Left out, 2,048, or on a GPU as many as make
+        256 MiB.
     engine : {"auto", "numpy", "numba"}, default "auto"
         As in `run`.
 
@@ -178,7 +190,8 @@ def iterate_sequences(
     0 0 [[8.0], [4.0]]
     1 0 [[2.0]]
     """
-    chunk_size = PIECE * -(-check_integer("chunk_size", chunk_size, minimum=1) // PIECE)
+    if chunk_size is not None:
+        chunk_size = PIECE * -(-check_integer("chunk_size", chunk_size, minimum=1) // PIECE)
     all_series = _prepare(
         reservoir,
         sequences,
@@ -189,7 +202,54 @@ def iterate_sequences(
         random_state,
         generators,
     )
-    return _iterate(reservoir, choose_loop(reservoir, engine), all_series, chunk_size)
+    xp = _namespace(all_series, engine)
+    if xp is np:
+        return _iterate(reservoir, choose_loop(reservoir, engine), all_series, chunk_size or _CHUNK)
+    return (
+        (piece.sequence, piece.start, block.states[low:high])
+        for block in drive_blocks(xp, reservoir, all_series, chunk_size)
+        for piece, (low, high) in zip(block.pieces, block.bounds)
+    )
+
+
+def iterate_blocks(
+    reservoir: Reservoir,
+    sequences: Sequence[Any],
+    *,
+    teachers: Sequence[Any] | None = None,
+    initial_states: Sequence[Any] | None = None,
+    initial_outputs: Sequence[Any] | None = None,
+    state_noise: float = 0.0,
+    feedback_noise: float = 0.0,
+    random_state: Any = None,
+    generators: Sequence[np.random.Generator] | None = None,
+) -> Iterator[Block]:
+    """Yield the states of sequences on a GPU, many sequences in a block.
+
+    Arguments and errors as those of `iterate_sequences`.
+    """
+    all_series = _prepare(
+        reservoir,
+        sequences,
+        teachers,
+        initial_states,
+        initial_outputs,
+        (state_noise, feedback_noise),
+        random_state,
+        generators,
+    )
+    return drive_blocks(_namespace(all_series, "auto"), reservoir, all_series)
+
+
+def _namespace(all_series: list[Series], engine: str) -> Any:
+    """Return where the inputs and teachers lie."""
+    xp = namespace_of(
+        inputs=[series.inputs for series in all_series] or None,
+        teacher=[series.teacher for series in all_series if series.teacher is not None] or None,
+    )
+    if xp is not np:
+        check_engine(engine)
+    return xp
 
 
 def _prepare(

@@ -11,6 +11,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
+from reservoir._device import MEMORY_REMEDY, is_on_device, naming_remedy, to_host
 from reservoir._missing import first_unknown, hold
 from reservoir._regressor import ReservoirRegressor, Starts
 from reservoir._validation import check_choice, check_integer
@@ -92,10 +93,15 @@ class ESNRegressor(ReservoirRegressor):
         without a value at the start of a sequence is always an error. See the Notes for `y`.
     dtype : {"float64", "float32"}, default="float64"
         Of weights, states and predictions; the readout is always solved in float64.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where states, sums and predictions are computed: on the host, or by CuPy on a GPU; "auto"
+        takes a GPU where there is one. On a GPU, arrays of either kind may come, and predictions
+        are of the kind of `X`. Weights and what is learned stay on the host.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
         Seed of weights and noise.
     n_jobs : int or None, default=None
-        Workers among which several sequences are spread while learning, as in joblib.
+        Workers among which several sequences are spread while learning, as in joblib; on a GPU
+        there is one.
     verbose : bool, default=False
         Whether learning shows a progress bar.
 
@@ -121,6 +127,8 @@ class ESNRegressor(ReservoirRegressor):
         Number of outputs.
     n_sequences_seen_ : int
         Number of training sequences.
+    device_ : {"cpu", "cuda"}
+        Where it was fitted.
     n_features_in_ : int
         Number of input features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -189,6 +197,7 @@ class ESNRegressor(ReservoirRegressor):
         solver: Literal["auto", "gram", "qr"] = "auto",
         missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: bool = False,
@@ -216,6 +225,7 @@ class ESNRegressor(ReservoirRegressor):
         self.solver = solver
         self.missing = missing
         self.dtype = dtype
+        self.device = device
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -382,7 +392,7 @@ class ESNRegressor(ReservoirRegressor):
             if before is None:
                 self._begin(inputs[0].shape[1], targets[0].shape[1])
             self._check_n_outputs(targets[0].shape[1])
-            before = np.array(inputs[0][-1])
+            before = np.array(to_host(inputs[0][-1]))
             yield inputs[0], targets[0]
 
     def _refuse_blocks(self) -> None:
@@ -438,13 +448,14 @@ class ESNRegressor(ReservoirRegressor):
                 "No step is left to learn from, but at least one was expected: `washout`, NaN in "
                 "`y` and `step_weight` of 0 leave out all of them. Pass more steps."
             )
-        solution = solve_ridge(
-            self._accumulator,
-            self._alphas,
-            fit_intercept=bool(self.fit_intercept),
-            per_target=bool(self.alpha_per_target),
-            selection=blocks or "gcv",
-        )
+        with naming_remedy(MEMORY_REMEDY):
+            solution = solve_ridge(
+                self._accumulator,
+                self._alphas,
+                fit_intercept=bool(self.fit_intercept),
+                per_target=bool(self.alpha_per_target),
+                selection=blocks or "gcv",
+            )
         self._keep(solution)
         return self
 
@@ -486,6 +497,8 @@ class ESNRegressor(ReservoirRegressor):
         offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
         edges = np.linspace(0, offsets[-1], n_blocks + 1).astype(np.intp)
         n_workers = min(effective_n_jobs(self.n_jobs), len(inputs))
+        if is_on_device(inputs[0]):
+            n_workers = 1  # which runs them side by side
         # Workers get consecutive sequences of about equally many rows.
         bounds = np.searchsorted(offsets, np.linspace(0, offsets[-1], n_workers + 1))
         # A single worker adds to what is there; several fill accumulators that are merged.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reservoir._device import module_of, to_namespace
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,19 @@ class Readout:
         """Return y[t] for rows of states (n_steps, n_units) and inputs (n_steps, n_inputs)."""
         outputs: NDArray[np.floating] = states @ self.state.T
         if self.squares is not None:
-            outputs += np.square(states) @ self.squares.T
+            outputs += module_of(states).square(states) @ self.squares.T
         if self.input is not None:
             outputs += inputs.astype(outputs.dtype, copy=False) @ self.input.T
         outputs += self.intercept
         return outputs
+
+    def to(self, xp: Any) -> Readout:
+        """Return the same map with its arrays in a namespace."""
+        parts = {each.name: getattr(self, each.name) for each in fields(self)}
+        moved: dict[str, Any] = {
+            name: None if part is None else to_namespace(xp, part) for name, part in parts.items()
+        }
+        return Readout(**moved)
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ class FeatureMap:
         n_steps, n_units = states.shape
         if out is None:
             width = self.n_columns(n_units, inputs.shape[1])
-            out = np.empty((n_steps, width), dtype=states.dtype)
+            out = module_of(states).empty((n_steps, width), dtype=states.dtype)
         self.states_of(out, n_units)[...] = states
         self.complete(out, inputs, n_units)
         return out
@@ -122,7 +133,8 @@ class FeatureMap:
         if self.include_input:
             features[..., : inputs.shape[1]] = inputs
         if self.include_squares:
-            np.square(self.states_of(features, n_units), out=features[..., -n_units:])
+            squares = features[..., -n_units:]
+            module_of(features).square(self.states_of(features, n_units), out=squares)
 
     def split(
         self, coef: NDArray[np.floating], intercept: NDArray[np.floating], n_units: int

@@ -1,4 +1,7 @@
-"""From sequences to a readout and back: run the reservoir, fold or map its states in chunks."""
+"""From sequences to a readout and back: run the reservoir, fold or map its states in chunks.
+
+Sequences on a GPU stay there: they are run side by side, and folded or mapped by whole blocks.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from reservoir._cuda_fitting import fold_blocks, keep_all_last, map_blocks
+from reservoir._device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy
 from reservoir._missing import is_known
-from reservoir.dynamics import Reservoir, iterate_sequences
+from reservoir.dynamics import Reservoir, iterate_blocks, iterate_sequences
 from reservoir.features import FeatureMap, Readout
 
 # Rows folded at a time: with fewer than about 2,048 the Gram product costs more a row (measured).
@@ -61,10 +66,10 @@ class RowBuffer(Generic[AnyAccumulator]):
             states, inputs, targets = states[known], inputs[known], targets[known]
             weights = None if weights is None else weights[known]
         if self._features is None:
-            width = feature_map.n_columns(states.shape[1], inputs.shape[1])
-            self._features = np.empty((ROWS_PER_FOLD, width), dtype=states.dtype)
-            self._targets = np.empty((ROWS_PER_FOLD, targets.shape[1]))
-            self._weights = None if weights is None else np.empty(ROWS_PER_FOLD)
+            xp, width = module_of(states), feature_map.n_columns(states.shape[1], inputs.shape[1])
+            self._features = xp.empty((ROWS_PER_FOLD, width), dtype=states.dtype)
+            self._targets = xp.empty((ROWS_PER_FOLD, targets.shape[1]))
+            self._weights = None if weights is None else xp.empty(ROWS_PER_FOLD)
         done = 0
         while done < len(states):
             n_rows = min(len(states) - done, ROWS_PER_FOLD - self._filled)
@@ -168,17 +173,32 @@ def fold_sequences(
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
     places = {index % len(inputs): place for place, index in enumerate(kept)}
     last_states = np.empty((len(places), reservoir.n_units), dtype=reservoir.dtype)
-    blocks = iterate_sequences(
-        reservoir,
-        inputs,
-        teachers=teachers,
-        initial_states=initial_states,
-        initial_outputs=initial_outputs,
-        state_noise=noise,
-        feedback_noise=feedback_noise,
-        generators=generators,
-        chunk_size=STEPS_PER_CHUNK,
-    )
+    run: dict[str, Any] = {
+        "teachers": teachers,
+        "initial_states": initial_states,
+        "initial_outputs": initial_outputs,
+        "state_noise": noise,
+        "feedback_noise": feedback_noise,
+        "generators": generators,
+    }
+    last_generator = generators[-1] if generators else None
+    if is_on_device(inputs[0]):
+        with naming_remedy(MEMORY_REMEDY):
+            fold_blocks(
+                iterate_blocks(reservoir, inputs, **run),
+                feature_map,
+                accumulators,
+                inputs,
+                targets,
+                edges=edges,
+                weights=weights,
+                skip=skip,
+                last_states=last_states,
+                places=places,
+                progress=progress,
+            )
+        return Folded(list(accumulators), last_states, last_generator)
+    blocks = iterate_sequences(reservoir, inputs, **run, chunk_size=STEPS_PER_CHUNK)
     bar = tqdm(total=int(offsets[-1]), unit="step", unit_scale=True, disable=not progress)
     for index, start, states in blocks:
         stop = start + len(states)
@@ -200,7 +220,7 @@ def fold_sequences(
     for buffer in buffers:
         buffer.flush()
     bar.close()
-    return Folded(list(accumulators), last_states, generators[-1] if generators else None)
+    return Folded(list(accumulators), last_states, last_generator)
 
 
 def final_states(
@@ -226,18 +246,37 @@ def final_states(
     Returns
     -------
     ndarray of shape (n_sequences, n_units)
+        On the host.
     """
     last = np.zeros((len(inputs), reservoir.n_units), dtype=reservoir.dtype)
-    blocks = iterate_sequences(
-        reservoir,
-        inputs,
-        teachers=teachers,
-        initial_outputs=initial_outputs,
-        chunk_size=STEPS_PER_CHUNK,
-    )
+    run: dict[str, Any] = {"teachers": teachers, "initial_outputs": initial_outputs}
+    if is_on_device(inputs[0]):
+        blocks_of_rows = iterate_blocks(reservoir, inputs, **run)
+        keep_all_last(blocks_of_rows, [len(part) for part in inputs], last)
+        return last
+    blocks = iterate_sequences(reservoir, inputs, **run, chunk_size=STEPS_PER_CHUNK)
     for index, _, states in blocks:
         last[index] = states[-1]
     return last
+
+
+def all_states(reservoir: Reservoir, inputs: Sequence[Array]) -> Array:
+    """Return the states at all steps of driven sequences, stacked: (n_rows, n_units).
+
+    They lie where the inputs do.
+    """
+    offsets = np.cumsum([0, *(len(part) for part in inputs)])
+    xp = module_of(inputs[0])
+    with naming_remedy(MEMORY_REMEDY):
+        states: Array = xp.empty((int(offsets[-1]), reservoir.n_units), dtype=reservoir.dtype)
+    if xp is not np:
+        for block in iterate_blocks(reservoir, inputs):
+            states[xp.asarray(block.rows)] = block.states
+        return states
+    for index, start, rows in iterate_sequences(reservoir, inputs):
+        first = offsets[index] + start
+        states[first : first + len(rows)] = rows
+    return states
 
 
 def map_sequences(
@@ -260,7 +299,7 @@ def map_sequences(
     initial_states : sequence of ndarray of shape (n_units,) or None, optional
         Where each sequence starts; None stands for zeros.
     last_states : ndarray of shape (n_sequences, n_units), optional
-        Overwritten with the state after the last step of each sequence.
+        Overwritten with the state after the last step of each sequence; on the host.
 
     Returns
     -------
@@ -268,6 +307,10 @@ def map_sequences(
     """
     dtype = reservoir.input.dtype
     readouts = [readout] * len(inputs) if isinstance(readout, Readout) else readout
+    if is_on_device(inputs[0]):
+        with naming_remedy(MEMORY_REMEDY):
+            blocks = iterate_blocks(reservoir, inputs, initial_states=initial_states)
+            return map_blocks(blocks, readouts, inputs, last_states)
     outputs = [
         np.empty((len(part), len(of_part.intercept)), dtype=dtype)
         for part, of_part in zip(inputs, readouts, strict=True)

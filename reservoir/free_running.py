@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir._cuda_runs import free_lanes
+from reservoir._device import MEMORY_REMEDY, namespace_of, naming_remedy, to_namespace
 from reservoir._loops import Closing, drive_weights
 from reservoir._reservoir import Array, Reservoir, as_series, as_vector
-from reservoir._series import PIECE, check_finite, choose_loop
+from reservoir._series import PIECE, check_engine, check_finite, choose_loop
 from reservoir._validation import check_integer
 from reservoir.features import Readout
 
@@ -66,7 +69,8 @@ def free_run(
     initial_state : array-like of shape (n_units,), optional
         x[-1]; zeros if left out.
     initial_output : array-like of shape (n_outputs,), optional
-        y[-1]; zeros if left out.
+        y[-1]; zeros if left out. If this, the state or the inputs are CuPy arrays, the run is one
+        on the GPU, and its results stay there.
     inputs : array-like of shape (n_steps, n_inputs), optional
         u[t]; may be left out if the reservoir has no inputs or its output takes their place.
     output_as_input : bool, default False
@@ -104,15 +108,89 @@ def free_run(
     ----------
     .. [1] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, eqs. 2-4.
     """
-    n_steps = check_integer("n_steps", n_steps)
-    n_outputs, dtype = len(readout.intercept), reservoir.dtype
-    _check_loop(reservoir, readout, output_as_input)
-    outside = _outside_inputs(reservoir, inputs, n_steps, output_as_input)
-    state = as_vector("initial_state", initial_state, reservoir.n_units, dtype)
-    output = as_vector("initial_output", initial_output, n_outputs, dtype)
-    closing = _closing(reservoir, readout, output_as_input)
-    loop = choose_loop(reservoir, engine)
+    xp = namespace_of(inputs=inputs, initial_state=initial_state, initial_output=initial_output)
+    (run,) = free_run_sequences(
+        reservoir,
+        readout,
+        [check_integer("n_steps", n_steps)],
+        initial_states=[initial_state],
+        initial_outputs=[initial_output],
+        inputs=None if inputs is None else [inputs],
+        output_as_input=output_as_input,
+        return_states=return_states,
+        engine=engine,
+        xp=xp,
+    )
+    return run
 
+
+def free_run_sequences(
+    reservoir: Reservoir,
+    readout: Readout,
+    lengths: Sequence[int],
+    *,
+    initial_states: Sequence[Any],
+    initial_outputs: Sequence[Any],
+    inputs: Sequence[Any] | None = None,
+    output_as_input: bool = False,
+    return_states: bool = False,
+    engine: str = "auto",
+    xp: Any = np,
+) -> list[FreeRun]:
+    """Return several free runs: side by side on a GPU, one after the other on the host.
+
+    Parameters
+    ----------
+    reservoir, readout, output_as_input, return_states, engine
+        As in `free_run`; likewise errors.
+    lengths : sequence of int
+        Steps of each.
+    initial_states, initial_outputs : sequences of array-like or None
+        Where each starts; None stands for zeros.
+    inputs : sequence of array-like of shape (n_steps, n_inputs), optional
+        What each hears from outside.
+    xp : module
+        numpy, or cupy to run on the GPU, where the results then are.
+    """
+    _check_loop(reservoir, readout, output_as_input)
+    outside, states, outputs = [], [], []
+    for index, n_steps in enumerate(lengths):
+        heard = None if inputs is None else inputs[index]
+        outside.append(_outside_inputs(reservoir, heard, n_steps, output_as_input))
+        states.append(
+            as_vector("initial_state", initial_states[index], reservoir.n_units, reservoir.dtype)
+        )
+        outputs.append(
+            as_vector(
+                "initial_output", initial_outputs[index], len(readout.intercept), reservoir.dtype
+            )
+        )
+    closing = _closing(reservoir, readout, output_as_input)
+    if xp is not np:
+        check_engine(engine)
+        with naming_remedy(MEMORY_REMEDY):
+            return _run_on_device(
+                xp, reservoir, readout, closing, outside, states, outputs, return_states
+            )
+    loop = choose_loop(reservoir, engine)
+    return [
+        _run_on_host(reservoir, readout, closing, loop, *run, return_states)
+        for run in zip(outside, states, outputs)
+    ]
+
+
+def _run_on_host(
+    reservoir: Reservoir,
+    readout: Readout,
+    closing: Closing,
+    loop: Any,
+    outside: NDArray[Any],
+    state: Array,
+    output: Array,
+    return_states: bool,
+) -> FreeRun:
+    """Run one closed loop; `state` and `output` are overwritten."""
+    n_steps, n_outputs, dtype = len(outside), len(output), reservoir.dtype
     outputs = np.empty((n_steps, n_outputs), dtype=dtype)
     kept = n_steps if return_states else min(n_steps, PIECE)
     states = np.empty((kept, reservoir.n_units), dtype=dtype)
@@ -129,6 +207,44 @@ def free_run(
             loop.advance_free(piece, state, columns, outputs[rows], output, closing)
             check_finite(outputs[rows], start, "output")
     return FreeRun(outputs, state, states if return_states else None)
+
+
+def _run_on_device(
+    xp: Any,
+    reservoir: Reservoir,
+    readout: Readout,
+    closing: Closing,
+    outside: Sequence[Any],
+    states: Sequence[Array],
+    outputs: Sequence[Array],
+    return_states: bool,
+) -> list[FreeRun]:
+    """Run closed loops side by side; what they hear from outside may be on either device."""
+    dtype = reservoir.dtype
+    heard = []
+    for part in outside:
+        columns = xp.ones((len(part), part.shape[1] + 1), dtype=dtype)
+        columns[:, :-1] = to_namespace(xp, part)
+        heard.append(columns)
+    intercept = xp.asarray(readout.intercept, dtype)
+    rests = [xp.zeros((len(part), len(intercept)), dtype) + intercept for part in heard]
+    if readout.input is not None:
+        weights = xp.asarray(readout.input.T, dtype)
+        for rest, columns in zip(rests, heard):
+            if columns.shape[1] > 1:
+                rest += columns[:, :-1] @ weights
+    lanes = free_lanes(
+        xp,
+        reservoir,
+        closing,
+        rests,
+        heard,
+        xp.asarray(np.stack(states), dtype),
+        xp.asarray(np.stack(outputs), dtype),
+        return_states=return_states,
+    )
+    kept = lanes.states or [None] * len(heard)
+    return [FreeRun(*run) for run in zip(lanes.outputs, lanes.final_states, kept)]
 
 
 def _check_loop(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> None:

@@ -67,7 +67,7 @@ class LayeredESNRegressor(ESNRegressor):
         As in `ESNRegressor`.
     alpha, alpha_cv, alpha_per_target, fit_intercept, solver, missing
         As in `ESNRegressor`.
-    dtype, random_state, n_jobs, verbose
+    dtype, device, random_state, n_jobs, verbose
         As in `ESNRegressor`. The first layer is the reservoir that `ESNRegressor` draws, and a
         further layer leaves those before it as they are.
 
@@ -79,7 +79,7 @@ class LayeredESNRegressor(ESNRegressor):
         Where the units of each layer stand in a state of `reservoir_`.
     coef_, intercept_, alpha_, alpha_scores_, solver_
         As in `ESNRegressor`.
-    last_state_, last_output_, n_outputs_, n_sequences_seen_
+    last_state_, last_output_, n_outputs_, n_sequences_seen_, device_
         As in `ESNRegressor`.
     n_features_in_, feature_names_in_
         As in `ESNRegressor`.
@@ -144,6 +144,7 @@ class LayeredESNRegressor(ESNRegressor):
         solver: Literal["auto", "gram", "qr"] = "auto",
         missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: bool = False,
@@ -172,6 +173,7 @@ class LayeredESNRegressor(ESNRegressor):
             solver=solver,
             missing=missing,
             dtype=dtype,
+            device=device,
             random_state=random_state,
             n_jobs=n_jobs,
             verbose=verbose,

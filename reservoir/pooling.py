@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir._device import module_of, to_host
 from reservoir._validation import check_integer
 from reservoir.dynamics import Reservoir, iterate_sequences
 from reservoir.features import FeatureMap
@@ -67,7 +68,8 @@ def iterate_states(
     n_units = reservoir.n_units
     for members in _batches([len(part) for part in inputs]):
         batch = [inputs[index] for index in members]
-        both = [np.empty((len(part), 2 * n_units), dtype=reservoir.dtype) for part in batch]
+        xp, shapes = module_of(batch[0]), [(len(part), 2 * n_units) for part in batch]
+        both = [xp.empty(shape, dtype=reservoir.dtype) for shape in shapes]
         blocks = iterate_sequences(reservoir, batch + [part[::-1] for part in batch])
         for position, start, states in blocks:
             direction, member = divmod(position, len(batch))
@@ -169,7 +171,8 @@ class Pool:
         n_steps, stop = self._lengths[index], start + len(states)
         if self._pooled is None:
             width = feature_map.n_columns(states.shape[1], inputs.shape[1])
-            self._pooled = np.zeros((len(self._lengths), self._n_segments, width))
+            shape = (len(self._lengths), self._n_segments, width)
+            self._pooled = module_of(states).zeros(shape)
         if self._pooling == "last":
             if stop == n_steps:
                 end = states[-1:].copy()
@@ -186,10 +189,14 @@ class Pool:
 
     @property
     def rows(self) -> NDArray[np.float64]:
-        """One row a sequence, (n_sequences, n_segments · n_columns), once all have come."""
+        """One row a sequence, (n_sequences, n_segments · n_columns), once all have come.
+
+        On the host: there are few of them.
+        """
         if self._pooled is None:
             return np.empty((0, 0))
-        return self._pooled.reshape(len(self._lengths), -1)
+        rows: NDArray[np.float64] = to_host(self._pooled).reshape(len(self._lengths), -1)
+        return rows
 
 
 def pool_sequences(

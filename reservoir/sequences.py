@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir._device import is_on_device, namespace_of, to_host
+
 Form = Literal["rows", "list", "array"]
 
 
@@ -111,8 +113,8 @@ def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple
         X = np.asarray(X)
     if len(X.shape) == 3:
         _refuse_cuts(groups, lengths, "3-D")
-        # A memory-mapped array stays one, and is not copied.
-        array = X if isinstance(X, np.memmap) else np.asarray(X)
+        # A memory-mapped array stays one, and is not copied; one on a device stays there.
+        array = X if isinstance(X, np.memmap) else _as_array(X)
         n_sequences, n_steps, n_features = array.shape
         if n_sequences == 0 or n_steps == 0:
             raise ValueError(
@@ -165,11 +167,11 @@ def stack_like(values: Any, layout: Layout, *, name: str) -> Any:
             f"`{name}` has {came}, but `X` holds {n_sequences} sequences. "
             f"Pass one array of values a sequence."
         )
-    is_array = isinstance(values, np.ndarray) and values.dtype != object
+    is_array = is_on_device(values) or (isinstance(values, np.ndarray) and values.dtype != object)
     if layout.form == "array" and is_array and values.shape[1:2] == layout.lengths[:1]:
         # One view, where the parts below would be copied.
         return values.reshape(layout.n_rows, *values.shape[2:])
-    parts = [np.asarray(part) for part in values]
+    parts = [_as_array(part) for part in values]
     for index, (part, length) in enumerate(zip(parts, layout.lengths, strict=True)):
         if part.ndim not in (1, 2) or len(part) != length:
             raise ValueError(
@@ -181,7 +183,7 @@ def stack_like(values: Any, layout: Layout, *, name: str) -> Any:
                 f"`{name}[{index}]` has shape {part.shape}, but `{name}[0]` has "
                 f"{parts[0].shape}. Give every sequence the same number of outputs."
             )
-    return np.concatenate(parts)
+    return namespace_of(**{name: parts}).concatenate(parts)
 
 
 def from_aeon(X: Any) -> Any:
@@ -236,7 +238,7 @@ def _is_list_of_sequences(X: Any) -> bool:
     dimensions = []
     for index, element in enumerate(X):
         try:
-            dimensions.append(np.ndim(element))
+            dimensions.append(element.ndim if is_on_device(element) else np.ndim(element))
         except ValueError as error:
             raise ValueError(
                 f"`X[{index}]` is ragged ({error}). Give every step of a sequence the same "
@@ -259,7 +261,7 @@ def _is_list_of_sequences(X: Any) -> bool:
 
 def _stack_list(X: list[Any] | tuple[Any, ...]) -> tuple[NDArray[Any], Layout]:
     columns = [list(getattr(part, "columns", ())) for part in X]
-    parts = [np.asarray(part) for part in X]
+    parts = [_as_array(part) for part in X]
     for index, part in enumerate(parts):
         if len(part) == 0:
             raise ValueError(
@@ -275,7 +277,13 @@ def _stack_list(X: list[Any] | tuple[Any, ...]) -> tuple[NDArray[Any], Layout]:
                 f"`X[{index}]` has the columns {columns[index]}, but `X[0]` has {columns[0]}. "
                 "Give every sequence the same columns in one order."
             )
-    return np.concatenate(parts), Layout(tuple(len(part) for part in parts), "list")
+    rows = namespace_of(X=parts).concatenate(parts)
+    return rows, Layout(tuple(len(part) for part in parts), "list")
+
+
+def _as_array(values: Any) -> Any:
+    """Return values as an array, where they lie."""
+    return values if is_on_device(values) else np.asarray(values)
 
 
 def _refuse_cuts(groups: Any, lengths: Any, form: str) -> None:
@@ -289,7 +297,7 @@ def _refuse_cuts(groups: Any, lengths: Any, form: str) -> None:
 
 
 def _lengths_from_groups(groups: Any, n_rows: int) -> tuple[int, ...]:
-    labels = np.asarray(groups)
+    labels = np.asarray(to_host(groups))
     if labels.shape != (n_rows,):
         raise ValueError(
             f"`groups` has shape {labels.shape}, but `X` has {n_rows} rows. Pass one label a row."
@@ -313,7 +321,7 @@ def _lengths_from_groups(groups: Any, n_rows: int) -> tuple[int, ...]:
 
 
 def _checked_lengths(lengths: Any, n_rows: int) -> tuple[int, ...]:
-    values = np.asarray(lengths)
+    values = np.asarray(to_host(lengths))
     if values.ndim != 1 or values.size == 0 or not np.issubdtype(values.dtype, np.integer):
         raise ValueError(
             f"`lengths` has shape {values.shape} and dtype {values.dtype}, but one integer a "

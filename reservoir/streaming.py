@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from reservoir._device import module_of
 from reservoir.sequences import Layout
 
 Rows = NDArray[Any]
@@ -34,6 +34,7 @@ def recut(parts: Iterable[tuple[Rows, Rows]], n_rows: int) -> Iterator[tuple[Row
 
     Examples
     --------
+    >>> import numpy as np
     >>> chunks = [(np.arange(5.0)[:, None], np.zeros((5, 1)))] * 2
     >>> [inputs.ravel().tolist() for inputs, _ in recut(chunks, 4)]
     [[0.0, 1.0, 2.0, 3.0], [4.0, 0.0, 1.0, 2.0], [3.0, 4.0]]
@@ -42,7 +43,9 @@ def recut(parts: Iterable[tuple[Rows, Rows]], n_rows: int) -> Iterator[tuple[Row
     filled = 0
     for part in parts:
         if not buffers:
-            buffers = [np.empty((n_rows, rows.shape[1]), dtype=rows.dtype) for rows in part]
+            buffers = [
+                module_of(rows).empty((n_rows, rows.shape[1]), dtype=rows.dtype) for rows in part
+            ]
         done, n_new = 0, len(part[0])
         while done < n_new:
             n_taken = min(n_new - done, n_rows - filled)

@@ -11,7 +11,8 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from reservoir._base import ReservoirEstimator
-from reservoir.dynamics import iterate_sequences
+from reservoir._device import in_kind
+from reservoir.fitting import all_states
 from reservoir.plasticity import IntrinsicPlasticity
 
 Array = NDArray[np.floating]
@@ -33,11 +34,15 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         As in `ESNRegressor`.
     connectivity, topology, distribution, activation, plasticity, missing, dtype, random_state
         As in `ESNRegressor`.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        As in `ESNRegressor`; states come back as arrays of the kind of `X`.
 
     Attributes
     ----------
     reservoir_ : Reservoir
         The weights and what else defines the recurrence.
+    device_ : {"cpu", "cuda"}
+        What `device` stood for in `fit`.
     n_features_in_ : int
         Number of input features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -79,6 +84,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         plasticity: IntrinsicPlasticity | None = None,
         missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
         random_state: Any = None,
     ) -> None:
         self.n_units = n_units
@@ -93,6 +99,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         self.plasticity = plasticity
         self.missing = missing
         self.dtype = dtype
+        self.device = device
         self.random_state = random_state
 
     def fit(
@@ -123,6 +130,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         inputs, _ = self._read(X, groups, lengths, reset=True)
         self.reservoir_ = self._draw_reservoir(inputs[0].shape[1])
         self._adapt_reservoir(inputs)
+        self._settle_device()
         return self
 
     def transform(
@@ -151,12 +159,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         """
         check_is_fitted(self, "reservoir_")
         inputs, layout = self._read(X, groups, lengths)
-        offsets = layout.offsets
-        states = np.empty((layout.n_rows, self._n_features_out), dtype=self.reservoir_.dtype)
-        for index, start, block in iterate_sequences(self.reservoir_, inputs):
-            first = offsets[index] + start
-            states[first : first + len(block)] = block
-        return layout.restore(states)
+        return layout.restore(in_kind(all_states(self.reservoir_, inputs), X))
 
     @property
     def _n_features_out(self) -> int:

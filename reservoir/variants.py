@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reservoir._cuda_runs import DeviceVariants
 from reservoir._loops import LaneScales
 from reservoir._reservoir import Array, Reservoir, as_series, as_vector
 from reservoir._series import LANE_PIECE, PIECE, Series, check_finite, choose_loop
@@ -181,6 +182,13 @@ class SideBySide:
             states = self._scratch[: len(columns)]
             loop.advance(states, self.states[index], columns, noise)
             piece[index] = states
+
+
+def side_by_side(xp: Any, reservoir: Reservoir, variants: Variants) -> Any:
+    """Return what steps variants in a namespace: SideBySide, or on a GPU DeviceVariants."""
+    if xp is np:
+        return SideBySide(reservoir, variants)
+    return DeviceVariants(xp, reservoir, variants.recurrent, variants.leak, variants.drive)
 
 
 def run_variants(

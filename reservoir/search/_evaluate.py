@@ -10,15 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from reservoir._cuda_lanes import MOST_LANES
+from reservoir._device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
 from reservoir._missing import is_known
 from reservoir._reservoir import DivergenceError
 from reservoir._series import Series, choose_loop
 from reservoir.features import FeatureMap
+from reservoir.readout import check_alphas
 from reservoir.search._candidates import Lane, scales_of, shared_parameters
 from reservoir.search._folds import Plan, make_plan
 from reservoir.search._scoring import Scoring, Start, choose_starts, free_run_score
-from reservoir.search._sums import FittedReadout, LaneSums, ReadoutOptions
-from reservoir.variants import SideBySide, variant
+from reservoir.search._stacked_sums import StackedSums
+from reservoir.search._sums import FittedReadout, LaneByLane, LaneSums, ReadoutOptions
+from reservoir.variants import side_by_side, variant
 
 Array = NDArray[np.floating]
 Floats = NDArray[np.float64]
@@ -27,6 +31,8 @@ Floats = NDArray[np.float64]
 _ROWS = 512
 # Numbers in the sums of all lanes of a batch: half a gigabyte.
 _MOST_SUMS = 2**26
+# Likewise on a GPU, where there is more to fill: four gigabytes.
+_MOST_SUMS_ON_DEVICE = 2**29
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,9 @@ class Task:
     Attributes
     ----------
     inputs : list of ndarray of shape (n_steps, n_inputs)
-        One a sequence.
+        One a sequence, where the candidates are to be run.
     targets : list of ndarray of shape (n_steps, n_targets)
-        One a sequence.
+        One a sequence, on the host.
     cv, gap
         See `make_plan`.
     scoring : Scoring
@@ -92,11 +98,14 @@ def _n_features(drawn: Any) -> int:
 
 
 def widest_batch(drawn: Any, task: Task) -> int:
-    """Return how many lanes go side by side, so that their sums take half a gigabyte at most."""
+    """Return how many lanes go side by side, so that their sums take no more than they may."""
     n_columns = _n_features(drawn) + drawn.n_outputs_ + 1
     n_sums = len(task.plan(drawn).segment_rows)
-    n_lanes = choose_loop(drawn.reservoir_, "auto").n_lanes
-    return int(np.clip(_MOST_SUMS // (n_sums * n_columns**2), 1, n_lanes))
+    if is_on_device(task.inputs[0]):
+        n_lanes, most_sums = MOST_LANES, _MOST_SUMS_ON_DEVICE
+    else:
+        n_lanes, most_sums = choose_loop(drawn.reservoir_, "auto").n_lanes, _MOST_SUMS
+    return int(np.clip(most_sums // (n_sums * n_columns**2), 1, n_lanes))
 
 
 def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
@@ -116,61 +125,55 @@ def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
     BatchScores
     """
     try:
-        return _evaluate(drawn, lanes, task)
+        with naming_remedy(MEMORY_REMEDY):
+            return _evaluate(drawn, lanes, task)
     except DivergenceError:
         if len(lanes) > 1:
-            parts = [evaluate(drawn, [lane], task) for lane in lanes]
-            return BatchScores(
-                [index for part in parts for index in part.indices],
-                np.concatenate([part.scores for part in parts]),
-                [index for part in parts for index in part.unsupported],
-                [index for part in parts for index in part.diverged],
-            )
+            return _joined([evaluate(drawn, [lane], task) for lane in lanes])
     indices = [candidate for candidate, _ in lanes[0].members]
     worst = np.full((len(indices), len(task.plan(drawn).folds)), -np.inf)
     return BatchScores(indices, worst, [], indices)
 
 
-def _evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
+def _evaluate(drawn: Any, lanes: Sequence[Lane], task: Task, may_stack: bool = True) -> BatchScores:
     plan = task.plan(drawn)
     reservoir, feature_map = drawn.reservoir_, drawn._feature_map()
     variants = scales_of(lanes, drawn.spectral_radius, reservoir.n_inputs, reservoir.n_outputs)
-    together = SideBySide(reservoir, variants)
-    options = ReadoutOptions(bool(drawn.fit_intercept), bool(drawn.alpha_per_target), drawn.solver)
-    n_features, n_targets = _n_features(drawn), drawn.n_outputs_
-    all_alphas = [[alpha for _, alpha in lane.members] for lane in lanes]
+    together = side_by_side(module_of(task.inputs[0]), reservoir, variants)
+    is_stacked = may_stack and _can_stack(drawn, lanes, task)
 
-    all_sums = held_out_sums = [
-        LaneSums(plan, n_features, n_targets, alphas, options) for alphas in all_alphas
-    ]
+    all_sums = held_out_sums = _new_sums(drawn, lanes, plan, is_stacked)
     starts = choose_starts(plan, task.scoring) if task.scoring.is_closed_loop else []
     states = _drive(drawn, together, feature_map, all_sums, task, plan, starts)
     if drawn.noise or drawn.feedback_noise:
         # There is noise while learning only: what is held out is met without.
-        held_out_sums = [
-            LaneSums(plan, n_features, n_targets, alphas, options, learned)
-            for alphas, learned in zip(all_alphas, all_sums)
-        ]
+        held_out_sums = _new_sums(drawn, lanes, plan, is_stacked, all_sums)
         states = _drive(drawn, together, feature_map, held_out_sums, task, plan, starts, quiet=True)
     deviations = np.concatenate(task.targets).std(axis=0)
-    n_members = [len(lane.members) for lane in lanes]
-    scores = np.empty((sum(n_members), len(plan.folds)))
-    unsupported: list[int] = []
-    row = 0
-    for index, (lane, sums, held_out) in enumerate(zip(lanes, all_sums, held_out_sums)):
-        rows = slice(row, row + len(lane.members))
-        row = rows.stop
+    parts: list[BatchScores] = []
+    for index, lane in enumerate(lanes):
+        if isinstance(all_sums, StackedSums) and not all_sums.resolves[index]:
+            parts.append(_evaluate(drawn, [lane], task, may_stack=False))
+            continue
+        n_members = len(lane.members)
+        scores = np.empty((n_members, len(plan.folds)))
+        unsupported: list[int] = []
         own = variant(reservoir, variants, index) if starts else reservoir
-        for fold, readouts in enumerate(sums.readouts):
+        for fold in range(len(plan.folds)):
+            if not starts and is_stacked:
+                # The readouts themselves stay where they are.
+                readouts = []
+            else:
+                readouts = all_sums.readouts(fold, index)[:n_members]
             for (candidate, _), readout in zip(lane.members, readouts):
                 if not readout.is_supported and candidate not in unsupported:
                     unsupported.append(candidate)
             if not starts:
-                errors = held_out.mean_squared_errors(plan.folds[fold])
+                errors = held_out_sums.mean_squared_errors(fold, index)[:n_members]
                 truth = _held_out_targets(plan, fold, task.targets)
-                scores[rows, fold] = task.scoring.of_errors(errors, truth)
+                scores[:, fold] = task.scoring.of_errors(errors, truth)
                 continue
-            scores[rows, fold] = [
+            scores[:, fold] = [
                 np.mean(
                     [
                         free_run_score(
@@ -189,15 +192,56 @@ def _evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
                 )
                 for readout in readouts
             ]
-    indices = [candidate for lane in lanes for candidate, _ in lane.members]
-    return BatchScores(indices, scores, unsupported, [])
+        indices = [candidate for candidate, _ in lane.members]
+        parts.append(BatchScores(indices, scores, unsupported, []))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[BatchScores]) -> BatchScores:
+    """Return the scores of several lanes as those of one batch."""
+    return BatchScores(
+        [index for part in parts for index in part.indices],
+        np.concatenate([part.scores for part in parts]),
+        [index for part in parts for index in part.unsupported],
+        [index for part in parts for index in part.diverged],
+    )
+
+
+def _can_stack(drawn: Any, lanes: Sequence[Lane], task: Task) -> bool:
+    """Tell whether all readouts can be solved for as one stack of normal equations, on a GPU."""
+    alphas = [alpha for lane in lanes for _, alpha in lane.members]
+    has_numbers = all(np.ndim(alpha) == 0 for alpha in alphas)
+    return is_on_device(task.inputs[0]) and has_numbers and drawn.solver != "qr"
+
+
+def _new_sums(
+    drawn: Any, lanes: Sequence[Lane], plan: Plan, is_stacked: bool, learned: Any = None
+) -> Any:
+    """Return what collects the rows of all lanes: LaneByLane or StackedSums."""
+    options = ReadoutOptions(bool(drawn.fit_intercept), bool(drawn.alpha_per_target), drawn.solver)
+    all_alphas = [[alpha for _, alpha in lane.members] for lane in lanes]
+    if is_stacked:
+        # Lanes with fewer candidates repeat their last one.
+        most = max(len(alphas) for alphas in all_alphas)
+        rows = [
+            [float(check_alphas(a, name="alpha")) for a in (*alphas, *[alphas[-1]] * most)][:most]
+            for alphas in all_alphas
+        ]
+        return StackedSums(plan, np.array(rows), options, learned)
+    mates = learned.lanes if learned else [None] * len(lanes)
+    return LaneByLane(
+        [
+            LaneSums(plan, _n_features(drawn), drawn.n_outputs_, alphas, options, mate)
+            for alphas, mate in zip(all_alphas, mates)
+        ]
+    )
 
 
 def _drive(
     drawn: Any,
-    together: SideBySide,
+    together: Any,
     feature_map: FeatureMap,
-    all_sums: list[LaneSums],
+    all_sums: Any,
     task: Task,
     plan: Plan,
     starts: list[Start],
@@ -211,13 +255,15 @@ def _drive(
     reservoir = drawn.reservoir_
     n_units, dtype = reservoir.n_units, reservoir.dtype
     n_features = _n_features(drawn)
-    buffer = np.empty((len(all_sums), _ROWS, n_features), dtype=dtype)
+    xp = module_of(task.inputs[0])
+    buffer = xp.empty((len(together.states), _ROWS, n_features), dtype=dtype)
     kept: dict[Start, Array] = {}
-    teachers = drawn._teachers(task.targets)
+    all_targets = [xp.asarray(part) for part in task.targets]
+    teachers = drawn._teachers(all_targets)
     deviations = (0.0, 0.0)
     if not quiet:
         deviations = (float(drawn.noise), float(drawn.feedback_noise) * (reservoir.n_outputs > 0))
-    for index, (inputs, targets) in enumerate(zip(task.inputs, task.targets)):
+    for index, (inputs, targets) in enumerate(zip(task.inputs, all_targets)):
         series = Series(
             inputs,
             None if teachers is None else teachers[index],
@@ -235,12 +281,11 @@ def _drive(
                 together.advance(states, series, first)
                 for start in starts:
                     if start.sequence == index and first < start.step <= rows.stop:
-                        kept[start] = states[:, start.step - 1 - first].copy()
+                        kept[start] = to_host(states[:, start.step - 1 - first]).copy()
                 if piece.segment is None:
                     continue
                 feature_map.complete(features, inputs[rows], n_units)
-                for sums, lane in zip(all_sums, features):
-                    sums.append(piece.segment, lane, targets[rows])
+                all_sums.append(piece.segment, features, targets[rows])
     return kept
 
 

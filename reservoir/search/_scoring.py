@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir._device import to_host
 from reservoir._missing import check_values, first_unknown, is_known
 from reservoir._reservoir import Array, DivergenceError, Reservoir
 from reservoir._validation import check_choice, check_integer, check_real
@@ -152,7 +153,8 @@ def free_run_score(
         Standard deviation of each target.
     """
     rows = slice(start.step, start.step + scoring.horizon)
-    truth, heard = targets[start.sequence][rows], inputs[start.sequence][rows]
+    # One short run: the host is the place for it, wherever the inputs lie.
+    truth, heard = targets[start.sequence][rows], to_host(inputs[start.sequence][rows])
     output_as_input = reservoir.feedback is None
 
     def outputs(n_steps: int) -> Array:

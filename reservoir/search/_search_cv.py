@@ -19,6 +19,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
+from reservoir._device import is_on_device, to_host
 from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer
 from reservoir.estimators import ESNRegressor
@@ -49,7 +50,8 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
     Parameters
     ----------
     estimator : ESNRegressor
-        What candidates have in common.
+        What candidates have in common. With its `device` "cuda" they are tried on a GPU, many
+        hundred at a time; free runs, for scores in closed loop, stay on the host.
     param_space : dict or list of dict
         From names of parameters to lists of values, or, with `n_iter`, to lists or
         distributions with a method ``rvs`` (as of `scipy.stats`). Seeds are values of
@@ -239,7 +241,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         # Candidates round to their own dtype.
         reader = clone(estimator).set_params(dtype="float64")
         inputs, targets, _, layout = reader._read_training(X, y, groups, lengths, None)
-        targets = [np.asarray(part, dtype=np.float64) for part in targets]
+        targets = [np.asarray(to_host(part), dtype=np.float64) for part in targets]
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(reader, name):
                 setattr(self, name, getattr(reader, name))
@@ -323,11 +325,12 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
                 "`param_space` names 'n_units', but `halving` is 'n_units', which sets it. Leave "
                 "it out of one of them."
             )
-        if any("missing" in candidate for candidate in candidates):
-            raise ValueError(
-                "`param_space` names 'missing', but the data are read once for all candidates. "
-                "Set it on the estimator."
-            )
+        for name in ("missing", "device"):
+            if any(name in candidate for candidate in candidates):
+                raise ValueError(
+                    f"`param_space` names {name!r}, but the data are read once for all candidates. "
+                    "Set it on the estimator."
+                )
         for candidate in candidates:
             parameters = {**defaults, **candidate}
             if parameters["plasticity"] is not None:
@@ -380,7 +383,9 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         # Not every backend can give results as they come.
         kind = "generator" if self.verbose else "list"
         parts = []
-        for part in Parallel(n_jobs=self.n_jobs, return_as=kind)(jobs):
+        # A GPU is filled by one process.
+        n_jobs = 1 if is_on_device(task.inputs[0]) else self.n_jobs
+        for part in Parallel(n_jobs=n_jobs, return_as=kind)(jobs):
             parts.append(part)
             bar.update(len(part.indices))
         bar.close()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir._device import module_of, to_host
 from reservoir._missing import is_known
 from reservoir._readout_rows import Floats
 from reservoir._ridge_systems import ridge_system, squared_errors
@@ -176,14 +177,40 @@ class LaneSums:
                 readouts.append(FittedReadout(coef, intercept, is_supported))
         return readouts
 
-    def mean_squared_errors(self, fold: Fold) -> Floats:
+    def mean_squared_errors(self, number: int) -> Floats:
         """Return the errors on what a fold holds out: (n_candidates, n_targets)."""
-        readouts = self._learned.readouts[self._plan.folds.index(fold)]
+        readouts, fold = self._learned.readouts[number], self._plan.folds[number]
         coefs, intercepts = _side_by_side(readouts)
         errors = sum(self._segments[i].squared_errors(coefs, intercepts) for i in fold.held_out)
         n_rows = sum(self._plan.segment_rows[i] for i in fold.held_out)
         mean: Floats = np.asarray(errors).reshape(len(readouts), -1) / n_rows
         return mean
+
+
+class LaneByLane:
+    """The sums of several recurrences, one `LaneSums` each.
+
+    Parameters
+    ----------
+    lanes : list of LaneSums
+        One a recurrence.
+    """
+
+    def __init__(self, lanes: list[LaneSums]) -> None:
+        self.lanes = lanes
+
+    def append(self, segment: int, features: NDArray[Any], targets: Floats) -> None:
+        """Take in rows of a segment: (n_lanes, n_rows, n_features)."""
+        for sums, rows in zip(self.lanes, features):
+            sums.append(segment, rows, targets)
+
+    def readouts(self, fold: int, lane: int) -> list[FittedReadout]:
+        """Return the readouts of one recurrence and fold, one a candidate."""
+        return self.lanes[lane].readouts[fold]
+
+    def mean_squared_errors(self, fold: int, lane: int) -> Floats:
+        """Return the errors on what a fold holds out: (n_candidates, n_targets)."""
+        return self.lanes[lane].mean_squared_errors(fold)
 
 
 class _Folded:
@@ -257,9 +284,11 @@ def _squared_errors(
     features: NDArray[Any], targets: Floats, coefs: Floats, intercepts: Floats
 ) -> Floats:
     """Return the sum of squares of each column of targets - features @ coefs - intercepts."""
-    outputs = features @ coefs.astype(features.dtype, copy=False) + intercepts
-    outputs -= np.tile(targets, len(intercepts) // targets.shape[1])
-    squares: Floats = np.einsum("ij,ij->j", outputs, outputs)
+    xp = module_of(features)
+    outputs = features @ xp.asarray(coefs.astype(features.dtype, copy=False))
+    outputs = outputs + xp.asarray(intercepts)
+    outputs -= xp.tile(targets, len(intercepts) // targets.shape[1])
+    squares: Floats = to_host(xp.einsum("ij,ij->j", outputs, outputs))
     return squares
 
 

@@ -1,0 +1,227 @@
+"""What a GPU makes of states, a sweep and a fit, beside its floors and the host.
+
+    python -m benchmarks.gpu [--quick]
+
+Needs CuPy and a CUDA device; without one it says that nothing was run. Floors come from two rates
+measured in the same process: of copying device memory, and of a large matrix product in the same
+dtype. "By bytes" is the time to move what must be moved once (for states: what drives a unit in and
+out, and its state out); "by operations" that for the additions and multiplications (for states:
+those of W x, of the drive, and twenty for a tanh). The host takes one thread, and two workers for
+the sweep, of which it tries a tenth. Times are medians of wall-clock seconds, to the end of the
+device's work.
+
+The kernels of recurrence.cu are compiled, and all data moved, before the clock starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.states import N_CONNECTIONS, make_reservoir
+from benchmarks.sweep import ALPHA, WASHOUT, data
+from reservoir import ESNRegressor
+from reservoir._device import namespace, resolve_device
+from reservoir.dynamics import iterate_blocks, iterate_sequences
+from reservoir.features import FeatureMap
+from reservoir.fitting import fold_sequences
+from reservoir.readout import RidgeAccumulator, solve_ridge
+from reservoir.search import ReservoirSearchCV
+
+SIZES = (300, 1_000, 3_000, 10_000, 30_000)
+BATCHES = (1, 16, 256, 4_096)
+# Unit-steps of a run: enough for a launch to be lost in them, few enough for a short benchmark.
+UNIT_STEPS = 400_000_000
+LEAST_STEPS, MOST_STEPS = 64, 10_000
+# The host runs a case if it takes at most so many unit-steps: seconds.
+HOST_UNIT_STEPS = 40_000_000
+TANH_OPERATIONS = 20
+
+
+class Row(NamedTuple):
+    """One line of the table; seconds, None for what was not run."""
+
+    case: str
+    seconds: float
+    by_bytes: float | None
+    by_operations: float | None
+    host: float | None
+
+
+class Rates(NamedTuple):
+    """Bytes copied and operations done a second, by dtype."""
+
+    bytes: float
+    operations: dict[str, float]
+
+
+def median_seconds(xp: Any, job: Callable[[], Any], n_rounds: int) -> float:
+    """Return the median of the seconds that a job takes, after one to warm up."""
+    seconds = []
+    for _ in range(n_rounds + 1):
+        xp.cuda.Device().synchronize()
+        start = time.perf_counter()
+        job()
+        xp.cuda.Device().synchronize()
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[1:]))
+
+
+def host_seconds(job: Callable[[], Any]) -> float:
+    """Return the seconds that a job takes on the host, the second time."""
+    job()
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def measure_rates(xp: Any, n_rounds: int) -> Rates:
+    """Return what this card copies and multiplies."""
+    source = xp.zeros(2**27, dtype=np.float64)
+    target = xp.empty_like(source)
+    copying = median_seconds(xp, lambda: xp.copyto(target, source), n_rounds)
+    operations = {}
+    for dtype in ("float64", "float32"):
+        a = xp.ones((8192, 8192), dtype=dtype)
+        out = xp.empty_like(a)
+        seconds = median_seconds(xp, lambda a=a, out=out: xp.matmul(a, a, out=out), n_rounds)
+        operations[dtype] = 2 * 8192**3 / seconds
+    return Rates(2 * source.nbytes / copying, operations)
+
+
+def state_rows(xp: Any, rates: Rates, n_rounds: int, quick: bool) -> Iterator[Row]:
+    """Yield the times of driving sequences, and letting the states go."""
+    for dtype in ("float32", "float64"):
+        for n_units in SIZES[:2] if quick else SIZES:
+            reservoir = make_reservoir(n_units, np.dtype(dtype))
+            for batch in BATCHES[:3] if quick else BATCHES:
+                n_steps = int(np.clip(UNIT_STEPS // (n_units * batch), LEAST_STEPS, MOST_STEPS))
+                inputs = np.random.default_rng(0).uniform(-1, 1, (batch, n_steps, 1))
+                there = list(xp.asarray(inputs, dtype=dtype))
+
+                def run(reservoir: Any = reservoir, there: Any = there) -> None:
+                    for _ in iterate_blocks(reservoir, there):
+                        pass
+
+                def run_on_host(reservoir: Any = reservoir, inputs: Any = inputs) -> None:
+                    for _ in iterate_sequences(reservoir, list(inputs)):
+                        pass
+
+                few = n_units * batch * n_steps <= HOST_UNIT_STEPS or batch == 1
+                host = host_seconds(run_on_host) if few else None
+                n_numbers = n_units * batch * n_steps
+                yield Row(
+                    f"states, {dtype}, {n_units:,} units, {batch:,} x {n_steps:,} steps",
+                    median_seconds(xp, run, n_rounds),
+                    3 * n_numbers * reservoir.dtype.itemsize / rates.bytes,
+                    n_numbers
+                    * (2 * (N_CONNECTIONS + 2) + TANH_OPERATIONS)
+                    / rates.operations[dtype],
+                    host,
+                )
+
+
+def sweep_rows(xp: Any, rates: Rates, n_rounds: int, quick: bool) -> Iterator[Row]:
+    """Yield the times of trying candidates that share W; the host tries a tenth of them."""
+    n_candidates, n_steps, n_units = (100, 1_000, 100) if quick else (1_000, 5_000, 300)
+    u, y = data(n_steps)
+    scales = np.linspace(0.1, 1.0, n_candidates // 20).tolist()
+    radii, leaks = [0.5, 0.7, 0.8, 0.9, 1.0], [0.2, 0.4, 0.7, 1.0]
+
+    def search(device: str, scales: list[float], n_jobs: int | None = None) -> Any:
+        esn = ESNRegressor(n_units, washout=WASHOUT, alpha=ALPHA, random_state=0, device=device)
+        space = {"spectral_radius": radii, "leak_rate": leaks, "input_scaling": scales}
+        return ReservoirSearchCV(esn, space, cv=5, refit=False, n_jobs=n_jobs).fit(u, y)
+
+    host = host_seconds(lambda: search("cpu", scales[::10], n_jobs=2))
+    host *= len(scales) / len(scales[::10])
+    n_columns = n_units + 3
+    yield Row(
+        f"sweep, {n_candidates:,} candidates, {n_units} units, {n_steps:,} steps, 5 blocks",
+        median_seconds(xp, lambda: search("cuda", scales), n_rounds),
+        # Written, read and shifted: states, and rows of float64.
+        6 * 8 * n_columns * n_steps * n_candidates / rates.bytes,
+        2 * n_columns**2 * n_steps * n_candidates / rates.operations["float64"],
+        host,
+    )
+
+
+def fit_rows(xp: Any, rates: Rates, n_rounds: int, quick: bool) -> Iterator[Row]:
+    """Yield the times of learning whole networks from one series, once W was drawn."""
+    for n_units in (1_000,) if quick else (1_000, 10_000):
+        reservoir, n_steps = make_reservoir(n_units, np.float64), 2 * n_units
+        u, y = data(n_steps)
+
+        def fit(u: Any, y: Any, reservoir: Any = reservoir) -> None:
+            sums = RidgeAccumulator(reservoir.n_units + 1, 1, smallest_alpha=ALPHA)
+            fold_sequences(
+                reservoir,
+                FeatureMap(),
+                [sums],
+                [u],
+                [y],
+                edges=[0, len(u)],
+                weights=None,
+                skip=[WASHOUT],
+            )
+            solve_ridge(sums, ALPHA)
+
+        host = host_seconds(lambda u=u, y=y, fit=fit: fit(u, y)) if n_units <= 1_000 else None
+        there = xp.asarray(u), xp.asarray(y)
+        operations = 2 * n_units**2 * n_steps + n_units**3 / 3
+        yield Row(
+            f"fit, float64, {n_units:,} units, {n_steps:,} steps",
+            median_seconds(xp, lambda there=there, fit=fit: fit(*there), n_rounds),
+            6 * 8 * n_units * n_steps / rates.bytes,
+            operations / rates.operations["float64"],
+            host,
+        )
+
+
+# Each yields rows of the table. Those of Gauss-Newton products, at 86 symbols, 1,500 units, 1,500
+# factors and 250 steps, beside PyTorch's autograd where it is installed, take their place here.
+CASES = {"states": state_rows, "sweep": sweep_rows, "fit": fit_rows}
+
+
+def table(rows: list[Row]) -> str:
+    """Return rows as a table."""
+
+    def shown(seconds: float | None) -> str:
+        return "not run" if seconds is None else f"{seconds:.2e}"
+
+    lines = [
+        "| case | seconds | floor by bytes | by operations | host | host / GPU |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        ratio = "" if row.host is None else f"{row.host / row.seconds:.1f}"
+        cells = (shown(value) for value in row[1:])
+        lines.append(f"| {row.case} | {' | '.join(cells)} | {ratio} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer rounds")
+    quick = parser.parse_args().quick
+    if resolve_device("auto") == "cpu":
+        for name in CASES:
+            print(f"{name}: not run: no device")
+        return
+    xp, n_rounds = namespace("cuda"), 2 if quick else 5
+    card = xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    rates = measure_rates(xp, n_rounds)
+    print(f"{card}, CuPy {xp.__version__}: copies {rates.bytes:.3g} bytes/s, multiplies", end=" ")
+    print(", ".join(f"{rate:.3g} {dtype}/s" for dtype, rate in rates.operations.items()))
+    rows: list[Row] = []
+    for case in CASES.values():
+        rows.extend(case(xp, rates, n_rounds, quick))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
