@@ -1,0 +1,292 @@
+"""The report of a comparison: a table, loss curves, and success against the length of the lag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from hessianfree.comparison import Run
+from reservoir._files import write_atomically
+from reservoir._validation import check_choice, check_integer, check_real
+
+Axis = Literal["seconds", "sequence_gradients"]
+
+_AXIS_LABELS: dict[Axis, str] = {
+    "seconds": "processor time, s",
+    "sequence_gradients": "passes (gradients of one sequence, or as much work)",
+}
+
+
+def success_interval(
+    n_solved: int, n_runs: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return Wilson's confidence interval of a success rate.
+
+    (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n),   p = n_solved / n   [1]_
+
+    It keeps its level with few runs, where the normal interval of five successes in five has no
+    width at all.
+
+    Parameters
+    ----------
+    n_solved, n_runs : int
+    confidence : float, default=0.95
+
+    Returns
+    -------
+    low, high : float
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in success_interval(5, 5)]
+    [0.566, 1.0]
+
+    References
+    ----------
+    .. [1] Wilson (1927), Probable inference, the law of succession, and statistical inference.
+    """
+    n = check_integer("n_runs", n_runs, minimum=1)
+    check_integer("n_solved", n_solved, minimum=0, maximum=n)
+    check_real("confidence", confidence, minimum=0, maximum=1, exclusive=True)
+    rate, z = n_solved / n, float(norm.ppf(0.5 + confidence / 2))
+    half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
+    middle, scale = rate + z**2 / (2 * n), 1 + z**2 / n
+    return max(0.0, float((middle - half) / scale)), min(1.0, float((middle + half) / scale))
+
+
+def markdown_table(runs: Sequence[Run]) -> str:
+    """Return a table in Markdown: a line for each problem and contender.
+
+    Columns are the runs that solved the task with the 95 % interval of the rate; the median and
+    quartiles of the sequences that were wrong, and of the seconds and passes until the run was over
+    (the budget, where it was not solved); and the settings that were left, with how often.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+
+    Returns
+    -------
+    str
+    """
+    _check_runs(runs)
+    lines = [
+        "| problem | contender | solved | 95 % interval | wrong, % | seconds | thousand passes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (task, n_steps, contender), group in _grouped(
+        runs, lambda run: (run.task, run.n_steps, run.contender)
+    ):
+        n_solved = sum(run.solved for run in group)
+        low, high = success_interval(n_solved, len(group))
+        cells = [
+            f"{task.replace('_', ' ')} T={n_steps}",
+            contender,
+            f"{n_solved}/{len(group)}",
+            f"{100 * low:.0f}-{100 * high:.0f} %",
+            _spread([100 * run.fraction_wrong for run in group], ".2f"),
+            _spread([run.seconds for run in group], ".1f"),
+            _spread([run.sequence_gradients / 1e3 for run in group], ".0f"),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def settings_table(runs: Sequence[Run]) -> str:
+    """Return a table in Markdown of the settings that contenders ended with, and how often.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+
+    Returns
+    -------
+    str
+    """
+    _check_runs(runs)
+    lines = ["| problem | contender | setting | runs |", "|---|---|---|---|"]
+    for (task, n_steps, contender, setting), group in _grouped(
+        runs, lambda run: (run.task, run.n_steps, run.contender, run.setting)
+    ):
+        problem = f"{task.replace('_', ' ')} T={n_steps}"
+        lines.append(f"| {problem} | {contender} | {setting} | {len(group)} |")
+    return "\n".join(lines) + "\n"
+
+
+def plot_losses(
+    runs: Sequence[Run], *, against: Axis = "sequence_gradients", ax: Any = None
+) -> Any:
+    """Draw the best held-out loss so far against what was spent: median and quartiles over seeds.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Of one problem.
+    against : {"sequence_gradients", "seconds"}
+    ax : matplotlib Axes, optional
+        A new one by default.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    _check_runs(runs)
+    check_choice("against", against, _AXIS_LABELS)
+    problems = sorted({(run.task, run.n_steps) for run in runs})
+    if len(problems) > 1:
+        raise ValueError(
+            f"`runs` are of the problems {problems}, whose losses cannot be compared, but of one "
+            "was expected. Pass those of one task and length."
+        )
+    ax = _axes(ax)
+    spent = [look[against] for run in runs for look in run.looks]
+    grid = np.geomspace(max(min(spent), 1e-3), max(spent), 200)
+    for contender, group in _grouped(runs, lambda run: run.contender):
+        curves = np.array([_best_so_far(run, against, grid) for run in group])
+        low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
+        (line,) = ax.plot(grid, middle, label=contender)
+        ax.fill_between(grid, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    task, n_steps = problems[0]
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel=_AXIS_LABELS[against],
+        ylabel="held-out loss, best so far",
+        title=f"{task.replace('_', ' ')}, T = {n_steps}",
+    )
+    ax.legend()
+    return ax
+
+
+def plot_success(runs: Sequence[Run], *, ax: Any = None) -> Any:
+    """Draw the success rate against the number of steps, with 95 % intervals.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Of one task, at one or more lengths.
+    ax : matplotlib Axes, optional
+        A new one by default.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    _check_runs(runs)
+    tasks = sorted({run.task for run in runs})
+    if len(tasks) > 1:
+        raise ValueError(
+            f"`runs` are of the tasks {tasks}, but of one was expected. Pass those of one task."
+        )
+    ax = _axes(ax)
+    by_contender = list(_grouped(runs, lambda run: run.contender))
+    for position, (contender, of_contender) in enumerate(by_contender):
+        lengths, rates, errors = [], [], []
+        for n_steps, group in _grouped(of_contender, lambda run: run.n_steps):
+            n_solved = sum(run.solved for run in group)
+            low, high = success_interval(n_solved, len(group))
+            rate = n_solved / len(group)
+            # Side by side, so that intervals of the same length do not cover each other.
+            lengths.append(n_steps * (1 + 0.015 * (position - (len(by_contender) - 1) / 2)))
+            rates.append(rate)
+            errors.append((rate - low, high - rate))
+        ax.errorbar(
+            lengths,
+            rates,
+            np.maximum(np.transpose(errors), 0),
+            label=contender,
+            marker="o",
+            capsize=3,
+        )
+    ax.set(
+        xlabel="steps T",
+        ylabel="success rate",
+        ylim=(-0.05, 1.05),
+        title=tasks[0].replace("_", " "),
+    )
+    ax.legend()
+    return ax
+
+
+def write_report(runs: Sequence[Run], folder: str | Path, *, title: str = "Comparison") -> Path:
+    """Write a report in Markdown with its figures.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    folder : path-like
+        Made if it is not there. Files of the same names are replaced.
+    title : str
+
+    Returns
+    -------
+    Path
+        The report, ``report.md``; beside it a PNG for the losses of each problem and one for the
+        success rates of each task.
+    """
+    from matplotlib.figure import Figure
+
+    _check_runs(runs)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [f"# {title}\n", markdown_table(runs)]
+    for (task, n_steps), group in _grouped(runs, lambda run: (run.task, run.n_steps)):
+        figure = Figure(figsize=(11, 4), layout="constrained")
+        for ax, against in zip(figure.subplots(1, 2), _AXIS_LABELS, strict=True):
+            plot_losses(group, against=against, ax=ax)
+        parts.append(_save(figure, folder, f"losses-{task}-{n_steps}"))
+    for task, group in _grouped(runs, lambda run: run.task):
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        plot_success(group, ax=figure.subplots())
+        parts.append(_save(figure, folder, f"success-{task}"))
+    parts += ["## Settings that were left\n", settings_table(runs)]
+    path = folder / "report.md"
+    write_atomically(path, "\n".join(parts).encode())
+    return path
+
+
+def _save(figure: Any, folder: Path, name: str) -> str:
+    """Write a figure and return the line that shows it."""
+    figure.savefig(folder / f"{name}.png", dpi=120)
+    return f"![{name}]({name}.png)\n"
+
+
+def _axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+
+    return pyplot.subplots(layout="constrained")[1]
+
+
+def _best_so_far(run: Run, against: Axis, grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the lowest loss seen up to each point of the grid; the first before the first look."""
+    spent = [look[against] for look in run.looks]
+    best = np.fmin.accumulate([look["loss"] for look in run.looks])
+    index = np.searchsorted(spent, grid, side="right") - 1
+    values: NDArray[np.float64] = best[np.maximum(index, 0)]
+    return values
+
+
+def _grouped(runs: Sequence[Run], key: Callable[[Run], Any]) -> Iterator[tuple[Any, list[Run]]]:
+    """Yield keys and their runs, in the order in which keys come first."""
+    groups: dict[Any, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(key(run), []).append(run)
+    yield from groups.items()
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    """Return the median, and the quartiles where there are several values."""
+    low, middle, high = (format(x, form) for x in np.quantile(values, [0.25, 0.5, 0.75]))
+    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
+
+
+def _check_runs(runs: Sequence[Run]) -> None:
+    if not runs:
+        raise ValueError("`runs` is empty, but one or more were expected. Pass those of `compare`.")
