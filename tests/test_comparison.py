@@ -344,7 +344,7 @@ def test_success_is_drawn_with_its_interval():
     longer = [replace(run, n_steps=100, solved=False) for run in RUNS]
     ax = plot_success(RUNS + longer)
     (data, _, (bars,)) = ax.containers[0]
-    np.testing.assert_allclose(data.get_ydata(), [1 / 3, 0])
+    np.testing.assert_allclose(np.asarray(data.get_ydata(), dtype=float), [1 / 3, 0])
     segments = np.array(bars.get_segments(), dtype=float)
     np.testing.assert_allclose(segments[0][:, 1], success_interval(1, 3))
     np.testing.assert_allclose(segments[1][:, 1], success_interval(0, 3), atol=1e-12)
