@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from hessianfree.comparison import Run
 from reservoir._files import write_atomically
@@ -53,7 +53,7 @@ def success_interval(
     n = check_integer("n_runs", n_runs, minimum=1)
     check_integer("n_solved", n_solved, minimum=0, maximum=n)
     check_real("confidence", confidence, minimum=0, maximum=1, exclusive=True)
-    rate, z = n_solved / n, float(norm.ppf(0.5 + confidence / 2))
+    rate, z = n_solved / n, float(ndtri(0.5 + confidence / 2))
     half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
     middle, scale = rate + z**2 / (2 * n), 1 + z**2 / n
     return max(0.0, float((middle - half) / scale)), min(1.0, float((middle + half) / scale))

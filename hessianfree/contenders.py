@@ -15,11 +15,7 @@ from hessianfree.batch import Batch
 from hessianfree.checkpoints import TrainingState
 from hessianfree.comparison import Learner
 from hessianfree.damping import LevenbergMarquardt
-from hessianfree.initialization import (
-    echo_state_parameters,
-    mean_target_bias,
-    sparse_parameters,
-)
+from hessianfree.initialization import INITIALIZATIONS, mean_target_bias
 from hessianfree.network import SequenceNetwork
 from hessianfree.objective import Array
 from hessianfree.optimizer import HessianFree, Optimizer
@@ -33,14 +29,10 @@ from reservoir.weights import bias_weights, input_weights, recurrent_weights
 
 Indices = tuple[NDArray[np.intp], ...]
 
-_INITIALIZATIONS: dict[str, Callable[..., Array]] = {
-    "sparse": sparse_parameters,
-    "echo_state": echo_state_parameters,
-}
-
-# The setting found for problems of long time lags, with the batch sizes below.
+# Found for problems of long time lags, with batches of 1,000 sequences for the gradient and 200 for
+# the curvature. The structural damping is that of Sutskever, Martens & Hinton (2011).
 LONG_LAG_HESSIAN_FREE = HessianFree(
-    damping=LevenbergMarquardt(initial=0.03), structural_damping=0.03, max_cg_iterations=20
+    damping=LevenbergMarquardt(initial=0.03), structural_damping=0.1, max_cg_iterations=20
 )
 
 
@@ -86,7 +78,7 @@ class NetContender:
 
     def __post_init__(self) -> None:
         """Check what the net and the start do not."""
-        check_choice("initialization", self.initialization, _INITIALIZATIONS)
+        check_choice("initialization", self.initialization, INITIALIZATIONS)
         check_choice("dtype", self.dtype, ("float32", "float64"))
         if not self.optimizers:
             raise ValueError("`optimizers` is empty, but one or more were expected. Pass (SGD(),).")
@@ -97,7 +89,7 @@ class NetContender:
         """Return a learner for each optimizer; all start from the same weights."""
         reference = task.draw(1_000, np.random.default_rng(weights_seed))
         network = self._network(task, reference)
-        params = _INITIALIZATIONS[self.initialization](
+        params = INITIALIZATIONS[self.initialization](
             network,
             output_bias=mean_target_bias(network, reference),
             random_state=weights_seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -216,6 +217,13 @@ def echo_state_parameters(
             to_state *= factor
             to_factor *= factor
     return network.layout.flatten(blocks, dtype)
+
+
+# By the names that estimators and contenders call them by.
+INITIALIZATIONS: dict[str, Callable[..., Array]] = {
+    "sparse": sparse_parameters,
+    "echo_state": echo_state_parameters,
+}
 
 
 def mean_target_bias(network: SequenceNetwork, batch: Batch) -> Array:
