@@ -15,10 +15,15 @@ from reservoir._files import write_atomically
 from reservoir._validation import check_choice, check_integer, check_real
 
 Axis = Literal["seconds", "sequence_gradients"]
+Quantity = Literal["loss", "fraction_wrong"]
 
 _AXIS_LABELS: dict[Axis, str] = {
     "seconds": "processor time, s",
     "sequence_gradients": "passes (gradients of one sequence, or as much work)",
+}
+_QUANTITY_LABELS: dict[Quantity, str] = {
+    "loss": "held-out loss, best so far",
+    "fraction_wrong": "wrong sequences, fraction, best so far",
 }
 
 
@@ -118,15 +123,21 @@ def settings_table(runs: Sequence[Run]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plot_losses(
-    runs: Sequence[Run], *, against: Axis = "sequence_gradients", ax: Any = None
+def plot_curves(
+    runs: Sequence[Run],
+    *,
+    quantity: Quantity = "loss",
+    against: Axis = "sequence_gradients",
+    ax: Any = None,
 ) -> Any:
-    """Draw the best held-out loss so far against what was spent: median and quartiles over seeds.
+    """Draw the best so far against what was spent: median and quartiles over seeds.
 
     Parameters
     ----------
     runs : sequence of Run
         Of one problem.
+    quantity : {"loss", "fraction_wrong"}
+        The loss on held-out data, or how many sequences of it are wrong.
     against : {"sequence_gradients", "seconds"}
     ax : matplotlib Axes, optional
         A new one by default.
@@ -136,6 +147,7 @@ def plot_losses(
     matplotlib Axes
     """
     _check_runs(runs)
+    check_choice("quantity", quantity, _QUANTITY_LABELS)
     check_choice("against", against, _AXIS_LABELS)
     problems = sorted({(run.task, run.n_steps) for run in runs})
     if len(problems) > 1:
@@ -147,16 +159,16 @@ def plot_losses(
     spent = [look[against] for run in runs for look in run.looks]
     grid = np.geomspace(max(min(spent), 1e-3), max(spent), 200)
     for contender, group in _grouped(runs, lambda run: run.contender):
-        curves = np.array([_best_so_far(run, against, grid) for run in group])
+        curves = np.array([_best_so_far(run, quantity, against, grid) for run in group])
         low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
         (line,) = ax.plot(grid, middle, label=contender)
         ax.fill_between(grid, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     task, n_steps = problems[0]
     ax.set(
         xscale="log",
-        yscale="log",
+        yscale="log" if quantity == "loss" else "linear",
         xlabel=_AXIS_LABELS[against],
-        ylabel="held-out loss, best so far",
+        ylabel=_QUANTITY_LABELS[quantity],
         title=f"{task.replace('_', ' ')}, T = {n_steps}",
     )
     ax.legend()
@@ -226,7 +238,7 @@ def write_report(runs: Sequence[Run], folder: str | Path, *, title: str = "Compa
     Returns
     -------
     Path
-        The report, ``report.md``; beside it a PNG for the losses of each problem and one for the
+        The report, ``report.md``; beside it a PNG for the curves of each problem and one for the
         success rates of each task.
     """
     from matplotlib.figure import Figure
@@ -236,10 +248,13 @@ def write_report(runs: Sequence[Run], folder: str | Path, *, title: str = "Compa
     folder.mkdir(parents=True, exist_ok=True)
     parts = [f"# {title}\n", markdown_table(runs)]
     for (task, n_steps), group in _grouped(runs, lambda run: (run.task, run.n_steps)):
-        figure = Figure(figsize=(11, 4), layout="constrained")
-        for ax, against in zip(figure.subplots(1, 2), _AXIS_LABELS, strict=True):
-            plot_losses(group, against=against, ax=ax)
-        parts.append(_save(figure, folder, f"losses-{task}-{n_steps}"))
+        figure = Figure(figsize=(11, 7), layout="constrained")
+        rows = figure.subplots(2, 2, sharex="col", sharey="row")
+        for row, quantity in zip(rows, _QUANTITY_LABELS, strict=True):
+            for ax, against in zip(row, _AXIS_LABELS, strict=True):
+                plot_curves(group, quantity=quantity, against=against, ax=ax)
+                ax.label_outer()
+        parts.append(_save(figure, folder, f"curves-{task}-{n_steps}"))
     for task, group in _grouped(runs, lambda run: run.task):
         figure = Figure(figsize=(6, 4), layout="constrained")
         plot_success(group, ax=figure.subplots())
@@ -264,10 +279,12 @@ def _axes(ax: Any) -> Any:
     return pyplot.subplots(layout="constrained")[1]
 
 
-def _best_so_far(run: Run, against: Axis, grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the lowest loss seen up to each point of the grid; the first before the first look."""
+def _best_so_far(
+    run: Run, quantity: Quantity, against: Axis, grid: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the lowest value up to each point of the grid; the first before the first look."""
     spent = [look[against] for look in run.looks]
-    best = np.fmin.accumulate([look["loss"] for look in run.looks])
+    best = np.fmin.accumulate([look[quantity] for look in run.looks])
     index = np.searchsorted(spent, grid, side="right") - 1
     values: NDArray[np.float64] = best[np.maximum(index, 0)]
     return values

@@ -16,7 +16,8 @@ from hessianfree.checkpoints import TrainingState
 from hessianfree.comparison import Learner
 from hessianfree.damping import LevenbergMarquardt
 from hessianfree.initialization import INITIALIZATIONS, mean_target_bias
-from hessianfree.network import SequenceNetwork
+from hessianfree.losses import outputs_of
+from hessianfree.network import LOSSES, SequenceNetwork
 from hessianfree.objective import Array
 from hessianfree.optimizer import HessianFree, Optimizer
 from hessianfree.tasks import Task
@@ -177,7 +178,8 @@ class EchoStateContender:
     -----
     Sequences cost 1/3 of a gradient each, as a forward pass does. The readout is linear, by least
     squares, whatever the loss of the task: a class is that of the largest output, a bit that of an
-    output above 1/2. Its loss is the mean squared error.
+    output above 1/2. Where the loss is a cross-entropy, outputs are taken as the probabilities that
+    they estimate, cut off at 0.001.
     """
 
     name: str
@@ -248,8 +250,9 @@ class _EchoStateLearner:
 
     def loss(self, batch: Batch) -> float:
         scored, _ = self._scored(batch)
-        error = self.predict(batch)[scored] - self._targets(batch)[scored]
-        return float(np.mean(error**2))
+        loss = LOSSES[self._task.loss]()
+        outputs = outputs_of(loss, self.predict(batch)[scored])
+        return float(np.mean(loss.values(outputs, self._targets(batch)[scored])))
 
     def predict(self, batch: Batch) -> Array:
         scored, states = self._states(batch)

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 from sklearn.linear_model import Ridge
+from sklearn.metrics import log_loss
 
 from hessianfree.adaptive_rates import Adam
 from hessianfree.batch import Batch
 from hessianfree.comparison import Budget, Learner, Problem, Run, compare, run
 from hessianfree.comparison_report import (
     markdown_table,
-    plot_losses,
+    plot_curves,
     plot_success,
     settings_table,
     success_interval,
@@ -199,6 +200,17 @@ def test_gated_cells_take_part():
     assert result.loss < 0.1  # the variance of the target, which the mean alone leaves, is 1/6
 
 
+def loss_of(name: str, predicted: Any, targets: Any) -> float:
+    """Return the loss of predictions, of which probabilities are kept away from 0 (and 1)."""
+    if name == "squared_error":
+        return float(np.mean((predicted - targets) ** 2) / 2)
+    p = np.maximum(predicted, 0.001)
+    if name == "softmax":
+        p /= p.sum(axis=1, keepdims=True)
+        return float(log_loss(targets.argmax(axis=1), p, labels=range(p.shape[1])))
+    return float(log_loss(targets.ravel(), np.minimum(p, 0.999).ravel()))
+
+
 @pytest.mark.parametrize("task_name", ["adding", "temporal_order", "binary_addition"])
 def test_the_readout_of_an_echo_state_contender_is_ridge_regression(task_name):
     task = make_task(task_name, 12)
@@ -235,7 +247,7 @@ def test_the_readout_of_an_echo_state_contender_is_ridge_regression(task_name):
     test_states, test_targets, scored = rows(test)
     expected = oracle.predict(test_states).reshape(test_targets.shape)
     np.testing.assert_allclose(learner.predict(test)[scored], expected, atol=1e-8)
-    assert learner.loss(test) == pytest.approx(np.mean((expected - test_targets) ** 2))
+    assert learner.loss(test) == pytest.approx(loss_of(task.loss, expected, test_targets))
 
 
 def test_files_let_a_comparison_go_on(tmp_path):
@@ -331,13 +343,16 @@ def test_table_has_counts_intervals_and_quartiles():
 
 
 def test_curves_are_quantiles_of_the_best_so_far():
-    ax = plot_losses(RUNS, against="sequence_gradients")
+    ax = plot_curves(RUNS, against="sequence_gradients")
     middle = ax.lines[0]
     at = {x: np.interp(x, *middle.get_data()) for x in (15.0, 25.0, 40.0)}
     assert at == {15.0: 8.0, 25.0: 4.0, 40.0: 4.0}
     # A run that is over stays where it was.
     np.testing.assert_allclose(ax.lines[1].get_ydata()[-1], 0.5)
-    assert plot_losses(RUNS, against="seconds").lines[0].get_xdata()[-1] == pytest.approx(4.0)
+    assert plot_curves(RUNS, against="seconds").lines[0].get_xdata()[-1] == pytest.approx(4.0)
+    wrong = made_run("a", 0, [1.0], looks=[RUNS[0].looks[0] | {"fraction_wrong": 0.25}])
+    ax = plot_curves([wrong], quantity="fraction_wrong")
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), 0.25)
 
 
 def test_success_is_drawn_with_its_interval():
@@ -355,7 +370,7 @@ def test_report_has_a_table_and_shows_its_figures(tmp_path):
     text = path.read_text()
     assert text.startswith("# Who learns to add?\n")
     assert markdown_table(RUNS) in text
-    for name in ("losses-adding-50.png", "success-adding.png"):
+    for name in ("curves-adding-50.png", "success-adding.png"):
         assert f"({name})" in text
         assert (path.parent / name).read_bytes().startswith(b"\x89PNG")
 
@@ -364,6 +379,6 @@ def test_reports_of_nothing_or_of_mixtures_are_refused():
     with pytest.raises(ValueError, match="`runs` is empty"):
         markdown_table([])
     with pytest.raises(ValueError, match="cannot be compared"):
-        plot_losses([*RUNS, replace(RUNS[0], n_steps=100)])
+        plot_curves([*RUNS, replace(RUNS[0], n_steps=100)])
     with pytest.raises(ValueError, match="`runs` are of the tasks"):
         plot_success([*RUNS, replace(RUNS[0], task="xor")])
