@@ -19,7 +19,7 @@ Quantity = Literal["loss", "fraction_wrong"]
 
 _AXIS_LABELS: dict[Axis, str] = {
     "seconds": "processor time, s",
-    "sequence_gradients": "passes (gradients of one sequence, or as much work)",
+    "sequence_gradients": "thousand passes (gradients of a sequence)",
 }
 _QUANTITY_LABELS: dict[Quantity, str] = {
     "loss": "held-out loss, best so far",
@@ -132,6 +132,9 @@ def plot_curves(
 ) -> Any:
     """Draw the best so far against what was spent: median and quartiles over seeds.
 
+    A line ends where the last run of its contender was over, with a dot if half of them or more
+    solved the task.
+
     Parameters
     ----------
     runs : sequence of Run
@@ -156,12 +159,16 @@ def plot_curves(
             "was expected. Pass those of one task and length."
         )
     ax = _axes(ax)
-    spent = [look[against] for run in runs for look in run.looks]
-    grid = np.geomspace(max(min(spent), 1e-3), max(spent), 200)
+    begin = max(1e-3, min(look[against] for run in runs for look in run.looks))
     for contender, group in _grouped(runs, lambda run: run.contender):
+        end = max(look[against] for run in group for look in run.looks)
+        grid = np.geomspace(begin, max(begin, end), 200)
         curves = np.array([_best_so_far(run, quantity, against, grid) for run in group])
         low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
-        (line,) = ax.plot(grid, middle, label=contender)
+        is_solved = 2 * sum(run.solved for run in group) >= len(group)
+        (line,) = ax.plot(
+            grid, middle, label=contender, marker="o" if is_solved else None, markevery=[-1]
+        )
         ax.fill_between(grid, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     task, n_steps = problems[0]
     ax.set(
@@ -171,6 +178,7 @@ def plot_curves(
         ylabel=_QUANTITY_LABELS[quantity],
         title=f"{task.replace('_', ' ')}, T = {n_steps}",
     )
+    _label_ticks(ax, divisor=1e3 if against == "sequence_gradients" else 1.0)
     ax.legend()
     return ax
 
@@ -198,29 +206,34 @@ def plot_success(runs: Sequence[Run], *, ax: Any = None) -> Any:
     ax = _axes(ax)
     by_contender = list(_grouped(runs, lambda run: run.contender))
     for position, (contender, of_contender) in enumerate(by_contender):
-        lengths, rates, errors = [], [], []
+        places, rates, errors = [], [], []
         for n_steps, group in _grouped(of_contender, lambda run: run.n_steps):
             n_solved = sum(run.solved for run in group)
             low, high = success_interval(n_solved, len(group))
             rate = n_solved / len(group)
             # Side by side, so that intervals of the same length do not cover each other.
-            lengths.append(n_steps * (1 + 0.015 * (position - (len(by_contender) - 1) / 2)))
+            places.append(n_steps * (1 + 0.015 * (position - (len(by_contender) - 1) / 2)))
             rates.append(rate)
             errors.append((rate - low, high - rate))
         ax.errorbar(
-            lengths,
+            places,
             rates,
             np.maximum(np.transpose(errors), 0),
             label=contender,
             marker="o",
             capsize=3,
         )
+    lengths = sorted({run.n_steps for run in runs})
     ax.set(
+        xscale="log",
+        xlim=(lengths[0] / 1.2, lengths[-1] * 1.2),
         xlabel="steps T",
         ylabel="success rate",
         ylim=(-0.05, 1.05),
         title=tasks[0].replace("_", " "),
     )
+    ax.set_xticks(lengths, labels=map(str, lengths))
+    ax.set_xticks([], minor=True)
     ax.legend()
     return ax
 
@@ -239,7 +252,7 @@ def write_report(runs: Sequence[Run], folder: str | Path, *, title: str = "Compa
     -------
     Path
         The report, ``report.md``; beside it a PNG for the curves of each problem and one for the
-        success rates of each task.
+        success rates of each task that comes in several lengths.
     """
     from matplotlib.figure import Figure
 
@@ -254,15 +267,42 @@ def write_report(runs: Sequence[Run], folder: str | Path, *, title: str = "Compa
             for ax, against in zip(row, _AXIS_LABELS, strict=True):
                 plot_curves(group, quantity=quantity, against=against, ax=ax)
                 ax.label_outer()
+        share_legend(figure)
         parts.append(_save(figure, folder, f"curves-{task}-{n_steps}"))
     for task, group in _grouped(runs, lambda run: run.task):
-        figure = Figure(figsize=(6, 4), layout="constrained")
+        if len({run.n_steps for run in group}) == 1:
+            continue
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
         plot_success(group, ax=figure.subplots())
+        share_legend(figure)
         parts.append(_save(figure, folder, f"success-{task}"))
     parts += ["## Settings that were left\n", settings_table(runs)]
     path = folder / "report.md"
     write_atomically(path, "\n".join(parts).encode())
     return path
+
+
+def share_legend(figure: Any) -> None:
+    """Put one legend below the axes of a figure in the place of theirs, which are alike.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        With constrained layout.
+    """
+    for ax in figure.axes:
+        ax.get_legend().remove()
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
+def _label_ticks(ax: Any, divisor: float) -> None:
+    """Label 1, 3, 10, ... on the x-axis, in units of `divisor`."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / divisor:g}"))
 
 
 def _save(figure: Any, folder: Path, name: str) -> str:

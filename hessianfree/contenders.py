@@ -167,7 +167,8 @@ class EchoStateContender:
     name : str
     n_units : int, default=300
     spectral_radii, leak_rates, input_scalings : tuple of float
-        All combinations are tried.
+        All combinations are tried. For a long lag the leak rate matters most: at 0.01 units keep
+        for about a hundred steps what they are given [1]_, and at 1 hardly anything of it.
     bias_scaling : float, default=0.2
     alphas : tuple of float
         Chosen by generalised cross-validation.
@@ -180,15 +181,20 @@ class EchoStateContender:
     squares, whatever the loss of the task: a class is that of the largest output, a bit that of an
     output above 1/2. Where the loss is a cross-entropy, outputs are taken as the probabilities that
     they estimate, cut off at 0.001.
+
+    References
+    ----------
+    .. [1] Jaeger (2012), Long short-term memory in echo state networks: details of a simulation
+       study: most long-lag tasks are solved by plain reservoirs.
     """
 
     name: str
     n_units: int = 300
-    spectral_radii: tuple[float, ...] = (0.9, 1.0)
-    leak_rates: tuple[float, ...] = (1.0,)
-    input_scalings: tuple[float, ...] = (0.01, 0.1, 1.0)
+    spectral_radii: tuple[float, ...] = (1.0,)
+    leak_rates: tuple[float, ...] = (1.0, 0.1, 0.01)
+    input_scalings: tuple[float, ...] = (0.1, 1.0)
     bias_scaling: float = 0.2
-    alphas: tuple[float, ...] = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)
+    alphas: tuple[float, ...] = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)
     gradient_size: int = 100
 
     def learners(

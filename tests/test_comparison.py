@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from scipy.stats import binomtest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import log_loss
@@ -23,6 +24,7 @@ from hessianfree.comparison_report import (
     plot_curves,
     plot_success,
     settings_table,
+    share_legend,
     success_interval,
     write_report,
 )
@@ -33,6 +35,13 @@ from hessianfree.training import FreshBatches
 from reservoir.dynamics import run as run_reservoir
 
 mpl.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    pyplot.close("all")
+
 
 ADDING = Problem("adding", 10)
 
@@ -218,6 +227,7 @@ def test_the_readout_of_an_echo_state_contender_is_ridge_regression(task_name):
         "esn",
         n_units=15,
         spectral_radii=(0.8,),
+        leak_rates=(1.0,),
         input_scalings=(0.5,),
         alphas=(0.1,),
         gradient_size=30,
@@ -366,13 +376,31 @@ def test_success_is_drawn_with_its_interval():
 
 
 def test_report_has_a_table_and_shows_its_figures(tmp_path):
-    path = write_report(RUNS, tmp_path / "report", title="Who learns to add?")
+    longer = [replace(run, n_steps=100) for run in RUNS]
+    path = write_report(RUNS + longer, tmp_path / "report", title="Who learns to add?")
     text = path.read_text()
     assert text.startswith("# Who learns to add?\n")
-    assert markdown_table(RUNS) in text
+    assert markdown_table(RUNS + longer) in text
     for name in ("curves-adding-50.png", "success-adding.png"):
         assert f"({name})" in text
         assert (path.parent / name).read_bytes().startswith(b"\x89PNG")
+    # One length alone has no rate against it.
+    assert "success" not in write_report(RUNS, tmp_path / "one").read_text()
+
+
+def test_lines_end_with_their_runs_and_a_dot_where_half_are_solved():
+    lines = plot_curves(RUNS).lines
+    ends = {line.get_label(): (line.get_xdata()[-1], line.get_marker()) for line in lines}
+    assert ends == {"a": (pytest.approx(40), "None"), "b": (pytest.approx(20), "o")}
+
+
+def test_a_shared_legend_takes_the_place_of_the_others():
+    figure, axes = pyplot.subplots(1, 2, layout="constrained")
+    for ax in axes:
+        plot_curves(RUNS, ax=ax)
+    share_legend(figure)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    assert all(ax.get_legend() is None for ax in axes)
 
 
 def test_reports_of_nothing_or_of_mixtures_are_refused():
