@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,11 +14,11 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from hessianfree._comparison_watch import Watch
 from hessianfree.batch import Batch
 from hessianfree.history import json_line
 from hessianfree.objective import Array
 from hessianfree.tasks import Task, make_task
-from hessianfree.training import take_sequences
 from reservoir._files import write_atomically
 from reservoir._validation import check_integer, check_real
 
@@ -140,8 +139,9 @@ class Run:
     solved : bool
         Whether fewer sequences of the test were wrong, at one of the looks, than the task's
         published criterion asks for.
-    fraction_wrong : float
-        Of sequences that had no part in the decision to stop.
+    fraction_wrong, wrong_steps : float
+        Sequences that are wrong, and scored steps of a sequence that are, of sequences that had no
+        part in the decision to stop.
     loss : float
         Of the setting that was left, on data not learned from, at the last look.
     seconds, sequence_gradients : float
@@ -158,6 +158,7 @@ class Run:
     seed: int
     solved: bool
     fraction_wrong: float
+    wrong_steps: float
     loss: float
     seconds: float
     sequence_gradients: float
@@ -256,7 +257,7 @@ def run(
     task = problem.make()
     weights, data, test, validation, fresh = np.random.SeedSequence(seed).spawn(5)
     with threadpool_limits(1):
-        watch = _Watch(
+        watch = Watch(
             task,
             budget,
             n_looks,
@@ -266,15 +267,22 @@ def run(
         held_out = task.draw(N_VALIDATION, np.random.default_rng(validation))
         learner = _search(learners, held_out, watch)
         rng = np.random.default_rng(fresh)
-        batches = (task.draw(N_TEST, rng) for _ in range(N_FRESH // N_TEST))
-        wrong = [task.fraction_wrong(learner.predict(batch), batch) for batch in batches]
+        wrong = []
+        for _ in range(N_FRESH // N_TEST):
+            batch = task.draw(N_TEST, rng)
+            predictions = learner.predict(batch)
+            wrong.append(
+                (task.fraction_wrong(predictions, batch), task.wrong_steps(predictions, batch))
+            )
+        fraction_wrong, wrong_steps = np.mean(wrong, axis=0)
     return Run(
         contender=contender.name,
         task=problem.task,
         n_steps=problem.n_steps,
         seed=seed,
         solved=watch.solved,
-        fraction_wrong=float(np.mean(wrong)),
+        fraction_wrong=float(fraction_wrong),
+        wrong_steps=float(wrong_steps),
         loss=watch.looks[-1]["loss"],
         seconds=watch.seconds,
         sequence_gradients=watch.sequence_gradients,
@@ -283,7 +291,7 @@ def run(
     )
 
 
-def _search(learners: list[Learner], held_out: Batch, watch: _Watch) -> Learner:
+def _search(learners: list[Learner], held_out: Batch, watch: Watch) -> Learner:
     """Train side by side, give up the worse half at the end of each round, return the last."""
     n_rounds = 1 + math.ceil(math.log2(len(learners)))
     for number in range(1, n_rounds + 1):
@@ -300,87 +308,20 @@ def _search(learners: list[Learner], held_out: Batch, watch: _Watch) -> Learner:
     return learners[0]
 
 
-class _Watch:
-    """Counts what a run costs, looks at it now and then, and says when it is over."""
+def load_runs(folder: str | Path) -> list[Run]:
+    """Return the runs that `compare` left in a folder, whoever made them and when.
 
-    def __init__(self, task: Task, budget: Budget, n_looks: int, test: Batch) -> None:
-        self.task, self.budget, self.n_looks = task, budget, n_looks
-        self.test = test
-        # A look at a few spares the whole test while nothing is learned yet.
-        self.few = take_sequences(test, np.arange(test.n_sequences // 5))
-        self.looks: list[dict[str, Any]] = []
-        self.seconds = self.sequence_gradients = 0.0
-        self.solved = False
-        self._next_look = 1 / n_looks
+    Parameters
+    ----------
+    folder : path-like
 
-    @property
-    def fraction(self) -> float:
-        """How much of the budget is spent."""
-        return self.budget.fraction(self.seconds, self.sequence_gradients)
-
-    def train(self, learner: Learner, until: float) -> None:
-        """Let a learner go on until that fraction of the budget is spent, or the task solved."""
-        clock = _Clock(self)
-
-        def is_over(cost: float) -> bool:
-            self.sequence_gradients += cost
-            clock.stop()
-            if self.fraction >= self._next_look:
-                self.look(learner)
-            clock.start()
-            return self.solved or self.fraction >= until
-
-        if self.fraction < until:
-            learner.advance(is_over)
-        clock.stop()
-
-    def judge(self, learner: Learner, held_out: Batch) -> float:
-        """Return the loss by which a search chooses; it is charged."""
-        clock = _Clock(self)
-        learner.get_ready()
-        loss = learner.loss(held_out)
-        clock.stop()
-        self.sequence_gradients += held_out.n_sequences / 3
-        return loss if math.isfinite(loss) else math.inf
-
-    def look(self, learner: Learner) -> None:
-        """Write down how a learner does; see whether it solves the task."""
-        clock = _Clock(self)
-        learner.get_ready()
-        clock.stop()
-        wrong = self._fraction_wrong(learner, self.few)
-        if wrong < 5 * self.task.solved_below:
-            wrong = self._fraction_wrong(learner, self.test)
-            self.solved = wrong < self.task.solved_below
-        self.looks.append(
-            {
-                "seconds": self.seconds,
-                "sequence_gradients": self.sequence_gradients,
-                "setting": learner.name,
-                "loss": learner.loss(self.few),
-                "fraction_wrong": wrong,
-            }
-        )
-        self._next_look = (math.floor(self.fraction * self.n_looks + 1e-9) + 1) / self.n_looks
-
-    def _fraction_wrong(self, learner: Learner, batch: Batch) -> float:
-        return self.task.fraction_wrong(learner.predict(batch), batch)
-
-
-class _Clock:
-    """Adds processor time of this thread to what a run has spent."""
-
-    def __init__(self, watch: _Watch) -> None:
-        self._watch = watch
-        self.start()
-
-    def start(self) -> None:
-        """Begin to charge."""
-        self._began = time.thread_time()
-
-    def stop(self) -> None:
-        """Charge what went by since the start."""
-        self._watch.seconds += time.thread_time() - self._began
+    Returns
+    -------
+    list of Run
+        Sorted by task, number of steps, contender and seed.
+    """
+    runs = [_read(path)[1] for path in Path(folder).glob("*.jsonl")]
+    return sorted(runs, key=lambda run: (run.task, run.n_steps, run.contender, run.seed))
 
 
 def _run_or_read(
@@ -398,7 +339,14 @@ def _run_or_read(
     path = Path(folder) / f"{key.replace(' ', '_').replace('/', '_')}.jsonl"
     header = {"contender": repr(contender), "budget": asdict(budget), "n_looks": n_looks}
     if path.exists():
-        return _read(path, header)
+        found, result = _read(path)
+        different = [name for name in header if found.get(name) != header[name]]
+        if different:
+            raise ValueError(
+                f"`folder` holds a run {path.name!r} of another {' and '.join(different)}. Choose "
+                "another folder, another name, or delete the file."
+            )
+        return result
     path.parent.mkdir(parents=True, exist_ok=True)
     result = run(contender, problem, seed, budget, n_looks=n_looks)
     row = asdict(result)
@@ -408,15 +356,9 @@ def _run_or_read(
     return result
 
 
-def _read(path: Path, header: dict[str, Any]) -> Run:
-    """Return the run of a file, if it was made with that setting."""
-    first, *looks, row = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    if first != header:
-        different = [name for name in header if first.get(name) != header[name]]
-        raise ValueError(
-            f"`folder` holds a run {path.name!r} of another {' and '.join(different)}. Choose "
-            "another folder, another name, or delete the file."
-        )
+def _read(path: Path) -> tuple[dict[str, Any], Run]:
+    """Return the setting of a run and what it came to."""
+    header, *looks, row = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     for values in (row, *looks):
         values.update({name: math.nan for name, value in values.items() if value is None})
-    return Run(**row, looks=looks)
+    return header, Run(**row, looks=looks)

@@ -18,7 +18,7 @@ from sklearn.metrics import log_loss
 
 from hessianfree.adaptive_rates import Adam
 from hessianfree.batch import Batch
-from hessianfree.comparison import Budget, Learner, Problem, Run, compare, run
+from hessianfree.comparison import Budget, Learner, Problem, Run, compare, load_runs, run
 from hessianfree.comparison_report import (
     markdown_table,
     plot_curves,
@@ -200,7 +200,7 @@ def test_hessian_free_solves_the_short_memorization():
     contender = NetContender("hf", (LONG_LAG_HESSIAN_FREE,), gradient_size=1000, curvature_size=200)
     result = run(contender, Problem("memorization_5_bits", 10), 0, Budget(sequence_gradients=5e4))
     assert result.solved
-    assert result.fraction_wrong == 0.0
+    assert result.fraction_wrong == result.wrong_steps == 0.0
 
 
 def test_gated_cells_take_part():
@@ -270,6 +270,7 @@ def test_files_let_a_comparison_go_on(tmp_path):
     assert path.stat().st_mtime_ns == before
     assert more[0] == first[0]
     assert more[1].seed == 1
+    assert load_runs(tmp_path) == more
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [look["sequence_gradients"] for look in lines[1:-1]] == [
         look["sequence_gradients"] for look in first[0].looks
@@ -324,6 +325,7 @@ def made_run(contender: str, seed: int, losses: list[float], **changes: Any) -> 
         "seed": seed,
         "solved": False,
         "fraction_wrong": 0.5,
+        "wrong_steps": 0.5,
         "loss": losses[-1],
         "seconds": float(len(losses)),
         "sequence_gradients": 10.0 * len(losses),
