@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal
@@ -99,8 +99,8 @@ class NetContender:
         )
         data = FreshBatches(task.draw, self.gradient_size, self.curvature_size)
         return [
-            _NetLearner(network, optimizer, data, start(optimizer, params, data_seed))
-            for optimizer in self.optimizers
+            _NetLearner(name, network, optimizer, data, start(optimizer, params, data_seed))
+            for name, optimizer in zip(_setting_names(self.optimizers), self.optimizers)
         ]
 
     def _network(self, task: Task, reference: Batch) -> SequenceNetwork:
@@ -121,17 +121,28 @@ class NetContender:
         return architecture.build(max_rows=rows)
 
 
+def _setting_names(optimizers: Sequence[Any]) -> list[str]:
+    """Return for each optimizer its kind, and what tells it from the others."""
+    values = [vars(optimizer) for optimizer in optimizers]
+    different = [name for name in values[0] if len({repr(v.get(name)) for v in values}) > 1]
+    return [
+        " ".join([type(optimizer).__name__, *(f"{name}={v.get(name)!r}" for name in different)])
+        for optimizer, v in zip(optimizers, values)
+    ]
+
+
 class _NetLearner:
     """A net in training."""
 
     def __init__(
         self,
+        name: str,
         network: SequenceNetwork,
         optimizer: Optimizer[Any],
         data: FreshBatches,
         state: TrainingState,
     ) -> None:
-        self.name = repr(optimizer)
+        self.name = name
         self._network, self._optimizer, self._data, self._state = network, optimizer, data, state
 
     def advance(self, callback: Callable[[float], bool]) -> None:

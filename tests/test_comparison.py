@@ -203,6 +203,18 @@ def test_hessian_free_solves_the_short_memorization():
     assert result.fraction_wrong == result.wrong_steps == 0.0
 
 
+def test_settings_are_named_by_what_differs():
+    def names(*optimizers: Any) -> list[str]:
+        contender = NetContender("net", optimizers, n_units=3)
+        seeds = np.random.SeedSequence(0).spawn(2)
+        return [learner.name for learner in contender.learners(ADDING.make(), *seeds)]
+
+    assert names(SGD(0.1), SGD(0.01)) == ["SGD learning_rate=0.1", "SGD learning_rate=0.01"]
+    assert names(LONG_LAG_HESSIAN_FREE) == ["HessianFree"]
+    clipped = names(SGD(0.1, clip_norm=1.0), SGD(0.1))
+    assert clipped == ["SGD clip_norm=1.0", "SGD clip_norm=None"]
+
+
 def test_gated_cells_take_part():
     contender = NetContender("lstm", (Adam(0.01),), cell="lstm", n_units=8)
     result = run(contender, ADDING, 0, Budget(sequence_gradients=20_000), n_looks=2)
