@@ -204,7 +204,8 @@ def compare(
         As in joblib; a dask or ray backend spreads the runs over a cluster. Each run computes on
         one thread.
     progress : bool, default=False
-        Whether to show a progress bar that counts runs.
+        Whether to show a progress bar that counts runs; not with a joblib backend that returns
+        results all at once.
 
     Returns
     -------
@@ -246,7 +247,8 @@ def compare(
         for contender in contenders
         for seed in seeds
     ]
-    runs = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+    # Some backends, as that of ray, have no generators.
+    runs = Parallel(n_jobs=n_jobs, return_as="generator" if progress else "list")(jobs)
     return list(tqdm(runs, total=len(jobs), disable=not progress, desc="runs"))
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from joblib import parallel_config, register_parallel_backend
+from joblib.parallel import ThreadingBackend
 from matplotlib import pyplot
 from scipy.stats import binomtest
 from sklearn.linear_model import Ridge
@@ -171,6 +173,17 @@ def test_workers_change_nothing():
     one, two = (compare(*arguments, seeds=[0, 1], n_looks=2, n_jobs=n_jobs) for n_jobs in (None, 2))
     assert [(r.task, r.seed) for r in one] == [("adding", 0), ("adding", 1), ("xor", 0), ("xor", 1)]
     assert [r.loss for r in one] == [r.loss for r in two]
+
+
+def test_backends_without_generators_will_do():
+    class AllAtOnce(ThreadingBackend):
+        supports_return_generator = False
+
+    register_parallel_backend("all at once", AllAtOnce)
+    arguments = (CONTENDERS[:1], [ADDING], Budget(sequence_gradients=1000))
+    with parallel_config(backend="all at once", n_jobs=2):
+        there = compare(*arguments, seeds=[0, 1], n_looks=2)
+    assert [r.loss for r in there] == [r.loss for r in compare(*arguments, seeds=[0, 1], n_looks=2)]
 
 
 def test_data_are_the_same_for_all_contenders_and_new_for_the_last_test():
