@@ -35,7 +35,11 @@ class Watch:
         return self.budget.fraction(self.seconds, self.sequence_gradients)
 
     def train(self, learner: Learner, until: float) -> None:
-        """Let a learner go on until that fraction of the budget is spent, or the task solved."""
+        """Let a learner go on until that fraction of the budget is spent, or the task solved.
+
+        It makes one iteration at least: those before it may have taken longer than their share, and
+        what has learned nothing cannot be judged.
+        """
         clock = Clock(self)
 
         def is_over(cost: float) -> bool:
@@ -46,8 +50,7 @@ class Watch:
             clock.start()
             return self.solved or self.fraction >= until
 
-        if self.fraction < until:
-            learner.advance(is_over)
+        learner.advance(is_over)
         clock.stop()
 
     def judge(self, learner: Learner, held_out: Batch) -> float:

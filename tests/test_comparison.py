@@ -107,6 +107,19 @@ def test_three_learners_take_three_rounds():
     assert result.setting == "b"
 
 
+def test_who_comes_late_learns_all_the_same():
+    # The first one takes more than the whole budget for a single iteration.
+    made = [CountingLearner("slow", 2.0, cost=500.0), CountingLearner("late", 1.0)]
+    result = run(CountingContender(made), ADDING, 0, Budget(sequence_gradients=100), n_looks=2)
+    assert made[1].n_iterations >= 1
+    assert result.setting == "late"
+
+
+def test_a_reservoir_that_comes_late_has_a_readout():
+    result = run(EchoStateContender("esn", n_units=20), ADDING, 0, Budget(sequence_gradients=1))
+    assert math.isfinite(result.loss)
+
+
 def test_a_loss_that_is_not_finite_loses():
     made = [CountingLearner("a", math.nan), CountingLearner("b", 5.0)]
     budget = Budget(sequence_gradients=900)
