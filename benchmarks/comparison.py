@@ -162,8 +162,9 @@ def table5(runs: Sequence[Run]) -> str:
         "| lowest to highest |",
         "|---|---|---|---|---|---|---|",
     ]
-    names = sorted({(run.task, run.n_steps, run.contender) for run in runs})
-    for task, n_steps, contender in names:
+    for task, n_steps, contender in dict.fromkeys(
+        (run.task, run.n_steps, run.contender) for run in runs
+    ):
         wrong = [
             run.wrong_steps
             for run in runs
@@ -234,7 +235,11 @@ def main() -> None:
                     folder=folder,
                     progress=True,
                 )
-    runs = load_runs(folder)
+    names = [contender.name for contender in experiment.contenders(tasks[0])]
+    # Contenders in their own order, so that they have the same colours everywhere.
+    runs = sorted(
+        load_runs(folder), key=lambda run: (run.task, run.n_steps, names.index(run.contender))
+    )
     tables = table5(runs) if arguments.experiment == "table5" else ""
     tables += f"{markdown_table(runs)}\nSettings that were left:\n\n{settings_table(runs)}"
     write_report(runs, folder / "report", title=experiment.title)
