@@ -432,6 +432,7 @@ def test_lines_end_with_their_runs_and_a_dot_where_half_are_solved():
     lines = plot_curves(RUNS).lines
     ends = {line.get_label(): (line.get_xdata()[-1], line.get_marker()) for line in lines}
     assert ends == {"a": (pytest.approx(40), "None"), "b": (pytest.approx(20), "o")}
+    assert all(line.get_markevery() == [-1] for line in lines)
 
 
 def test_a_shared_legend_takes_the_place_of_the_others():
