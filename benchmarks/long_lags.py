@@ -25,10 +25,9 @@ from threadpoolctl import threadpool_limits
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell
 from hessianfree.checkpoints import TrainingState
-from hessianfree.damping import LevenbergMarquardt
 from hessianfree.initialization import mean_target_bias, sparse_parameters
 from hessianfree.network import SequenceNetwork
-from hessianfree.optimizer import HessianFree
+from hessianfree.optimizer import LONG_LAG_HESSIAN_FREE
 from hessianfree.tasks import Task, make_task
 from hessianfree.training import FreshBatches, start, take_sequences, train
 
@@ -36,9 +35,6 @@ N_UNITS = 100
 GRADIENT_SIZE = 1_000
 CURVATURE_SIZE = 200
 DTYPE = np.float32
-OPTIMIZER = HessianFree(
-    damping=LevenbergMarquardt(initial=0.03), structural_damping=0.05, max_cg_iterations=20
-)
 
 
 @dataclass(frozen=True)
@@ -108,9 +104,9 @@ def solve(problem: Problem, seed: int) -> Run:
 
     state = train(
         network,
-        OPTIMIZER,
+        LONG_LAG_HESSIAN_FREE,
         FreshBatches(task.draw, GRADIENT_SIZE, CURVATURE_SIZE),
-        start(OPTIMIZER, params, data_seed),
+        start(LONG_LAG_HESSIAN_FREE, params, data_seed),
         n_iterations=10_000,
         callback=is_over,
     )

@@ -20,6 +20,7 @@ GALLERY = {
     "conceptors": "Four patterns recalled, what conceptors let through, and a morph.",
     "classification": "The least certain digits, the confusions, and whether probabilities hold.",
     "diagnostics": "Memory, processing capacity, echo state index and Lyapunov exponent.",
+    "compare": "Loss and wrong answers of four ways against seconds and passes.",
     "binary_addition": "One sum bit by bit, the losses, and the hidden states of both nets.",
     "gradient_flow": "Error signals on their way back, and training with and without clipping.",
     "behaviours": "States of three free nets, and the distance between two runs of each.",

@@ -4,6 +4,9 @@ from hessianfree.adaptive_rates import Adagrad, Adam, RMSprop
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell, MultiplicativeCell, TensorCell
 from hessianfree.checkpoints import load_checkpoint, save_checkpoint
+from hessianfree.comparison import Budget, Problem, compare
+from hessianfree.comparison_report import write_report
+from hessianfree.contenders import EchoStateContender, NetContender
 from hessianfree.damping import LevenbergMarquardt
 from hessianfree.estimators import RNNClassifier, RNNRegressor
 from hessianfree.first_order import SGD, Momentum
@@ -27,9 +30,11 @@ __all__ = [
     "Adagrad",
     "Adam",
     "Batch",
+    "Budget",
     "CharacterLanguageModel",
     "Chunks",
     "CosineDecay",
+    "EchoStateContender",
     "ElmanCell",
     "ExponentialDecay",
     "FreshBatches",
@@ -39,7 +44,9 @@ __all__ = [
     "Minibatches",
     "Momentum",
     "MultiplicativeCell",
+    "NetContender",
     "PiecewiseConstant",
+    "Problem",
     "RMSprop",
     "RNNClassifier",
     "RNNRegressor",
@@ -48,9 +55,11 @@ __all__ = [
     "TensorCell",
     "TruncatedBackpropagation",
     "__version__",
+    "compare",
     "load_checkpoint",
     "save_checkpoint",
     "start",
     "train",
     "train_scipy",
+    "write_report",
 ]

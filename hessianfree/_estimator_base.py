@@ -21,16 +21,9 @@ from hessianfree._sequence_data import (
     read_targets,
 )
 from hessianfree._stopping import Watch, hold_out
-from hessianfree._trained_network import (
-    INITIALIZATIONS,
-    SLICE_ROWS,
-    STOP_REASONS,
-    TrainedNetworkMixin,
-)
+from hessianfree._trained_network import SLICE_ROWS, STOP_REASONS, TrainedNetworkMixin
 from hessianfree.batch import Batch
-from hessianfree.initialization import (
-    mean_target_bias,
-)
+from hessianfree.initialization import INITIALIZATIONS, mean_target_bias
 from hessianfree.objective import Array
 from hessianfree.optimizer import Optimizer
 from hessianfree.training import Minibatches, start, train

@@ -7,24 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from hessianfree.adaptive_rates import Adagrad, Adam, RMSprop
-from hessianfree.damping import LevenbergMarquardt
 from hessianfree.first_order import SGD, Momentum
-from hessianfree.optimizer import HessianFree, Optimizer
+from hessianfree.optimizer import LONG_LAG_HESSIAN_FREE, Optimizer
 from reservoir._validation import check_choice
 
 # Of the gradient, for the optimizers given by name.
 _CLIP_NORM = 1.0
 
 
-def _hessian_free() -> HessianFree:
-    """Return Hessian-free optimization with the constants measured on long time lags."""
-    return HessianFree(
-        damping=LevenbergMarquardt(initial=0.03), structural_damping=0.05, max_cg_iterations=20
-    )
-
-
 OPTIMIZERS: dict[str, Callable[[], Optimizer[Any]]] = {
-    "hessian-free": _hessian_free,
+    "hessian-free": lambda: LONG_LAG_HESSIAN_FREE,
     "sgd": lambda: SGD(0.1, clip_norm=_CLIP_NORM),
     "momentum": lambda: Momentum(0.01, nesterov=False, clip_norm=_CLIP_NORM),
     "nesterov": lambda: Momentum(0.01, clip_norm=_CLIP_NORM),

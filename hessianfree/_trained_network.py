@@ -17,7 +17,6 @@ from hessianfree.checkpoints import TrainingState
 from hessianfree.conjugate_gradient import RelativeProgress
 from hessianfree.damping import LevenbergMarquardt
 from hessianfree.history import History
-from hessianfree.initialization import echo_state_parameters, sparse_parameters
 from hessianfree.line_search import BacktrackingLineSearch
 from hessianfree.network import SequenceNetwork
 from hessianfree.objective import Array
@@ -37,11 +36,6 @@ for _class in (
     TrainingState,
 ):
     register(_class)
-
-INITIALIZATIONS: dict[str, Callable[..., Array]] = {
-    "sparse": sparse_parameters,
-    "echo_state": echo_state_parameters,
-}
 
 # Gradients are summed over slices of at least so many steps times sequences: memory is bounded, and
 # nothing is run twice as long as the curvature batch is a single slice.

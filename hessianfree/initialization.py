@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from hessianfree.batch import Batch
-from hessianfree.losses import LogisticCrossEntropy, SoftmaxCrossEntropy
+from hessianfree.losses import outputs_of
 from hessianfree.network import SequenceNetwork
 from hessianfree.objective import Array
 from reservoir._random import seed_sequence
@@ -218,6 +219,13 @@ def echo_state_parameters(
     return network.layout.flatten(blocks, dtype)
 
 
+# By the names that estimators and contenders call them by.
+INITIALIZATIONS: dict[str, Callable[..., Array]] = {
+    "sparse": sparse_parameters,
+    "echo_state": echo_state_parameters,
+}
+
+
 def mean_target_bias(network: SequenceNetwork, batch: Batch) -> Array:
     """Return the output bias of the best constant prediction on a batch.
 
@@ -251,13 +259,7 @@ def mean_target_bias(network: SequenceNetwork, batch: Batch) -> Array:
         mean = np.bincount(targets, weights, minlength=network.n_outputs) / weights.sum()
     else:
         mean = weights @ targets / weights.sum()
-    if isinstance(network.loss, SoftmaxCrossEntropy):
-        mean = np.log(np.maximum(mean, 0.001))
-    elif isinstance(network.loss, LogisticCrossEntropy):
-        mean = np.clip(mean, 0.001, 0.999)
-        mean = np.log(mean / (1 - mean))
-    bias: Array = mean
-    return bias
+    return outputs_of(network.loss, mean)
 
 
 def _sparse(

@@ -14,14 +14,10 @@ from tqdm import tqdm
 from hessianfree._architecture import Architecture
 from hessianfree._optimizers import resolve_optimizer, uses_curvature
 from hessianfree._text_model import TextModelMixin, read_texts
-from hessianfree._trained_network import (
-    INITIALIZATIONS,
-    SLICE_ROWS,
-    STOP_REASONS,
-)
+from hessianfree._trained_network import SLICE_ROWS, STOP_REASONS
 from hessianfree.checkpoints import TrainingState
 from hessianfree.damping import LevenbergMarquardt
-from hessianfree.initialization import mean_target_bias
+from hessianfree.initialization import INITIALIZATIONS, mean_target_bias
 from hessianfree.objective import Array
 from hessianfree.optimizer import HessianFree, Optimizer
 from hessianfree.text import TextWindows, Vocabulary

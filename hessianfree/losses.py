@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from hessianfree.objective import Array
 
@@ -188,3 +188,35 @@ class SoftmaxCrossEntropy:
         out = np.subtract(d_outputs, inner[:, None], out=out)
         out *= predictions
         return out
+
+
+def outputs_of(loss: Loss, predictions: Array, margin: float = 0.001) -> Array:
+    """Return pre-activations that a loss links to given predictions.
+
+    o = p, log(p / (1 - p)) or log p,   for squared error, logistic and softmax
+
+    Parameters
+    ----------
+    loss : Loss
+        One of this module.
+    predictions : ndarray of shape (..., n_outputs)
+        p; probabilities are cut off where they come closer than `margin` to 0, or, for the logistic
+        loss, to 1.
+    margin : float, default=0.001
+
+    Returns
+    -------
+    ndarray of shape (..., n_outputs)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> outputs_of(LogisticCrossEntropy(), np.array([0.5, 1.0])).round(3)
+    array([0.   , 6.907])
+    """
+    outputs = predictions
+    if isinstance(loss, SoftmaxCrossEntropy):
+        outputs = np.log(np.maximum(predictions, margin))
+    elif isinstance(loss, LogisticCrossEntropy):
+        outputs = logit(np.clip(predictions, margin, 1 - margin))
+    return outputs

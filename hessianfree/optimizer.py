@@ -385,3 +385,10 @@ class _Cost:
         )
         total = self.gradient_size * on_gradient_batch + self.curvature_size * on_curvature_batch
         return {"passes": total / self.gradient_size, "sequence_gradients": total}
+
+
+# Found on problems of long time lags, with batches of 1,000 sequences for the gradient and 200 for
+# the curvature; see benchmarks/RESULTS.md.
+LONG_LAG_HESSIAN_FREE = HessianFree(
+    damping=LevenbergMarquardt(initial=0.03), structural_damping=0.05, max_cg_iterations=20
+)

@@ -51,6 +51,20 @@ class Task:
         """Return the fraction of sequences that are wrong."""
         return float(np.mean(self.wrong(predictions, batch)))
 
+    def wrong_steps(self, predictions: Array, batch: Batch) -> float:
+        """Return how many of its scored steps a sequence has wrong, the mean over sequences.
+
+        Of the memorization problems that is the "0-1 loss" of Sutskever, Martens, Dahl & Hinton
+        (2013), table 5; of problems with one answer at the end it is the fraction that is wrong.
+        """
+        mask = np.ones(batch.targets.shape[:2]) if batch.mask is None else batch.mask
+        total = 0.0
+        for step in np.flatnonzero(np.any(mask > 0, axis=1)):
+            here = slice(step, step + 1)
+            alone = Batch(batch.inputs[here], batch.targets[here], mask[here])
+            total += self.fraction_wrong(predictions[here], alone)
+        return total
+
 
 def make_task(name: str, n_steps: int) -> Task:
     """Return one of the problems by its name.

@@ -4,7 +4,12 @@ import numpy as np
 import plain_nets as plain
 import pytest
 
-from hessianfree.losses import LogisticCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from hessianfree.losses import (
+    LogisticCrossEntropy,
+    SoftmaxCrossEntropy,
+    SquaredError,
+    outputs_of,
+)
 
 LOSSES = {
     "squared_error": SquaredError(),
@@ -89,3 +94,19 @@ def test_confident_outputs_do_not_overflow():
         LogisticCrossEntropy().values(outputs, targets), 2e4 + np.log(2), rtol=1e-15
     )
     np.testing.assert_array_equal(LogisticCrossEntropy().predict(outputs), [[1, 0, 0.5]])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_outputs_of_predictions_lead_back_to_them(name, rng):
+    loss, predictions = LOSSES[name], rng.dirichlet(np.ones(3), size=4)
+    np.testing.assert_allclose(
+        loss.predict(outputs_of(loss, predictions, margin=0.0)), predictions, rtol=1e-12
+    )
+
+
+def test_outputs_of_impossible_probabilities_are_those_of_the_margin():
+    impossible = np.array([[-0.5, 2.0]])
+    outputs = outputs_of(LogisticCrossEntropy(), impossible, margin=0.01)
+    np.testing.assert_allclose(outputs, [[np.log(1 / 99), np.log(99)]])
+    np.testing.assert_allclose(outputs_of(SoftmaxCrossEntropy(), impossible)[0, 0], np.log(0.001))
+    assert outputs_of(SquaredError(), impossible) is impossible

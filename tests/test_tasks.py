@@ -216,3 +216,21 @@ def test_errors(rng):
         temporal_order(100, 5, rng, n_symbols=4)
     with pytest.raises(ValueError, match="`n_bits` is 0"):
         binary_addition(0, 5, rng)
+
+
+def test_wrong_steps_are_counted_a_sequence():
+    task = make_task("memorization_20_bits", 5)
+    batch = task.draw(4, np.random.default_rng(0))
+    predictions = np.eye(5)[np.minimum(batch.targets, 4)]
+    assert task.wrong_steps(predictions, batch) == 0.0
+    # Two of the ten scored steps of one sequence in four, and a step that is not scored.
+    for step in (-1, -7, 0):
+        predictions[step, 2] = np.roll(predictions[step, 2], 1)
+    assert task.wrong_steps(predictions, batch) == 0.5
+    assert task.fraction_wrong(predictions, batch) == 0.25
+    adding = make_task("adding", 20)
+    batch = adding.draw(50, np.random.default_rng(1))
+    predictions = np.full((*batch.targets.shape[:2], 1), 0.5)
+    assert adding.wrong_steps(predictions, batch) == pytest.approx(
+        adding.fraction_wrong(predictions, batch)
+    )
