@@ -123,7 +123,7 @@ def draw(
     axes[-1].boxplot(list(times.values()), orientation="horizontal", tick_labels=list(times))
     axes[-1].invert_yaxis()
     axes[-1].set(xlabel=f"valid time (error below {THRESHOLD}), Lyapunov times")
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=120)
     plt.close(figure)
 
 

@@ -191,10 +191,10 @@ def test_sequences_do_not_touch_each_other(rng, monkeypatch):
 
 def test_scale_and_offset_of_targets_do_not_matter(memory_task):
     X, y = memory_task
-    # Two iterations: conjugate gradients amplify rounding errors, and more so from step to step.
-    plain = regressor(dtype="float64", max_iter=2).fit(X, y)
-    scaled = regressor(dtype="float64", max_iter=2).fit(X, 1000 * y + 5)
-    np.testing.assert_allclose(scaled.predict(X), 1000 * plain.predict(X) + 5, atol=1e-6)
+    # One iteration: conjugate gradients amplify rounding errors, and more so from step to step.
+    plain = regressor(dtype="float64", max_iter=1).fit(X, y)
+    scaled = regressor(dtype="float64", max_iter=1).fit(X, 1000 * y + 5)
+    np.testing.assert_allclose(scaled.predict(X), 1000 * plain.predict(X) + 5, atol=1e-8)
 
 
 def test_predicting_the_mean_is_the_loss_before_the_first_step(memory_task):
