@@ -30,8 +30,9 @@ from hessianfree.comparison_report import (
     success_interval,
     write_report,
 )
-from hessianfree.contenders import LONG_LAG_HESSIAN_FREE, EchoStateContender, NetContender
+from hessianfree.contenders import EchoStateContender, NetContender
 from hessianfree.first_order import SGD
+from hessianfree.optimizer import LONG_LAG_HESSIAN_FREE
 from hessianfree.tasks import Task, make_task
 from hessianfree.training import FreshBatches
 from reservoir.dynamics import run as run_reservoir
