@@ -1,12 +1,19 @@
 """Recurrent nets with device="cuda" against the same on the host; see the fixture `xp`."""
 
 import dataclasses
+import pickle
 import sys
 
 import numpy as np
 import pytest
 
-from hessianfree import Batch, SequenceNetwork
+from hessianfree import (
+    Batch,
+    CharacterLanguageModel,
+    RNNClassifier,
+    RNNRegressor,
+    SequenceNetwork,
+)
 from hessianfree.adaptive_rates import Adagrad, Adam, RMSprop
 from hessianfree.cells import (
     ElmanCell,
@@ -19,12 +26,16 @@ from hessianfree.cells import (
     StackedCell,
     TensorCell,
 )
+from hessianfree.checkpoints import load_checkpoint
 from hessianfree.conjugate_gradient import CHECK_EVERY, RelativeProgress, conjugate_gradient
 from hessianfree.damping import LevenbergMarquardt
 from hessianfree.first_order import SGD, Momentum
 from hessianfree.functions import FunctionObjective
 from hessianfree.optimizer import HessianFree
 from hessianfree.preconditioning import FisherPreconditioner, JacobiPreconditioner
+from hessianfree.scipy_training import train_scipy
+from hessianfree.streaming import NetworkStream
+from hessianfree.training import Minibatches, start, train
 from reservoir._device import is_on_device, to_host
 
 CELLS = {
@@ -357,3 +368,138 @@ def test_functions_of_the_user_may_be_on_a_device(xp):
     state, info = optimizer.step(quadratic, optimizer.init(xp.zeros(2)))
     np.testing.assert_allclose(to_host(state.params), [1, 0.1], rtol=1e-12)
     assert info["cg_stop"] == "solved"
+
+
+# -- estimators -----------------------------------------------------------------------------------
+
+ESTIMATORS = {
+    "regressor": lambda **s: RNNRegressor(5, **s),
+    "multiplicative regressor": lambda **s: RNNRegressor(5, cell="multiplicative", **s),
+    "classifier": lambda **s: RNNClassifier(5, cell="lstm", optimizer="adam", **s),
+    "held out": lambda **s: RNNClassifier(5, validation_fraction=0.3, **s),
+}
+
+
+def sequences(rng, name):
+    X = rng.standard_normal((8, 6, 2))
+    y = X.sum(axis=2) if "regressor" in name else rng.integers(3, size=(8, 6))
+    return X, y
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators(xp, rng, name, dtype, tmp_path):
+    X, y = sequences(rng, name)
+    # Few iterations: rounding grows along the way of training.
+    settings = {"max_iter": 2, "random_state": 0, "dtype": dtype}
+    on_host = ESTIMATORS[name](**settings).fit(X, y)
+    ours = ESTIMATORS[name](**settings, device="cuda").fit(X, y)
+    assert (on_host.device_, ours.device_) == ("cpu", "cuda")
+    loss = 1e-7 if dtype == "float64" else 5e-3
+    assert isinstance(ours.params_, np.ndarray)
+    np.testing.assert_allclose(ours.params_, on_host.params_, rtol=loss, atol=loss)
+    np.testing.assert_allclose(ours.loss_curve_, on_host.loss_curve_, rtol=loss)
+    there = xp.asarray(X)
+    method = "predict" if "regressor" in name else "predict_proba"
+    expected = getattr(on_host, method)(X)
+    answer = getattr(ours, method)(there)
+    assert is_on_device(answer)
+    np.testing.assert_allclose(to_host(answer), expected, rtol=loss, atol=loss)
+    assert isinstance(getattr(ours, method)(X), np.ndarray)
+    assert all(is_on_device(part) for part in getattr(ours, method)(list(there)))
+    assert ours.score(there, xp.asarray(y)) == pytest.approx(on_host.score(X, y), abs=10 * loss)
+    again = ESTIMATORS[name](**settings, device="cuda").fit(there, xp.asarray(y))
+    np.testing.assert_array_equal(again.params_, ours.params_)
+
+    # What a file and a pickle hold is on the host; training goes on from either.
+    ours.save(tmp_path / "model.npz")
+    for copy in (type(ours).load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(ours))):
+        np.testing.assert_array_equal(copy.params_, ours.params_)
+        copy.set_params(device="cpu")
+        np.testing.assert_allclose(getattr(copy, method)(X), expected, rtol=loss, atol=loss)
+        copy.set_params(device="cuda", warm_start=True).fit(X, y)
+        assert copy.n_iter_ == 4
+
+
+def test_callbacks_see_arrays_of_the_host(stand_in, rng):
+    X, y = sequences(rng, "regressor")
+    seen = []
+
+    def look(rnn):
+        seen.append(pickle.loads(pickle.dumps(rnn._state)).params)
+        assert isinstance(rnn.params_, np.ndarray)
+
+    RNNRegressor(4, max_iter=2, callback=look, random_state=0, device="cuda").fit(X, y)
+    assert len(seen) == 2
+    assert not np.array_equal(*seen)
+
+
+def test_estimators_refuse_mixed_devices(stand_in, rng):
+    X, y = sequences(rng, "regressor")
+    with pytest.raises(TypeError, match="`X` is a CuPy array, but this RNNRegressor has `device`"):
+        RNNRegressor(4).fit(stand_in.asarray(X), stand_in.asarray(y))
+    with pytest.raises(TypeError, match="`X` is a CuPy array, but `y` is not"):
+        RNNRegressor(4, device="cuda").fit(stand_in.asarray(X), y)
+    # Labels may be strings, which no GPU holds.
+    labels = np.where(y > 0, "up", "down")
+    rnn = RNNClassifier(4, max_iter=1, device="cuda").fit(stand_in.asarray(X), labels)
+    assert set(rnn.predict(stand_in.asarray(X)).ravel()) <= {"up", "down"}
+    rnn.set_params(device="cpu")
+    with pytest.raises(TypeError, match="`X` is a CuPy array, but this RNNClassifier has `device`"):
+        rnn.predict(stand_in.asarray(X))
+
+
+@pytest.mark.parametrize("averaging", [False, True])
+def test_character_model(xp, averaging, tmp_path):
+    text = "the quick brown fox jumps over the lazy dog. " * 6
+    settings = {
+        "n_units": 6,
+        "max_iter": 2,
+        "sequence_length": 20,
+        "n_scored": 10,
+        "gradient_batch_size": 8,
+        "curvature_batch_size": 4,
+        "averaging": averaging,
+        "random_state": 0,
+        "dtype": "float64",
+    }
+    on_host = CharacterLanguageModel(**settings).fit(text)
+    ours = CharacterLanguageModel(**settings, device="cuda").fit(text)
+    assert ours.device_ == "cuda"
+    np.testing.assert_allclose(ours.params_, on_host.params_, rtol=1e-6, atol=1e-6)
+    assert ours.score(text) == pytest.approx(on_host.score(text), rel=1e-6)
+    assert isinstance(pickle.loads(pickle.dumps(ours)).params_, np.ndarray)
+    ours.save(tmp_path / "model.npz")
+    assert type(ours).load(tmp_path / "model.npz").sample(5, seed=0) == ours.sample(5, seed=0)
+
+
+def test_a_run_is_answered_and_saved_on_the_host(xp, rng, tmp_path):
+    network, on_device, params, batch = make("gru", "softmax", rng)
+    optimizer = hessian_free(max_cg_iterations=4)
+    seen = []
+    runs = [
+        train(
+            each,
+            optimizer,
+            Minibatches(batch),
+            start(optimizer, params, 0),
+            n_iterations=2,
+            checkpoint=tmp_path / "run.npz",
+            callback=lambda state: seen.append(is_on_device(state.params)),
+        )
+        for each in (network, on_device)
+    ]
+    assert seen == [False, False, True, True]
+    np.testing.assert_allclose(runs[1].params, runs[0].params, rtol=1e-8, atol=1e-8)
+    loaded = load_checkpoint(tmp_path / "run.npz", optimizer)
+    np.testing.assert_array_equal(loaded.params, runs[1].params)
+    further = train(on_device, optimizer, Minibatches(batch), loaded, n_iterations=3)
+    assert isinstance(further.params, np.ndarray)
+
+
+def test_what_runs_on_the_host_says_so(stand_in, rng):
+    network, _, params, batch = make("elman", "softmax", rng, symbols=True)
+    with pytest.raises(TypeError, match="`params` is a CuPy array, but a NetworkStream runs on"):
+        NetworkStream(network, stand_in.asarray(params))
+    with pytest.raises(TypeError, match="`params` is a CuPy array, but SciPy runs on the host"):
+        train_scipy(network, stand_in.asarray(params), batch)
