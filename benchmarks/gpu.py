@@ -5,10 +5,12 @@
 Needs CuPy and a CUDA device; without one it says that nothing was run. Floors come from two rates
 measured in the same process: of copying device memory, and of a large matrix product in the same
 dtype. "By bytes" is the time to move what must be moved once (for states: what drives a unit in and
-out, and its state out); "by operations" that for the additions and multiplications (for states:
-those of W x, of the drive, and twenty for a tanh). The host takes one thread, and two workers for
-the sweep, of which it tries a tenth. Times are medians of wall-clock seconds, to the end of the
-device's work.
+out, and its state out; for Gauss-Newton products: the stored pass, in each of two sweeps); "by
+operations" that for the additions and multiplications (for states: those of W x, of the drive, and
+twenty for a tanh; for Gauss-Newton products: of the matrix products, so that this floor over the
+seconds is the share of the card's rate). Beside those products stand the same by PyTorch's
+autograd, where it is installed. The host takes one thread, and two workers for the sweep, of which
+it tries a tenth. Times are medians of wall-clock seconds, to the end of the device's work.
 
 The kernels of recurrence.cu are compiled, and all data moved, before the clock starts.
 """
@@ -16,6 +18,7 @@ The kernels of recurrence.cu are compiled, and all data moved, before the clock 
 from __future__ import annotations
 
 import argparse
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -24,6 +27,9 @@ import numpy as np
 
 from benchmarks.states import N_CONNECTIONS, make_reservoir
 from benchmarks.sweep import ALPHA, WASHOUT, data
+from hessianfree import Batch, SequenceNetwork
+from hessianfree.cells import MultiplicativeCell
+from hessianfree.initialization import sparse_parameters
 from reservoir import ESNRegressor
 from reservoir._device import namespace, resolve_device
 from reservoir.dynamics import iterate_blocks, iterate_sequences
@@ -46,7 +52,7 @@ class Row(NamedTuple):
     """One line of the table; seconds, None for what was not run."""
 
     case: str
-    seconds: float
+    seconds: float | None
     by_bytes: float | None
     by_operations: float | None
     host: float | None
@@ -182,9 +188,82 @@ def fit_rows(xp: Any, rates: Rates, n_rounds: int, quick: bool) -> Iterator[Row]
         )
 
 
-# Each yields rows of the table. Those of Gauss-Newton products, at 86 symbols, 1,500 units, 1,500
-# factors and 250 steps, beside PyTorch's autograd where it is installed, take their place here.
-CASES = {"states": state_rows, "sweep": sweep_rows, "fit": fit_rows}
+def product_rows(xp: Any, rates: Rates, n_rounds: int, quick: bool) -> Iterator[Row]:
+    """Yield the times of Gauss-Newton products of a net that reads characters."""
+    n_symbols, n_units, n_steps, n_sequences = (20, 100, 50, 20) if quick else (86, 1500, 250, 200)
+    rng = np.random.default_rng(0)
+    cell = MultiplicativeCell(n_symbols, n_units)
+    network = SequenceNetwork(cell, n_symbols, "softmax", device="cuda")
+    symbols = rng.integers(n_symbols, size=(n_steps + 1, n_sequences))
+    params = sparse_parameters(network, random_state=0, dtype="float32")
+    v = rng.standard_normal(network.n_params).astype(np.float32)
+    at = network.linearize(xp.asarray(params), Batch(symbols[:-1], symbols[1:]))
+    there = xp.asarray(v)
+    out = xp.empty_like(there)
+    n_rows = n_steps * n_sequences
+    # Each of the two matrices of the recurrence four times, twice in either sweep, and so the
+    # output layer.
+    operations = 2 * n_rows * n_units * (8 * cell.n_factors + 4 * n_symbols)
+    floors = (
+        2 * 4 * n_rows * (3 * n_units + 5 * cell.n_factors) / rates.bytes,
+        operations / rates.operations["float32"],
+    )
+    case = f"Gauss-Newton product, float32, {n_units:,} units, {n_sequences} x {n_steps} steps"
+    seconds = median_seconds(xp, lambda: at.gauss_newton_product(there, 0.1, out=out), n_rounds)
+    yield Row(case, seconds, *floors, None)
+    expected = xp.asnumpy(at.gauss_newton_product(there))
+    product = torch_product(network, params, v, symbols)
+    if product is None:
+        yield Row(f"{case}, PyTorch's autograd", None, *floors, None)
+        return
+    found = product().cpu().numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-2 * abs(expected).max())
+    yield Row(f"{case}, PyTorch's autograd", median_seconds(xp, product, n_rounds), *floors, None)
+
+
+def torch_product(network: SequenceNetwork, params: Any, v: Any, symbols: Any) -> Any:
+    """Return the product by autograd, the forward pass kept; None without PyTorch or its GPU."""
+    try:
+        torch: Any = importlib.import_module("torch")
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    chosen = torch.as_tensor(symbols[:-1], device="cuda")
+    direction = torch.as_tensor(v, device="cuda")
+
+    def outputs(flat: Any) -> Any:
+        blocks = {
+            name: flat[part].reshape(network.layout.shapes[name])
+            for name, part in network.layout.slices.items()
+        }
+        state = blocks["initial_state"].expand(chosen.shape[1], -1)
+        gains = blocks["input_to_factor"].T[chosen]
+        drive = (blocks["input"].T + blocks["bias"])[chosen]
+        states = []
+        for gain, step in zip(gains, drive):
+            factors = (state @ blocks["state_to_factor"].T) * gain
+            state = torch.tanh(factors @ blocks["factor_to_state"].T + step)
+            states.append(state)
+        return torch.stack(states) @ blocks["output"].T + blocks["output_bias"]
+
+    at = torch.as_tensor(params, device="cuda")
+    predicted, push = torch.func.linearize(outputs, at)
+    _, pull = torch.func.vjp(outputs, at)
+    p = torch.softmax(predicted, -1)
+
+    def product() -> Any:
+        d_outputs = p * push(direction)
+        d_outputs = d_outputs - p * d_outputs.sum(-1, keepdim=True)
+        result = pull(d_outputs / chosen.numel())[0]
+        torch.cuda.synchronize()
+        return result
+
+    return product
+
+
+# Each yields rows of the table.
+CASES = {"states": state_rows, "sweep": sweep_rows, "fit": fit_rows, "products": product_rows}
 
 
 def table(rows: list[Row]) -> str:
@@ -198,7 +277,8 @@ def table(rows: list[Row]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        ratio = "" if row.host is None else f"{row.host / row.seconds:.1f}"
+        run = row.host is not None and row.seconds is not None
+        ratio = f"{row.host / row.seconds:.1f}" if run else ""  # type: ignore[operator]
         cells = (shown(value) for value in row[1:])
         lines.append(f"| {row.case} | {' | '.join(cells)} | {ratio} |")
     return "\n".join(lines)

@@ -56,13 +56,15 @@ class Architecture:
         check_choice("gain", self.gain, GAINS)
         check_integer("n_layers", self.n_layers, minimum=1)
 
-    def build(self, max_rows: int | None = None) -> SequenceNetwork:
-        """Return the net; `max_rows` as there."""
+    def build(self, max_rows: int | None = None, device: str = "cpu") -> SequenceNetwork:
+        """Return the net; `max_rows` and `device` as there."""
         cell = self._layer(self.n_inputs, self.has_symbols)
         if self.n_layers > 1:
             above = [self._layer(self.n_units, False) for _ in range(self.n_layers - 1)]
             cell = StackedCell([cell, *above])
-        return SequenceNetwork(cell, self.n_outputs, self.loss, l2=self.l2, max_rows=max_rows)
+        return SequenceNetwork(
+            cell, self.n_outputs, self.loss, l2=self.l2, max_rows=max_rows, device=device
+        )
 
     def _layer(self, n_inputs: int, has_symbols: bool) -> Cell:
         """Return one layer."""

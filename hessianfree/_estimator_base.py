@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from hessianfree._architecture import Architecture
@@ -27,6 +27,7 @@ from hessianfree.initialization import INITIALIZATIONS, mean_target_bias
 from hessianfree.objective import Array
 from hessianfree.optimizer import Optimizer
 from hessianfree.training import Minibatches, start, train
+from reservoir._device import door_namespace, host_state, is_on_device, resolve_device
 from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.sequences import Layout, stack_like, stack_sequences
@@ -65,6 +66,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         random_state: Any = None,
         verbose: bool = False,
         callback: Callable[[Any], Any] | None = None,
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
     ) -> None:
         self.n_units = n_units
         self.cell = cell
@@ -88,6 +90,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
+        self.device = device
 
     validation_curve_: Array
 
@@ -153,6 +156,8 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         fitted with what was learned up to there.
         """
         self._check_parameters()
+        self.device_ = resolve_device(self.device)
+        X, y, step_weight = self._on_host(X=X, y=y, step_weight=step_weight)
         goes_on = bool(self.warm_start) and hasattr(self, "_state")
         sequences, layout = self._read(X, groups, lengths, reset=not goes_on)
         if y is None:
@@ -176,6 +181,16 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             per_sequence=self._per_sequence,
         )
         return self._learn(batch, goes_on)
+
+    def _on_host(self, X: Any, **others: Any) -> tuple[Any, ...]:
+        """Return arguments on the host, where sequences are cut and padded, after a check.
+
+        Labels may be where they are: strings are no arrays of a GPU.
+        """
+        labels = is_classifier(self) and not is_on_device(others.get("y"))
+        checked = {name: value for name, value in others.items() if not (labels and name == "y")}
+        door_namespace(type(self).__name__, self.device, X=X, **checked)
+        return tuple(host_state(value) for value in (X, *others.values()))
 
     def _check_parameters(self) -> None:
         """Raise unless the parameters that nothing else checks are as described."""
@@ -248,7 +263,8 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         if uses_curvature(optimizer):
             curvature_size = min(self.curvature_batch_size, gradient_size)
         architecture = self._describe()
-        network = architecture.build(max(SLICE_ROWS, (curvature_size or 0) * training.n_steps))
+        max_rows = max(SLICE_ROWS, (curvature_size or 0) * training.n_steps)
+        network = architecture.build(max_rows, self.device_)
         if goes_on:
             self._check_goes_on(architecture, optimizer)
         else:
@@ -308,8 +324,10 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
     def _outputs(self, X: Any, groups: Any, lengths: Any) -> tuple[Array, Layout]:
         """Return the outputs of the net, one row per target, and the layout of the inputs."""
         check_is_fitted(self, "params_")
+        (X,) = self._on_host(X)
         sequences, layout = self._read(X, groups, lengths)
-        outputs = predict_sequences(self.network_, self.params_, sequences)
+        network = self._architecture.build(device=self.device)
+        outputs = predict_sequences(network, self.params_, sequences)
         if self._per_sequence:
             return np.stack([rows[-1] for rows in outputs]), layout
         return np.concatenate(outputs), layout
@@ -322,6 +340,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self, X: Any, y: Any, predicted: Any, sample_weight: Any, groups: Any, lengths: Any
     ) -> tuple[Any, Any, Any]:
         """Return targets, predictions and weights, one row per target."""
+        X, y, predicted, sample_weight = host_state([X, y, predicted, sample_weight])
         _, layout = stack_sequences(X, groups=groups, lengths=lengths)
         is_cut = groups is not None or lengths is not None
         names = {"y": y, "sample_weight": sample_weight}

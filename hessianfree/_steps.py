@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hessianfree.cells import Cell, ElmanCell, MultiplicativeCell
-from hessianfree.cells.base import ACTIVATIONS, Blocks
+from hessianfree.cells.base import Blocks, activation_of
 from hessianfree.objective import Array
 
 # State of shape (1, state_size) or None before the first, and a symbol -> state after it, states h.
@@ -49,7 +49,7 @@ def plain_step_of(cell: Cell, blocks: Blocks) -> Step:
 
 def _elman_step(cell: ElmanCell, blocks: Blocks) -> Step:
     """Return h = φ(W_hh h + (W_hx + b)_symbol)."""
-    activate = ACTIVATIONS[cell.activation][0]
+    activate = activation_of(cell.activation, np)[0]
     recurrent = blocks["recurrent"].T.copy()
     table = blocks["input"].T + blocks["bias"]
     first = _first_state(cell, blocks)
@@ -65,7 +65,7 @@ def _elman_step(cell: ElmanCell, blocks: Blocks) -> Step:
 
 def _multiplicative_step(cell: MultiplicativeCell, blocks: Blocks) -> Step:
     """Return h = φ(W_hf ((W_fx)_symbol ⊙ W_fh h) + (W_hx + b)_symbol)."""
-    activate = ACTIVATIONS[cell.activation][0]
+    activate = activation_of(cell.activation, np)[0]
     to_factor = blocks["state_to_factor"].T.copy()
     to_state = blocks["factor_to_state"].T.copy()
     gains = blocks["input_to_factor"].T.copy()

@@ -127,7 +127,11 @@ class Watch:
         every: int = 1,
     ) -> None:
         self._network = SequenceNetwork(
-            network.cell, network.n_outputs, network.loss, max_rows=network.max_rows
+            network.cell,
+            network.n_outputs,
+            network.loss,
+            max_rows=network.max_rows,
+            device=network.device,
         )
         self._held_out = held_out
         self._every = every if held_out is not None else 1

@@ -6,13 +6,14 @@ import copy
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from hessianfree._architecture import Architecture
+from hessianfree._placement import move_state
 from hessianfree.checkpoints import TrainingState
 from hessianfree.conjugate_gradient import RelativeProgress
 from hessianfree.damping import LevenbergMarquardt
@@ -22,6 +23,7 @@ from hessianfree.network import SequenceNetwork
 from hessianfree.objective import Array
 from hessianfree.optimizer import HessianFree, HessianFreeState, Optimizer
 from hessianfree.preconditioning import FisherPreconditioner, JacobiPreconditioner
+from reservoir._device import Device, to_host
 from reservoir.persistence import SavableMixin, register
 
 for _class in (
@@ -50,6 +52,8 @@ class TrainedNetworkMixin(SavableMixin):
 
     callback: Callable[[Any], Any] | None
     dtype: Any
+    device: str
+    device_: Device
 
     params_: Array
     stop_reason_: str
@@ -61,7 +65,7 @@ class TrainedNetworkMixin(SavableMixin):
 
     @property
     def network_(self) -> SequenceNetwork:
-        """The net that `params_` belongs to."""
+        """The net that `params_` belongs to; it computes on the host."""
         return self._architecture.build()
 
     @property
@@ -113,9 +117,9 @@ class TrainedNetworkMixin(SavableMixin):
         return bool(self.callback(self))
 
     def _adopt(self, state: TrainingState, params: Array) -> None:
-        """Take over what training has come to."""
-        self._state = state
-        self.params_ = self._in_units_of_targets(params)
+        """Take over what training has come to, in arrays of the host."""
+        self._state = replace(state, optimizer_state=move_state(np, state.optimizer_state))
+        self.params_ = self._in_units_of_targets(to_host(params))
 
     def _warn(self) -> None:
         """Say what a user could miss."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from hessianfree.first_order import DescentState, FirstOrder
 from hessianfree.objective import Array
 from hessianfree.parameters import flat_copy
 from hessianfree.schedules import Schedule
+from reservoir._device import module_of
 from reservoir._validation import check_real
 from reservoir.persistence import register
 
@@ -70,11 +69,11 @@ class Adagrad(FirstOrder[AdagradState]):
     def init(self, params: Array) -> AdagradState:
         """Return the state before the first step; see `FirstOrder.init`."""
         params = flat_copy(params)
-        return AdagradState(params, 0, np.zeros_like(params))
+        return AdagradState(params, 0, module_of(params).zeros_like(params))
 
     def _update(self, state: AdagradState, gradient: Array, learning_rate: float) -> AdagradState:
         squares = state.squares + gradient * gradient
-        step = learning_rate * gradient / (np.sqrt(squares) + self.stabilizer)
+        step = learning_rate * gradient / (module_of(squares).sqrt(squares) + self.stabilizer)
         return replace(state, params=state.params - step, squares=squares)
 
 
@@ -121,11 +120,13 @@ class RMSprop(FirstOrder[RMSpropState]):
     def init(self, params: Array) -> RMSpropState:
         """Return the state before the first step, at rest; see `FirstOrder.init`."""
         params = flat_copy(params)
-        return RMSpropState(params, 0, np.zeros_like(params), np.zeros_like(params))
+        return RMSpropState(
+            params, 0, module_of(params).zeros_like(params), module_of(params).zeros_like(params)
+        )
 
     def _update(self, state: RMSpropState, gradient: Array, learning_rate: float) -> RMSpropState:
         squares = self.decay * state.squares + (1 - self.decay) * gradient * gradient
-        step = learning_rate * gradient / (np.sqrt(squares) + self.stabilizer)
+        step = learning_rate * gradient / (module_of(squares).sqrt(squares) + self.stabilizer)
         velocity = self.momentum * state.velocity - step
         return replace(state, params=state.params + velocity, squares=squares, velocity=velocity)
 
@@ -171,13 +172,15 @@ class Adam(FirstOrder[AdamState]):
     def init(self, params: Array) -> AdamState:
         """Return the state before the first step; see `FirstOrder.init`."""
         params = flat_copy(params)
-        return AdamState(params, 0, np.zeros_like(params), np.zeros_like(params))
+        return AdamState(
+            params, 0, module_of(params).zeros_like(params), module_of(params).zeros_like(params)
+        )
 
     def _update(self, state: AdamState, gradient: Array, learning_rate: float) -> AdamState:
         t = state.n_steps + 1
         mean = self.mean_decay * state.mean + (1 - self.mean_decay) * gradient
         squares = self.square_decay * state.squares + (1 - self.square_decay) * gradient * gradient
-        scale = np.sqrt(squares / (1 - self.square_decay**t)) + self.stabilizer
+        scale = module_of(squares).sqrt(squares / (1 - self.square_decay**t)) + self.stabilizer
         step = learning_rate / (1 - self.mean_decay**t) * mean / scale
         return replace(state, params=state.params - step, mean=mean, squares=squares)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.objective import Array
+from reservoir._device import refuse_device_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,7 @@ class Batch:
     initial_state: Array | None = None
 
     def __post_init__(self) -> None:
+        refuse_device_arrays("a Batch", **vars(self))
         _check_sequences("inputs", self.inputs)
         _check_sequences("targets", self.targets)
         leading = self.inputs.shape[:2]

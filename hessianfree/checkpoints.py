@@ -12,6 +12,7 @@ import numpy as np
 from hessianfree.history import History
 from hessianfree.objective import Array
 from hessianfree.optimizer import Optimizer, OptimizerState
+from reservoir._device import host_state
 from reservoir._files import load_arrays, save_arrays
 
 _FORMAT = "hessianfree-checkpoint"
@@ -59,7 +60,7 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> None:
     state : TrainingState
     """
     numbers, arrays = {}, {}
-    for name, value in _flatten(state.optimizer_state).items():
+    for name, value in host_state(_flatten(state.optimizer_state)).items():
         if isinstance(value, np.ndarray):
             arrays[f"optimizer/{name}"] = value
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from hessianfree.objective import Array
@@ -16,11 +18,11 @@ def vector_norm(vector: Array) -> float:
     >>> vector_norm(np.array([3 * 2.0**100, 4 * 2.0**100], dtype=np.float32)) / 2.0**100
     5.0
     """
-    largest = float(np.max(np.abs(vector), initial=0.0))
+    largest = float(abs(vector).max()) if vector.size else 0.0
     if not 0 < largest < np.inf:
         return largest
     scaled = vector.astype(np.float64) / largest
-    return largest * float(np.sqrt(scaled @ scaled))
+    return largest * math.sqrt(float(scaled @ scaled))
 
 
 def clip_by_norm(gradient: Array, max_norm: float) -> Array:
@@ -79,5 +81,5 @@ def clip_by_value(gradient: Array, limit: float) -> Array:
     >>> clip_by_value(np.array([3.0, -0.5]), 1.0)
     array([ 1. , -0.5])
     """
-    clipped: Array = np.clip(gradient, -limit, limit)
+    clipped: Array = gradient.clip(-limit, limit)
     return clipped

@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from hessianfree.objective import Array
+from reservoir._device import module_of
 
 StopReason = Literal[
     "stopping_rule", "max_iterations", "solved", "negative_curvature", "not_finite"
 ]
 StoppingRule = Callable[[Sequence[float]], bool]
+
+# Iterations between two looks at the numbers of a run on a GPU: a look waits for all that was asked
+# for before, and the iterations after the one that ended the run are thrown away.
+CHECK_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class ConjugateGradientResult:
 
 
 # What overflows ends the run and is said in the result; it needs no warning besides.
-@np.errstate(over="ignore", invalid="ignore")
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def conjugate_gradient(
     product: Callable[[Array], Array],
     rhs: Array,
@@ -154,6 +159,10 @@ def conjugate_gradient(
     A direction of negative curvature, or a product that is not finite, ends the run; what was
     reached before stays. No exception is raised for either.
 
+    With CuPy arrays the numbers that the stopping rules need are looked at every few iterations
+    only, since a look waits for the device. The run ends at the same iteration as on the host; what
+    was done beyond it is thrown away, and counts in `n_products`.
+
     Examples
     --------
     >>> import numpy as np
@@ -171,8 +180,11 @@ def conjugate_gradient(
        pain, section B3.
     """
     b = rhs
+    xp = module_of(b)
+    on_host = xp is np
+    check_every = 1 if on_host else CHECK_EVERY
     if start is None:
-        x, r = np.zeros_like(b), b.copy()
+        x, r = xp.zeros_like(b), b.copy()
         n_products = 0
     else:
         x = start.astype(b.dtype, copy=True)
@@ -182,74 +194,150 @@ def conjugate_gradient(
     def precondition(v: Array) -> Array:
         return v if preconditioner is None else preconditioner(v)
 
+    # Numbers stay on a GPU, in the same precision, until they are looked at.
+    def number(value: Any) -> Any:
+        return float(value) if on_host else value.astype(np.float64)
+
+    def factor(value: Any) -> Any:
+        return value if on_host else value.astype(b.dtype)
+
     z = precondition(r)
-    rz = float(r @ z)
+    rz = number(r @ z)
     # Below this the residual is rounding noise, and a step along it may look like negative
     # curvature.
     smallest_rz = float(np.finfo(b.dtype).eps) ** 2 * float(b @ precondition(b))
     p = z.copy()
-    scaled = np.empty_like(p)
+    scaled = xp.empty_like(p)
 
-    quadratics = [-0.5 * float((r + b) @ x)]
-    iterates: list[Array] = []
-    iterations: list[int] = []
-    curvature = math.nan
-    next_kept = float(first_kept)
-    reason: StopReason = "max_iterations"
-    if not (math.isfinite(rz) and math.isfinite(quadratics[0])):
-        zero = np.zeros_like(b)
-        return ConjugateGradientResult([zero], [0], [0.0], "not_finite", n_products, curvature)
-    if max_iterations > 0 and rz <= smallest_rz:
-        reason, max_iterations = "solved", 0
+    course = _Course(x, -0.5 * float((r + b) @ x), smallest_rz, stopping_rule)
+    course.next_kept, course.kept_growth = float(first_kept), kept_growth
+    if not (math.isfinite(float(rz)) and math.isfinite(course.quadratics[0])):
+        zero = xp.zeros_like(b)
+        return ConjugateGradientResult([zero], [0], [0.0], "not_finite", n_products, math.nan)
+    if max_iterations > 0 and float(rz) <= smallest_rz:
+        course.reason, max_iterations = "solved", 0
+    # What the iterations since the last look may have to fall back on stays in other places.
+    places = [x, *(xp.empty_like(x) for _ in range(check_every))]
+    no_drift = False if on_host else xp.zeros((), dtype=np.float64)
+    unseen: list[tuple[Array, list[Any]]] = []
     for i in range(1, max_iterations + 1):
         product_p = product(p)
         n_products += 1
-        p_product_p = float(p @ product_p)
-        curvature = p_product_p / float(p @ p)
-        if not math.isfinite(p_product_p):
-            reason = "not_finite"
+        p_product_p, p_p = number(p @ product_p), number(p @ p)
+        if on_host and not course.may_step(p_product_p, p_p):
             break
-        if p_product_p <= 0:
-            reason = "negative_curvature"
-            break
-        alpha = rz / p_product_p
-        x += np.multiply(p, alpha, out=scaled)
-        r -= np.multiply(product_p, alpha, out=scaled)
-        drifted = False
+        alpha = factor(rz / p_product_p)
+        x = xp.add(x, xp.multiply(p, alpha, out=scaled), out=places[i % len(places)])
+        r -= xp.multiply(product_p, alpha, out=scaled)
+        drifted = no_drift
         if i % recompute_every == 0:
-            np.subtract(b, product(x), out=scaled)
+            xp.subtract(b, product(x), out=scaled)
             n_products += 1
-            r_r = float(r @ r)
+            r_r = number(r @ r)
             r -= scaled
-            drifted = float(r @ r) >= 0.25 * r_r
+            drifted = number(r @ r) >= 0.25 * r_r
             r, scaled = scaled, r
-        quadratic = -0.5 * (float(r @ x) + float(b @ x))
+        quadratic = -0.5 * (number(r @ x) + number(b @ x))
         z = precondition(r)
-        new_rz = float(r @ z)
-        if not (math.isfinite(quadratic) and math.isfinite(new_rz)):
-            # x may have overflowed: fall back on the last iterate kept.
-            reason = "not_finite"
-            if not iterates:
-                iterates.append(np.zeros_like(b) if start is None else start.astype(b.dtype))
-                iterations.append(0)
-            x = iterates[-1]
-            break
-        quadratics.append(quadratic)
-        if i == math.ceil(next_kept):
-            iterates.append(x.copy())
-            iterations.append(i)
-            next_kept *= kept_growth
-        if new_rz <= smallest_rz or drifted:
-            reason = "solved"
-            break
-        if stopping_rule is not None and stopping_rule(quadratics):
-            reason = "stopping_rule"
-            break
-        p *= new_rz / rz
+        new_rz = number(r @ z)
+        unseen.append((x, [p_product_p, p_p, quadratic, new_rz, drifted]))
+        if len(unseen) == check_every or i == max_iterations:
+            if not course.goes_on(unseen):
+                break
+            unseen.clear()
+        p *= factor(new_rz / rz)
         p += z
         rz = new_rz
-    n_iterations = len(quadratics) - 1
-    if not iterates or (x is not iterates[-1] and iterations[-1] < n_iterations):
-        iterates.append(x)
-        iterations.append(n_iterations)
-    return ConjugateGradientResult(iterates, iterations, quadratics, reason, n_products, curvature)
+    return course.result(n_products)
+
+
+class _Course:
+    """The iterations that have been looked at, and why they end."""
+
+    next_kept: float
+    kept_growth: float
+
+    def __init__(
+        self,
+        start: Array,
+        quadratic: float,
+        smallest_rz: float,
+        stopping_rule: StoppingRule | None,
+    ) -> None:
+        self.x = start
+        # The buffer of `start` is written to again.
+        self._start = start.copy()
+        self.smallest_rz = smallest_rz
+        self.stopping_rule = stopping_rule
+        self.quadratics = [quadratic]
+        self.iterates: list[Array] = []
+        self.iterations: list[int] = []
+        self.curvature = math.nan
+        self.reason: StopReason = "max_iterations"
+
+    def may_step(self, p_product_p: float, p_p: float) -> bool:
+        """Say whether the curvature along a direction allows a step."""
+        self.curvature = p_product_p / p_p
+        if not math.isfinite(p_product_p):
+            self.reason = "not_finite"
+        elif p_product_p <= 0:
+            self.reason = "negative_curvature"
+        else:
+            return True
+        return False
+
+    def goes_on(self, unseen: list[tuple[Array, list[Any]]]) -> bool:
+        """Take iterations in, up to the one that ends the run; say whether there was none."""
+        numbers = [row for _, row in unseen]
+        xp = module_of(self.x)
+        if xp is not np:
+            # The one place where a run waits for the device.
+            numbers = xp.stack([xp.stack(row) for row in numbers]).get().tolist()
+        for (x, _), (p_product_p, p_p, quadratic, new_rz, drifted) in zip(unseen, numbers):
+            if not self.may_step(p_product_p, p_p):
+                return False
+            if not self._accept(x, quadratic, new_rz, bool(drifted)):
+                return False
+        return True
+
+    def _accept(self, x: Array, quadratic: float, new_rz: float, drifted: bool) -> bool:
+        """Take one iteration in; say whether the next may follow."""
+        if not (math.isfinite(quadratic) and math.isfinite(new_rz)):
+            # x may have overflowed: fall back on the last iterate kept.
+            self.reason = "not_finite"
+            if not self.iterates:
+                self.iterates.append(self._start)
+                self.iterations.append(0)
+            self.x = self.iterates[-1]
+            return False
+        self.x = x
+        self.quadratics.append(quadratic)
+        i = len(self.quadratics) - 1
+        if i == math.ceil(self.next_kept):
+            self.iterates.append(x.copy())
+            self.iterations.append(i)
+            self.next_kept *= self.kept_growth
+        if new_rz <= self.smallest_rz or drifted:
+            self.reason = "solved"
+        elif self.stopping_rule is not None and self.stopping_rule(self.quadratics):
+            self.reason = "stopping_rule"
+        else:
+            return True
+        return False
+
+    def result(self, n_products: int) -> ConjugateGradientResult:
+        """Return what the run leaves, with the last iterate among the kept ones."""
+        n_iterations = len(self.quadratics) - 1
+        if not self.iterates or (
+            self.x is not self.iterates[-1] and self.iterations[-1] < n_iterations
+        ):
+            self.iterates.append(self.x)
+            self.iterations.append(n_iterations)
+        return ConjugateGradientResult(
+            self.iterates,
+            self.iterations,
+            self.quadratics,
+            self.reason,
+            n_products,
+            self.curvature,
+        )

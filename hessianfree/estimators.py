@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from hessianfree._estimator_base import RNNEstimator
 from hessianfree.objective import Array
+from reservoir._device import in_kind
 
 # Standard deviation that the targets of a regression are scaled to: that of the mean of two
 # uniform numbers, on which the constants of the optimizer were chosen. The output weights start
@@ -97,6 +98,10 @@ default="vanilla"
     callback : callable, optional
         Called with the estimator after each iteration, with all its fitted attributes so far: it
         can `score` or `save` it. True ends training.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where to compute: "cuda" is an NVIDIA GPU, by CuPy; "auto" takes one where there is one.
+        Sequences may then be CuPy arrays, and predictions are of the kind of `X`; what was learned
+        is kept in NumPy arrays.
 
     Attributes
     ----------
@@ -119,6 +124,8 @@ default="vanilla"
         damping and iterations of conjugate gradients, or learning rate.
     stop_reason_ : {"max_iter", "converged", "callback", "interrupted"}
         Why training ended; "converged" after `n_iter_no_change` iterations.
+    device_ : {"cpu", "cuda"}
+        Where `fit` computed.
     n_outputs_ : int
         Number of outputs.
     n_features_in_ : int
@@ -193,7 +200,8 @@ default="vanilla"
         """
         outputs, layout = self._outputs(X, groups, lengths)
         outputs = outputs.astype(np.float64)
-        return self._restore(outputs[:, 0] if self._y_is_1d else outputs, layout)
+        outputs = in_kind(outputs[:, 0] if self._y_is_1d else outputs, X)
+        return self._restore(outputs, layout)
 
     def score(
         self,
@@ -268,7 +276,7 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         As in `RNNRegressor`: how it starts.
     optimizer, gradient_batch_size, curvature_batch_size, max_iter, tol, n_iter_no_change, l2
         As in `RNNRegressor`: how it is trained.
-    validation_fraction, warm_start, dtype, random_state, verbose, callback
+    validation_fraction, warm_start, dtype, random_state, verbose, callback, device
         As in `RNNRegressor`.
 
     Attributes
@@ -293,6 +301,8 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         damping and iterations of conjugate gradients, or learning rate.
     stop_reason_ : {"max_iter", "converged", "callback", "interrupted"}
         Why training ended; "converged" after `n_iter_no_change` iterations.
+    device_ : {"cpu", "cuda"}
+        Where `fit` computed.
     n_features_in_ : int
         Number of input features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -360,7 +370,7 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
             As those of `predict`, with one more axis: the classes, in the order of `classes_`.
         """
         probabilities, layout = self._probabilities(X, groups, lengths)
-        return self._restore(probabilities, layout)
+        return self._restore(in_kind(probabilities, X), layout)
 
     def score(
         self,

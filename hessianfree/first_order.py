@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from hessianfree._placement import place_state
 from hessianfree.batch import count_sequences
 from hessianfree.clipping import clip_by_norm, clip_by_value, vector_norm
 from hessianfree.objective import Array, Objective
 from hessianfree.optimizer import Info
 from hessianfree.parameters import flat_copy
 from hessianfree.schedules import Schedule, value_at
+from reservoir._device import module_of
 from reservoir._validation import check_real
 from reservoir.persistence import register
 
@@ -129,9 +131,11 @@ class FirstOrder(Generic[State]):
             `learning_rate`; `clipped`, whether the gradient was; `step_norm`; `accepted`; `passes`
             (1) and `sequence_gradients` (the number of sequences in the batch).
         """
+        state = place_state(objective, state)
+        xp = module_of(state.params)
         learning_rate = value_at("learning_rate", self.learning_rate, state.n_steps)
         loss, gradient = objective.value_and_gradient(self._point(state), gradient_batch)
-        gradient = np.asarray(gradient, dtype=state.params.dtype)
+        gradient = xp.asarray(gradient, dtype=state.params.dtype)
         used = gradient
         if self.clip_value is not None:
             used = clip_by_value(used, self.clip_value)
@@ -141,7 +145,7 @@ class FirstOrder(Generic[State]):
             "loss": float(loss),
             "gradient_norm": vector_norm(gradient),
             "learning_rate": learning_rate,
-            "clipped": used is not gradient and not np.array_equal(used, gradient),
+            "clipped": used is not gradient and not bool(xp.array_equal(used, gradient)),
             "step_norm": 0.0,
             "accepted": False,
             "passes": 1.0,
@@ -254,7 +258,7 @@ class Momentum(FirstOrder[MomentumState]):
     def init(self, params: Array) -> MomentumState:
         """Return the state before the first step, at rest; see `FirstOrder.init`."""
         params = flat_copy(params)
-        return MomentumState(params, 0, np.zeros_like(params))
+        return MomentumState(params, 0, module_of(params).zeros_like(params))
 
     def step(
         self,
@@ -287,4 +291,4 @@ class Momentum(FirstOrder[MomentumState]):
 def _is_finite(state: DescentState) -> bool:
     """Return whether all arrays of a state are."""
     values = (getattr(state, item.name) for item in dataclasses.fields(state))
-    return all(np.isfinite(value).all() for value in values)
+    return all(bool(module_of(value).isfinite(value).all()) for value in values)

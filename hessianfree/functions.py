@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from hessianfree.objective import Array
+from reservoir._device import module_of
 
 
 class FunctionObjective:
@@ -48,7 +47,7 @@ class FunctionObjective:
 
     def value_and_gradient(self, params: Array, batch: Any = None) -> tuple[float, Array]:
         """Return f(θ) and ∇f(θ)."""
-        return self.value(params), np.asarray(self._gradient(params))
+        return self.value(params), module_of(params).asarray(self._gradient(params))
 
     def linearize(self, params: Array, batch: Any = None) -> _FunctionLinearization:
         """Return the linearization at θ."""
@@ -65,7 +64,8 @@ class _FunctionLinearization:
 
     def gradient(self) -> Array:
         """Return ∇f(θ)."""
-        return np.asarray(self._objective._gradient(self._params))
+        gradient: Array = module_of(self._params).asarray(self._objective._gradient(self._params))
+        return gradient
 
     def gauss_newton_product(
         self, v: Array, structural_damping: float = 0.0, *, out: Array | None = None
@@ -73,6 +73,7 @@ class _FunctionLinearization:
         """Return the curvature times v; there are no hidden states to damp."""
         product = self._objective._product(self._params, v)
         if out is None:
-            return np.array(product)
+            new: Array = module_of(product).array(product)
+            return new
         out[...] = product
         return out

@@ -22,6 +22,7 @@ from hessianfree.objective import Array
 from hessianfree.optimizer import HessianFree, Optimizer
 from hessianfree.text import TextWindows, Vocabulary
 from hessianfree.training import FreshBatches, start, train
+from reservoir._device import module_of, resolve_device, to_host, to_namespace
 from reservoir._random import seed_sequence
 from reservoir._validation import check_choice, check_integer, check_real
 
@@ -118,6 +119,9 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
     callback : callable, optional
         Called with the model after each iteration, with all its fitted attributes so far: it can
         `sample`, `score` or `save` it. True ends training.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where to learn: "cuda" is an NVIDIA GPU, by CuPy; "auto" takes one where there is one.
+        Scores and samples are computed on the host, from what was learned.
 
     Attributes
     ----------
@@ -127,6 +131,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         All that was learned, one flat vector.
     weights_ : dict of str to ndarray
         Its blocks by name, as views: those of the cell, `output` and `output_bias`.
+    device_ : {"cpu", "cuda"}
+        Where `fit` computed.
     network_ : SequenceNetwork
         The net.
     n_iter_ : int
@@ -205,6 +211,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         verbose: bool = False,
         sample_every: int | None = None,
         callback: Callable[[Any], Any] | None = None,
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
     ) -> None:
         self.n_units = n_units
         self.cell = cell
@@ -228,6 +235,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         self.verbose = verbose
         self.sample_every = sample_every
         self.callback = callback
+        self.device = device
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -263,6 +271,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         with what was learned up to there.
         """
         self._check_parameters()
+        self.device_ = resolve_device(self.device)
         self._growth(self._optimizer_and_counts()[0])
         goes_on = bool(self.warm_start) and hasattr(self, "_state")
         ends = self.vocabulary_.end_of_text if goes_on else bool(self.end_of_text)
@@ -327,7 +336,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         curvature_size = self.curvature_batch_size if uses_curvature(optimizer) else None
         streams = seed_sequence(self.random_state).spawn(3)
         architecture = self._describe()
-        network = architecture.build(max(SLICE_ROWS, (curvature_size or 0) * self.sequence_length))
+        max_rows = max(SLICE_ROWS, (curvature_size or 0) * self.sequence_length)
+        network = architecture.build(max_rows, self.device_)
         if goes_on:
             self._check_goes_on(architecture, optimizer)
         else:
@@ -377,12 +387,14 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
 
     def _adopt(self, state: TrainingState, params: Array) -> None:
         """Take over what training has come to, or its average."""
+        self._average = to_host(self._average)
         super()._adopt(state, self._average if self.averaging else params)
 
     def _after_iteration(self, state: TrainingState, bar: Any) -> bool:
         """Average, say how it goes, and let the user see the model."""
         weight = state.params.dtype.type(4 / (state.iteration + 3))
-        self._average = self._average + weight * (state.params - self._average)
+        average = to_namespace(module_of(state.params), self._average)
+        self._average = average + weight * (state.params - average)
         if self.verbose:
             bits = state.history.last["loss"] / math.log(2)
             bar.set_postfix(bits_per_character=f"{bits:.3f}", refresh=False)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hessianfree._slices import prepare_for
 from hessianfree.batch import Batch, PreparedBatch
 from hessianfree.cells._inputs import flatten_rows
 from hessianfree.cells._workspace import Workspace
 from hessianfree.objective import Array
+from reservoir._device import module_of, namespace_of, to_namespace
 
 if TYPE_CHECKING:
     from hessianfree.network import SequenceNetwork
@@ -44,20 +46,23 @@ class NetworkLinearization:
 
     def __init__(self, network: SequenceNetwork, params: Array, batch: Batch) -> None:
         self._network = network
+        self._came = module_of(params)
+        params = network._place(params).copy()
         self._params = params
-        self._batches = network._prepare(params, batch)
+        self._batches = prepare_for(network, params, batch)
         # One slice is kept; several are run again for every product.
         self._kept = (
             LinearizedSlice(network, params, self._batches[0]) if len(self._batches) == 1 else None
         )
-        self.value = network._penalty(params) + sum(part.value for part in self._parts())
+        self.value = float(network._penalty(params) + sum(part.value for part in self._parts()))
 
     def gradient(self) -> Array:
         """Return ∇f(θ), of shape (n_params,)."""
-        gradient = np.empty_like(self._params)
+        gradient = module_of(self._params).empty_like(self._params)
         self._sum(gradient, lambda part, out: part.gradient(out))
         self._network._add_penalty_product(self._params, gradient)
-        return gradient
+        answer: Array = to_namespace(self._came, gradient)
+        return answer
 
     def gauss_newton_product(
         self, v: Array, structural_damping: float = 0.0, *, out: Array | None = None
@@ -77,14 +82,22 @@ class NetworkLinearization:
         -------
         ndarray of shape (n_params,)
         """
-        self._network.layout.check(v, "v")
-        product = np.empty_like(v) if out is None else out
+        came = namespace_of(v=v, out=out)
+        v = self._network._place(v, "v")
+        xp = module_of(v)
+        product = out if out is not None and came is xp else xp.empty_like(v)
         with np.errstate(**OVERFLOW_IS_A_RESULT):
             self._sum(
                 product, lambda part, out: part.gauss_newton_product(v, structural_damping, out)
             )
         self._network._add_penalty_product(v, product)
-        return product
+        if came is xp:
+            return product
+        answer: Array = to_namespace(came, product)
+        if out is None:
+            return answer
+        out[...] = answer
+        return out
 
     def _sum(self, total: Array, contribution: Callable[[LinearizedSlice, Array], Array]) -> None:
         """Write the sum of the contributions of all slices to `total`."""
@@ -114,8 +127,11 @@ def forward(
     batch: PreparedBatch,
     *,
     states_only: bool = False,
-) -> tuple[Any, Array, float]:
-    """Return the trajectory, the output rows and the loss of a slice, the penalty left out."""
+) -> tuple[Any, Array, Any]:
+    """Return the trajectory, the output rows and the loss of a slice, the penalty left out.
+
+    The loss is an array without axes: on a GPU it need not be waited for where it is not read.
+    """
     with np.errstate(**OVERFLOW_IS_A_RESULT):
         initial_state = batch.initial_state
         if initial_state is None:
@@ -126,7 +142,8 @@ def forward(
         outputs = flatten_rows(trajectory.states[batch.first_scored :]) @ blocks["output"].T
         outputs += blocks["output_bias"]
         values = network.loss.values(outputs, batch.targets)
-        value = float(np.vdot(batch.coefficients[:, 0].astype(float), values))
+        coefficients = batch.coefficients[:, 0].astype(np.float64)
+        value = module_of(values).vdot(coefficients, values.astype(np.float64, copy=False))
     return trajectory, outputs, value
 
 
@@ -137,7 +154,7 @@ class LinearizedSlice:
         self.network = network
         self.batch = batch
         self.params = network.layout.views(params)
-        self.work = Workspace(params.dtype)
+        self.work = Workspace(params)
         self.trajectory, outputs, self.value = forward(network, self.params, batch)
         with np.errstate(**OVERFLOW_IS_A_RESULT):
             self.predictions = network.loss.predict(outputs, out=outputs)
@@ -172,8 +189,8 @@ class LinearizedSlice:
         d_rows = flatten_rows(d_states[batch.first_scored :])
         d_outputs = work.get("d_outputs", self.predictions.shape)
         outputs_bar = work.get("outputs_bar", self.predictions.shape)
-        np.matmul(d_rows, self.params["output"].T, out=d_outputs)
-        np.matmul(self.rows, direction["output"].T, out=outputs_bar)
+        work.xp.matmul(d_rows, self.params["output"].T, out=d_outputs)
+        work.xp.matmul(self.rows, direction["output"].T, out=outputs_bar)
         d_outputs += outputs_bar
         d_outputs += direction["output_bias"]
         network.loss.hessian_product(self.predictions, d_outputs, out=outputs_bar)
@@ -217,7 +234,7 @@ class LinearizedSlice:
         """Return the cotangents of the states that the output layer sees."""
         shape = self.trajectory.states[self.batch.first_scored :].shape
         states_bar = self.work.get("states_bar", shape)
-        np.matmul(outputs_bar, self.params["output"], out=flatten_rows(states_bar))
+        self.work.xp.matmul(outputs_bar, self.params["output"], out=flatten_rows(states_bar))
         return states_bar
 
     def _d_initial(self, direction: dict[str, Array]) -> Array | None:
@@ -226,7 +243,7 @@ class LinearizedSlice:
         if vectors is None:
             return None
         d_initial = self.work.get("d_initial", (len(vectors), self.network.cell.state_size))
-        np.matmul(vectors, direction["initial_input"].T, out=d_initial)
+        self.work.xp.matmul(vectors, direction["initial_input"].T, out=d_initial)
         for name, part in self.network.cell.learned_states.items():
             d_initial[:, part] += direction[name]
         return d_initial
@@ -242,9 +259,9 @@ class LinearizedSlice:
         self, initial_bar: Array, vectors: Array, blocks: dict[str, Array]
     ) -> None:
         """Write the cotangents of the parameters that initial states are made of."""
-        np.matmul(initial_bar.T, vectors, out=blocks["initial_input"])
+        self.work.xp.matmul(initial_bar.T, vectors, out=blocks["initial_input"])
         for name, part in self.network.cell.learned_states.items():
-            np.sum(initial_bar[:, part], axis=0, out=blocks[name])
+            initial_bar[:, part].sum(axis=0, out=blocks[name])
 
     def _pull_back(
         self,
@@ -260,20 +277,22 @@ class LinearizedSlice:
         """
         batch, cell = self.batch, self.network.cell
         states_bar = self._states_bar(outputs_bar)
-        preactivations_bar, damping = None, None
+        xp = self.work.xp
+        preactivations_bar: Array | None = None
+        damping: Any = None
         if structural_damping and d_states is not None:
             quarter = self.network.structural_distance == "quarter"
             form = 0.25 if quarter else 1.0
-            damping = np.asarray(form * structural_damping / batch.n_scored, d_states.dtype)
+            damping = d_states.dtype.type(form * structural_damping / batch.n_scored)
             if batch.live is not None:
-                damping = np.multiply(
+                damping = xp.multiply(
                     batch.live, damping, out=self.work.get("damping", batch.live.shape)
                 )
             if quarter:
-                preactivations_bar, damping = np.multiply(d_states, damping, out=d_states), None
+                preactivations_bar, damping = xp.multiply(d_states, damping, out=d_states), None
         initial_bar = self._initial_bar()
-        np.matmul(outputs_bar.T, self.rows, out=blocks["output"])
-        np.sum(outputs_bar, axis=0, out=blocks["output_bias"])
+        xp.matmul(outputs_bar.T, self.rows, out=blocks["output"])
+        outputs_bar.sum(axis=0, out=blocks["output_bias"])
         cell.vjp(
             self.params,
             self.trajectory,

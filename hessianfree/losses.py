@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from hessianfree.objective import Array
+from reservoir._device import module_of, scipy_module
 
 
 class Loss(Protocol):
@@ -73,14 +72,14 @@ class SquaredError:
     def values(self, outputs: Array, targets: NDArray[Any]) -> Array:
         """Return ½ Σ_k (o_k - y_k)² of each row, of shape (n_rows,)."""
         residual = outputs - targets
-        result: Array = 0.5 * np.einsum("ij,ij->i", residual, residual)
+        result: Array = 0.5 * module_of(outputs).einsum("ij,ij->i", residual, residual)
         return result
 
     def gradient(
         self, predictions: Array, targets: NDArray[Any], out: Array | None = None
     ) -> Array:
         """Return o - y, of shape (n_rows, n_outputs)."""
-        result: Array = np.subtract(predictions, targets, out=out)
+        result: Array = module_of(predictions).subtract(predictions, targets, out=out)
         return result
 
     def hessian_product(
@@ -108,26 +107,27 @@ class LogisticCrossEntropy:
 
     def predict(self, outputs: Array, out: Array | None = None) -> Array:
         """Return the probabilities 1 / (1 + exp(-o)), of shape (n_rows, n_outputs)."""
+        expit = scipy_module(module_of(outputs), "special").expit
         result: Array = expit(outputs, out=out)
         return result
 
     def values(self, outputs: Array, targets: NDArray[Any]) -> Array:
         """Return Σ_k log(1 + exp(o_k)) - y_k o_k of each row, of shape (n_rows,)."""
-        result: Array = (np.logaddexp(0, outputs) - targets * outputs).sum(axis=1)
+        result: Array = (module_of(outputs).logaddexp(0, outputs) - targets * outputs).sum(axis=1)
         return result
 
     def gradient(
         self, predictions: Array, targets: NDArray[Any], out: Array | None = None
     ) -> Array:
         """Return p - y, of shape (n_rows, n_outputs)."""
-        result: Array = np.subtract(predictions, targets, out=out)
+        result: Array = module_of(predictions).subtract(predictions, targets, out=out)
         return result
 
     def hessian_product(
         self, predictions: Array, d_outputs: Array, out: Array | None = None
     ) -> Array:
         """Return p (1 - p) d, of shape (n_rows, n_outputs)."""
-        out = np.subtract(1, predictions, out=out)
+        out = module_of(predictions).subtract(1, predictions, out=out)
         out *= predictions
         out *= d_outputs
         return out
@@ -151,19 +151,21 @@ class SoftmaxCrossEntropy:
 
     def predict(self, outputs: Array, out: Array | None = None) -> Array:
         """Return the probabilities of the classes, of shape (n_rows, n_outputs)."""
-        out = np.subtract(outputs, outputs.max(axis=1, keepdims=True), out=out)
-        np.exp(out, out=out)
+        xp = module_of(outputs)
+        out = xp.subtract(outputs, outputs.max(axis=1, keepdims=True), out=out)
+        xp.exp(out, out=out)
         out /= out.sum(axis=1, keepdims=True)
         return out
 
     def values(self, outputs: Array, targets: NDArray[Any]) -> Array:
         """Return log Σ_k exp(o_k) - o_y of each row, of shape (n_rows,)."""
+        xp = module_of(outputs)
         shifted = outputs - outputs.max(axis=1, keepdims=True)
         if targets.ndim == 1:
-            chosen = shifted[np.arange(len(targets)), targets]
+            chosen = shifted[xp.arange(len(targets)), targets]
         else:
-            chosen = np.einsum("ij,ij->i", shifted, targets)
-        result: Array = np.log(np.exp(shifted).sum(axis=1)) - chosen
+            chosen = xp.einsum("ij,ij->i", shifted, targets)
+        result: Array = xp.log(xp.exp(shifted).sum(axis=1)) - chosen
         return result
 
     def gradient(
@@ -171,21 +173,22 @@ class SoftmaxCrossEntropy:
     ) -> Array:
         """Return p - y, of shape (n_rows, n_outputs)."""
         if targets.ndim == 2:
-            result: Array = np.subtract(predictions, targets, out=out)
+            result: Array = module_of(predictions).subtract(predictions, targets, out=out)
             return result
         if out is None:
             out = predictions.copy()
         elif out is not predictions:
             out[...] = predictions
-        out[np.arange(len(targets)), targets] -= 1
+        out[module_of(predictions).arange(len(targets)), targets] -= 1
         return out
 
     def hessian_product(
         self, predictions: Array, d_outputs: Array, out: Array | None = None
     ) -> Array:
         """Return p d - p (pᵀ d), of shape (n_rows, n_outputs)."""
-        inner = np.einsum("ij,ij->i", predictions, d_outputs)
-        out = np.subtract(d_outputs, inner[:, None], out=out)
+        xp = module_of(predictions)
+        inner = xp.einsum("ij,ij->i", predictions, d_outputs)
+        out = xp.subtract(d_outputs, inner[:, None], out=out)
         out *= predictions
         return out
 
@@ -214,9 +217,11 @@ def outputs_of(loss: Loss, predictions: Array, margin: float = 0.001) -> Array:
     >>> outputs_of(LogisticCrossEntropy(), np.array([0.5, 1.0])).round(3)
     array([0.   , 6.907])
     """
+    xp = module_of(predictions)
     outputs = predictions
     if isinstance(loss, SoftmaxCrossEntropy):
-        outputs = np.log(np.maximum(predictions, margin))
+        outputs = xp.log(xp.maximum(predictions, margin))
     elif isinstance(loss, LogisticCrossEntropy):
-        outputs = logit(np.clip(predictions, margin, 1 - margin))
+        logit = scipy_module(xp, "special").logit
+        outputs = logit(xp.clip(predictions, margin, 1 - margin))
     return outputs

@@ -8,12 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hessianfree.batch import Batch, PreparedBatch, check_initial_inputs, prepare
+from hessianfree._slices import check_vectors, prepare_for
+from hessianfree.batch import Batch
+from hessianfree.cells._inputs import check_inputs
 from hessianfree.cells.base import Cell
 from hessianfree.linearization import LinearizedSlice, NetworkLinearization, forward
 from hessianfree.losses import LogisticCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
 from hessianfree.objective import Array
 from hessianfree.parameters import ParameterLayout
+from reservoir._device import (
+    door_namespace,
+    module_of,
+    namespace_of,
+    resolve_device,
+    to_host,
+    to_namespace,
+)
 from reservoir._validation import check_choice, check_integer, check_real
 
 LOSSES: dict[str, type[Loss]] = {
@@ -53,9 +63,16 @@ class SequenceNetwork:
         product then runs the forward pass of each slice again: 1.5 times the matrix products.
     n_initial_inputs : int, optional
         Length of v_i, which comes as `Batch.initial_inputs`; by default there is none.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where to compute: "cuda" is an NVIDIA GPU, by CuPy; "auto" takes one where there is one. A
+        `Batch` holds NumPy arrays; it is moved when it is first used, and what was moved is kept as
+        long as the batch lives, whatever becomes of its arrays. Answers are where the arguments
+        are: parameters in CuPy, a gradient in CuPy. Optimizers move their state themselves.
 
     Attributes
     ----------
+    device : {"cpu", "cuda"}
+        Where it computes: what "auto" stands for.
     layout : ParameterLayout
         Blocks of the cell, named as it names them, `initial_input` W_s (state_size,
         n_initial_inputs) where there are such inputs, then `output` W_oh (n_outputs, n_units) and
@@ -66,6 +83,8 @@ class SequenceNetwork:
     ------
     ValueError
         If an argument is out of range or unknown.
+    ImportError, RuntimeError
+        If `device` is "cuda" and CuPy or a device is missing.
 
     Notes
     -----
@@ -96,6 +115,7 @@ class SequenceNetwork:
         structural_distance: str = "squared",
         max_rows: int | None = None,
         n_initial_inputs: int | None = None,
+        device: str = "cpu",
     ) -> None:
         if isinstance(loss, str):
             loss = LOSSES[check_choice("loss", loss, LOSSES)]()
@@ -106,6 +126,7 @@ class SequenceNetwork:
                 "are a tanh. Use 'squared'."
             )
         self.cell = cell
+        self.device = resolve_device(device)
         self.n_outputs = check_integer("n_outputs", n_outputs, minimum=1)
         self.loss = loss
         self.l2 = check_real("l2", l2, minimum=0)
@@ -178,13 +199,13 @@ class SequenceNetwork:
         >>> bool(np.allclose(predictions[-1], network.predict(params, inputs)[-1]))
         True
         """
-        trajectory = self._trajectory(params, inputs, initial_state, initial_inputs)
+        came, params, trajectory = self._trajectory(params, inputs, initial_state, initial_inputs)
         states, views = trajectory.states, self.layout.views(params)
         outputs = states.reshape(-1, self.cell.n_units) @ views["output"].T
         outputs += views["output_bias"]
         predictions = self.loss.predict(outputs, out=outputs).reshape(*states.shape[:2], -1)
         # A copy, not a view that keeps all states alive.
-        return predictions, trajectory.final_state.copy()
+        return to_namespace(came, predictions), to_namespace(came, trajectory.final_state.copy())
 
     def states(
         self,
@@ -200,7 +221,8 @@ class SequenceNetwork:
         -------
         ndarray of shape (n_steps, n_sequences, n_units)
         """
-        states: Array = self._trajectory(params, inputs, initial_state, initial_inputs).states
+        came, _, trajectory = self._trajectory(params, inputs, initial_state, initial_inputs)
+        states: Array = to_namespace(came, trajectory.states)
         return states
 
     def initial_state(self, blocks: dict[str, Array], initial_inputs: Array | None) -> Array | None:
@@ -229,30 +251,39 @@ class SequenceNetwork:
         inputs: NDArray[Any],
         initial_state: Array | None,
         initial_inputs: NDArray[Any] | None,
+    ) -> tuple[Any, Array, Any]:
+        """Return the namespace that arguments came in, placed parameters, and the states' run."""
+        came = namespace_of(
+            params=params, inputs=inputs, initial_state=initial_state, initial_inputs=initial_inputs
+        )
+        params = self._place(params)
+        return came, params, self._run_cell(params, inputs, initial_state, initial_inputs)
+
+    def _run_cell(
+        self,
+        params: Array,
+        inputs: NDArray[Any],
+        initial_state: Array | None,
+        initial_inputs: NDArray[Any] | None,
     ) -> Any:
-        """Run the cell, for its states alone."""
-        self.layout.check(params)
+        """Run the cell beside the parameters, for its states alone."""
+        xp = module_of(params)
+        if xp is not np:
+            check_inputs(to_host(inputs), self.cell.n_inputs)
+            inputs = to_namespace(xp, inputs)
+            if initial_state is not None:
+                initial_state = to_namespace(xp, initial_state)
+            if initial_inputs is not None:
+                initial_inputs = to_namespace(xp, initial_inputs)
         dtype = np.intp if inputs.ndim == 2 else params.dtype
         views = self.layout.views(params)
         if initial_state is None:
-            self._check_initial_inputs(initial_inputs, inputs.shape[1])
+            check_vectors(self, initial_inputs, inputs.shape[1])
             if initial_inputs is not None:
                 initial_state = self.initial_state(views, initial_inputs.astype(params.dtype))
         return self.cell.forward(
             views, inputs.astype(dtype, copy=False), initial_state, states_only=True
         )
-
-    def _check_initial_inputs(self, initial_inputs: Any, n_sequences: int) -> None:
-        """Raise unless they are there, of the right shape, exactly where the network has them."""
-        if initial_inputs is not None:
-            check_initial_inputs(initial_inputs, n_sequences)
-        found = None if initial_inputs is None else initial_inputs.shape[1]
-        if found != self.n_initial_inputs:
-            raise ValueError(
-                f"`initial_inputs` has {found or 'no'} columns, but the network has "
-                f"{self.n_initial_inputs or 'no'} initial inputs. Set `n_initial_inputs` of the "
-                "network to the number of columns."
-            )
 
     def final_state(self, params: Array, batch: Batch) -> Array:
         """Return the state after the last step of a batch, for another batch to go on from.
@@ -266,11 +297,13 @@ class SequenceNetwork:
         Returns
         -------
         ndarray of shape (n_sequences, state_size)
+            A NumPy array, as those of a batch are.
         """
-        final: Array = self._trajectory(
-            params, batch.inputs, batch.initial_state, batch.initial_inputs
-        ).final_state
-        return final.copy()
+        trajectory = self._run_cell(
+            self._place(params), batch.inputs, batch.initial_state, batch.initial_inputs
+        )
+        final: Array = to_host(trajectory.final_state.copy())
+        return final
 
     def value(self, params: Array, batch: Batch) -> float:
         """Return f(θ), which may be infinite or NaN.
@@ -284,10 +317,11 @@ class SequenceNetwork:
         -------
         float
         """
+        params = self._place(params)
         value = self._penalty(params)
-        for prepared in self._prepare(params, batch):
+        for prepared in prepare_for(self, params, batch):
             value += forward(self, self.layout.views(params), prepared, states_only=True)[2]
-        return value
+        return float(value)
 
     def value_and_gradient(self, params: Array, batch: Batch) -> tuple[float, Array]:
         """Return f(θ) and its gradient.
@@ -302,12 +336,13 @@ class SequenceNetwork:
         value : float
         gradient : ndarray of shape (n_params,)
         """
-        value, gradient = self._penalty(params), np.zeros_like(params)
+        came, params = module_of(params), self._place(params)
+        value, gradient = self._penalty(params), module_of(params).zeros_like(params)
         for part in self._slices(params, batch):
             value += part.value
             gradient += part.gradient(part.params_bar())
         self._add_penalty_product(params, gradient)
-        return value, gradient
+        return float(value), to_namespace(came, gradient)
 
     def linearize(self, params: Array, batch: Batch) -> NetworkLinearization:
         """Run the forward pass once, keep it, and return the linearization at θ.
@@ -322,7 +357,7 @@ class SequenceNetwork:
         -------
         NetworkLinearization
         """
-        return NetworkLinearization(self, self.layout.check(params).copy(), batch)
+        return NetworkLinearization(self, params, batch)
 
     def fisher_diagonal(self, params: Array, batch: Batch) -> Array:
         """Return the diagonal of the empirical Fisher matrix, and of the penalty.
@@ -345,44 +380,26 @@ class SequenceNetwork:
         ----------
         Martens (2010), Deep learning via Hessian-free optimization, ICML, section 4.7.
         """
-        diagonal = np.zeros_like(params)
+        came, params = module_of(params), self._place(params)
+        xp = module_of(params)
+        diagonal = xp.zeros_like(params)
         for part in self._slices(params, batch):
             diagonal += part.squared_gradients(part.params_bar())
-        self._add_penalty_product(np.ones_like(params), diagonal)
-        return diagonal
+        self._add_penalty_product(xp.ones_like(params), diagonal)
+        answer: Array = to_namespace(came, diagonal)
+        return answer
+
+    def _place(self, params: Array, name: str = "params") -> Array:
+        """Return a flat vector where the network computes, after a check."""
+        self.layout.check(params, name)
+        xp = door_namespace(type(self).__name__, self.device, **{name: params})
+        placed: Array = to_namespace(xp, params)
+        return placed
 
     def _slices(self, params: Array, batch: Batch) -> Iterator[LinearizedSlice]:
         """Linearize the batch slice by slice, each when it is asked for."""
-        for prepared in self._prepare(params, batch):
+        for prepared in prepare_for(self, params, batch):
             yield LinearizedSlice(self, params, prepared)
-
-    def _prepare(self, params: Array, batch: Batch) -> list[PreparedBatch]:
-        """Return the slices of the batch, after a check that they fit this network."""
-        self.layout.check(params)
-        if batch.initial_state is None or batch.initial_inputs is not None:
-            self._check_initial_inputs(batch.initial_inputs, batch.n_sequences)
-        slices = prepare(batch, params.dtype, self.max_rows)
-        classes = batch.targets.ndim == 2
-        if classes and not self.loss.takes_classes:
-            raise ValueError(
-                f"`targets` has shape {batch.targets.shape}: integer classes, which belong to the "
-                "softmax loss, but real numbers were expected. Pass an array of shape (n_steps, "
-                "n_sequences, n_outputs)."
-            )
-        if not classes and batch.targets.shape[2] != self.n_outputs:
-            raise ValueError(
-                f"`targets` has {batch.targets.shape[2]} features, but the network has "
-                f"{self.n_outputs} outputs. Pass one column per output."
-            )
-        if classes:
-            low = min(part.targets.min() for part in slices)
-            high = max(part.targets.max() for part in slices)
-            if low < 0 or high >= self.n_outputs:
-                raise ValueError(
-                    f"`targets` has classes up to {high} and down to {low}, but 0 to "
-                    f"{self.n_outputs - 1} were expected. Number the classes from 0."
-                )
-        return slices
 
     def _penalised(self) -> list[slice]:
         """Return the ranges of the flat vector that the penalty acts on."""
@@ -394,7 +411,8 @@ class SequenceNetwork:
         """Return (l2 / 2) Σ ‖W‖²."""
         if not self.l2:
             return 0.0
-        return 0.5 * self.l2 * sum(float(np.vdot(params[p], params[p])) for p in self._penalised())
+        xp = module_of(params)
+        return 0.5 * self.l2 * sum(float(xp.vdot(params[p], params[p])) for p in self._penalised())
 
     def _add_penalty_product(self, v: Array, out: Array) -> None:
         """Add l2 · v on the weights to `out`."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from hessianfree._placement import place_state
 from hessianfree.batch import count_sequences
 from hessianfree.conjugate_gradient import (
     RelativeProgress,
@@ -20,6 +21,7 @@ from hessianfree.line_search import BacktrackingLineSearch, backtrack
 from hessianfree.objective import Array, Linearization, Objective
 from hessianfree.parameters import flat_copy
 from hessianfree.preconditioning import Preconditioner
+from reservoir._device import module_of
 from reservoir._validation import check_choice, check_integer, check_real
 
 Info = dict[str, Any]
@@ -200,7 +202,9 @@ class HessianFree:
         HessianFreeState
         """
         params = flat_copy(params)
-        return HessianFreeState(params, self.damping.initial, np.zeros_like(params), 0)
+        return HessianFreeState(
+            params, self.damping.initial, module_of(params).zeros_like(params), 0
+        )
 
     # What overflows rejects the step and is said in `info`; it needs no warning besides.
     @np.errstate(over="ignore", invalid="ignore")
@@ -218,7 +222,8 @@ class HessianFree:
         objective : Objective
             What is minimized.
         state : HessianFreeState
-            From `init` or the last step; not changed.
+            From `init` or the last step; not changed. Its arrays are moved to where the objective
+            computes, and the new state has them there.
         gradient_batch : object, optional
             Passed on to the objective for loss and gradient.
         curvature_batch : object, optional
@@ -236,7 +241,9 @@ class HessianFree:
         """
         if curvature_batch is None:
             curvature_batch = gradient_batch
+        state = place_state(objective, state)
         params, damping = state.params, state.damping
+        xp = module_of(params)
         cost = _Cost(count_sequences(gradient_batch), count_sequences(curvature_batch))
         linearization = objective.linearize(params, curvature_batch)
         if curvature_batch is gradient_batch:
@@ -245,17 +252,18 @@ class HessianFree:
             loss, gradient = objective.value_and_gradient(params, gradient_batch)
             cost.curvature_values += 1
         info: Info = dict(_NO_STEP, loss=float(loss), new_loss=float(loss), damping=damping)
-        info["gradient_norm"] = float(np.linalg.norm(gradient))
+        info["gradient_norm"] = float(xp.linalg.norm(gradient))
         if not (math.isfinite(loss) and math.isfinite(info["gradient_norm"])):
             return self._rejected(state, self.damping.update(damping, math.nan)), info | cost.sum()
 
         # Conjugate gradients are done with a product before they ask for the next.
-        curved, damped = np.empty_like(params), np.empty_like(params)
+        curved, damped = xp.empty_like(params), xp.empty_like(params)
 
         def product(v: Array) -> Array:
             cost.products += 1
             linearization.gauss_newton_product(v, damping * self.structural_damping, out=curved)
-            return np.add(curved, np.multiply(v, damping, out=damped), out=curved)
+            total: Array = xp.add(curved, xp.multiply(v, damping, out=damped), out=curved)
+            return total
 
         run = conjugate_gradient(
             product,
@@ -304,7 +312,7 @@ class HessianFree:
         if not accepted:
             return self._rejected(state, next_damping), info | cost.sum()
         info["step_size"] = search.step_size
-        info["step_norm"] = search.step_size * float(np.linalg.norm(step))
+        info["step_norm"] = search.step_size * float(xp.linalg.norm(step))
         new_state = HessianFreeState(
             params + search.step_size * step, next_damping, run.iterates[-1], state.n_steps + 1
         )
@@ -312,9 +320,8 @@ class HessianFree:
 
     def _rejected(self, state: HessianFreeState, damping: float) -> HessianFreeState:
         """Return the state after a step that was not taken."""
-        return HessianFreeState(
-            state.params, damping, np.zeros_like(state.params), state.n_steps + 1
-        )
+        zero = module_of(state.params).zeros_like(state.params)
+        return HessianFreeState(state.params, damping, zero, state.n_steps + 1)
 
     def _foretold_change(
         self,

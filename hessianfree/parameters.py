@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from hessianfree.objective import Array
+from reservoir._device import module_of
 
 
 class ParameterLayout:
@@ -147,7 +148,7 @@ def flat_copy(params: Array) -> Array:
     >>> flat_copy(np.ones(2, dtype=np.float32))
     array([1., 1.], dtype=float32)
     """
-    params = np.array(params)
+    params = module_of(params).array(params)
     if params.ndim != 1 or not np.issubdtype(params.dtype, np.floating):
         raise ValueError(
             f"`params` has shape {params.shape} and dtype {params.dtype}, but one flat vector "

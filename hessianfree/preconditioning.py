@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hessianfree.objective import Array, FisherObjective, Objective
+from reservoir._device import module_of
 
 
 class Preconditioner(Protocol):
@@ -141,18 +142,20 @@ class JacobiPreconditioner:
         seed: int,
     ) -> Array:
         """Return the diagonal of P; see `Preconditioner.diagonal`."""
-        diagonal = np.zeros_like(params)
+        xp = module_of(params)
+        diagonal = xp.zeros_like(params)
         if self.n_probes is None:
             for i in range(params.size):
-                unit = np.zeros_like(params)
+                unit = xp.zeros_like(params)
                 unit[i] = 1
                 diagonal[i] = product(unit)[i]
         else:
             rng = np.random.default_rng(seed)
             for _ in range(self.n_probes):
-                signs = (2 * rng.integers(2, size=params.size) - 1).astype(params.dtype)
+                signs = xp.asarray((2 * rng.integers(2, size=params.size) - 1).astype(params.dtype))
                 diagonal += signs * product(signs)
             diagonal /= self.n_probes
         # The diagonal of A is at least λ; an estimate may be anything.
         smallest = max(damping, float(np.finfo(params.dtype).eps) * float(diagonal.max()))
-        return np.maximum(diagonal, smallest if smallest > 0 else 1, out=diagonal)
+        bounded: Array = xp.maximum(diagonal, smallest if smallest > 0 else 1, out=diagonal)
+        return bounded

@@ -18,6 +18,7 @@ from hessianfree.clipping import vector_norm
 from hessianfree.history import History, append_line
 from hessianfree.objective import Array, Linearization, Objective
 from hessianfree.parameters import flat_copy
+from reservoir._device import refuse_device_arrays
 from reservoir._validation import check_choice, check_integer
 
 # Each with whether it asks for curvature.
@@ -114,6 +115,7 @@ def train_scipy(
     """
     check_choice("method", method, METHODS)
     check_integer("n_iterations", n_iterations, minimum=0)
+    refuse_device_arrays("SciPy", params=params)
     params = flat_copy(params)
     state = TrainingState(
         ScipyState(params, 0), 0, np.random.SeedSequence(0), History(), "n_iterations"

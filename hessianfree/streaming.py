@@ -14,6 +14,7 @@ from hessianfree.losses import SoftmaxCrossEntropy
 from hessianfree.network import SequenceNetwork
 from hessianfree.objective import Array
 from hessianfree.text import Symbols, TextWindows
+from reservoir._device import refuse_device_arrays
 
 # Symbols of a stream that are run at once, and steps times windows side by side: bounds of memory.
 _CHUNK = 1024
@@ -47,6 +48,7 @@ class NetworkStream:
     """
 
     def __init__(self, network: SequenceNetwork, params: Array) -> None:
+        refuse_device_arrays("a NetworkStream", params=params)
         self._network = network
         self._blocks = network.layout.views(network.layout.check(params))
         self._step: Step | None = None

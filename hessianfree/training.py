@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from hessianfree._placement import move_state
 from hessianfree.batch import Batch
 from hessianfree.checkpoints import TrainingState, save_checkpoint
 from hessianfree.history import History, append_line
 from hessianfree.objective import Array, Objective
 from hessianfree.optimizer import Optimizer
+from reservoir._device import module_of
 from reservoir._random import RandomState, seed_sequence
 from reservoir._validation import check_integer, check_real
 
@@ -108,7 +110,8 @@ class Minibatches:
     Examples
     --------
     >>> import numpy as np
-    >>> from hessianfree.batch import Batch
+    >>> from hessianfree._placement import move_state
+    from hessianfree.batch import Batch
     >>> data = Batch(np.zeros((4, 10, 1)), np.zeros((4, 10, 1)))
     >>> source = Minibatches(data, gradient_size=4, curvature_size=2)
     >>> [source.batches(i, np.random.SeedSequence(0))[0].n_sequences for i in range(3)]
@@ -238,7 +241,8 @@ def train(
     Returns
     -------
     TrainingState
-        With `stop_reason` "n_iterations", "callback" or "interrupted".
+        With `stop_reason` "n_iterations", "callback" or "interrupted". Its arrays are NumPy's if
+        those of `state` are, also where the objective computes on a GPU; callbacks see them there.
 
     Notes
     -----
@@ -262,6 +266,7 @@ def train(
     """
     check_integer("n_iterations", n_iterations, minimum=0)
     check_integer("checkpoint_every", checkpoint_every, minimum=1)
+    came = module_of(state.params)
     # Rows are appended to a history of our own, so that the one given stays as it is.
     state = replace(state, history=state.history.head(state.iteration), stop_reason="n_iterations")
     if log is not None:
@@ -292,6 +297,8 @@ def train(
             history.write_jsonl(log)
     finally:
         bar.close()
+    if module_of(state.params) is not came:
+        state = replace(state, optimizer_state=move_state(came, state.optimizer_state))
     if checkpoint is not None:
         save_checkpoint(checkpoint, state)
     return state

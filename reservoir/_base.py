@@ -13,10 +13,9 @@ from sklearn.utils.validation import validate_data
 from reservoir._device import (
     MEMORY_REMEDY,
     Device,
+    door_namespace,
     host_state,
     is_on_device,
-    namespace,
-    namespace_of,
     naming_remedy,
     refuse_device_arrays,
     resolve_device,
@@ -84,15 +83,7 @@ class SequenceEstimator(SavableMixin, BaseEstimator):
         if self.device is None:
             refuse_device_arrays(name, **arrays)
             return np
-        came = namespace_of(**arrays)
-        device = resolve_device(self.device)
-        if came is not np and device == "cpu":
-            given = next(name for name, value in arrays.items() if value is not None)
-            raise TypeError(
-                f"`{given}` is a CuPy array, but this {name} has `device` {self.device!r}. Set "
-                f"`device` to 'cuda', or pass cupy.asnumpy({given})."
-            )
-        return namespace(device)
+        return door_namespace(name, self.device, **arrays)
 
     def _settle_device(self) -> None:
         """Keep what `device` stands for, of estimators that have it."""

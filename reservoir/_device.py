@@ -135,6 +135,33 @@ def in_kind(values: Any, like: Any) -> Any:
     return to_namespace(namespace_of(like=first), values)
 
 
+def door_namespace(owner: str, device: str, **arrays: Any) -> Any:
+    """Return the namespace to compute in, once arrays are known to be where they may be.
+
+    Parameters
+    ----------
+    owner : str
+        Whose `device` it is, for the error.
+    device : {"cpu", "cuda", "auto"}
+    **arrays : array-like, list of arrays, or None
+        By the names of the arguments that they came as.
+
+    Raises
+    ------
+    TypeError
+        If some are on the GPU and others are not, or they are and `device` is the host.
+    """
+    came = namespace_of(**arrays)
+    settled = resolve_device(device)
+    if came is not np and settled == "cpu":
+        given = next(name for name, value in arrays.items() if value is not None)
+        raise TypeError(
+            f"`{given}` is a CuPy array, but this {owner} has `device` {device!r}. Set "
+            f"`device` to 'cuda', or pass cupy.asnumpy({given})."
+        )
+    return namespace(settled)
+
+
 def refuse_device_arrays(what: str, **arrays: Any) -> None:
     """Raise TypeError if an array is on the GPU, for code that runs on the host only.
 

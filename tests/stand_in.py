@@ -60,6 +60,14 @@ ABSENT = frozenset(
 )
 ABSENT_LINALG = frozenset(["matrix_norm", "multi_dot", "svdvals", "vecdot", "vector_norm"])
 
+# Arguments of functions and methods that CuPy does not take.
+ABSENT_SETTINGS = {
+    "take": {"mode"},
+    "einsum": {"out", "order", "casting"},
+    "argsort": {"order", "stable"},
+    **{name: {"initial", "where"} for name in ("any", "all", "max", "mean", "min", "prod", "sum")},
+}
+
 _BINARY = [
     "add",
     "sub",
@@ -215,6 +223,9 @@ def wrapping(function, counts):
     """Return a function of arrays of the device; reductions give arrays without axes."""
 
     def wrapped(*arguments, **settings):
+        refused = ABSENT_SETTINGS.get(function.__name__, set()) & settings.keys()
+        if refused:
+            raise TypeError(f"{function.__name__} has no argument {refused} in CuPy.")
         values = function(*unwrapped(arguments), **unwrapped(settings))
         out = settings.get("out")
         return wrap(values, counts) if out is None else out

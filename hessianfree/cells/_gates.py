@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
-import numpy as np
+from typing import Any
 
 from hessianfree.cells._inputs import Inputs, Maps, flatten_rows
 from hessianfree.cells._workspace import Workspace
@@ -28,7 +27,8 @@ class GateMap:
         self.inputs = inputs
         self.width = maps[0][0].shape[1]
         n_sequences = inputs.shape[1]
-        self.rows = np.empty(
+        self._xp = work.xp
+        self.rows: Array = work.xp.empty(
             (n_rows, n_sequences, self.width + inputs.n_columns(self.width)), dtype=work.dtype
         )
         # Inputs are written step by step; a row beyond the last step has none.
@@ -37,7 +37,7 @@ class GateMap:
         # Two contiguous copies make every step of a sweep faster.
         self.transposed = joined.T.copy()
         self.weights = joined[:, : self.width].copy()
-        self._scratch = np.empty((n_sequences, len(joined)), dtype=work.dtype)
+        self._scratch = work.xp.empty((n_sequences, len(joined)), dtype=work.dtype)
 
     @property
     def recurrent_rows(self) -> Array:
@@ -53,7 +53,7 @@ class GateMap:
         """Write a_t; with fewer rows than steps they are used in turn."""
         row = self.rows[t % len(self.rows)]
         self.inputs.write_columns(t, row[:, self.width :])
-        np.matmul(row, self.transposed, out=out)
+        self._xp.matmul(row, self.transposed, out=out)
         self.inputs.add(self.table, t, out, self._scratch)
 
     def tangents(self, d_maps: Maps, d_inputs: Array | None, out: Array, work: Workspace) -> None:
@@ -62,17 +62,17 @@ class GateMap:
         `add_tangent` adds the rest of a step.
         """
         joined, self.d_table = self.inputs.join(d_maps, work, self.name)
-        np.matmul(flatten_rows(self.rows[: len(out)]), joined.T, out=flatten_rows(out))
+        self._xp.matmul(flatten_rows(self.rows[: len(out)]), joined.T, out=flatten_rows(out))
         if d_inputs is not None:
             drive = work.get(f"{self.name}_drive", out.shape)
             input_weights = self.transposed[self.width : self.width + d_inputs.shape[2]]
-            np.matmul(d_inputs, input_weights, out=drive)
+            self._xp.matmul(d_inputs, input_weights, out=drive)
             out += drive
 
     def add_tangent(self, t: int, d_recurrent: Array | None, out: Array) -> None:
         """Add W ds_t, and what symbols choose from the tangents of their weights, to `out`."""
         if d_recurrent is not None:
-            np.matmul(d_recurrent, self.transposed[: self.width], out=self._scratch)
+            self._xp.matmul(d_recurrent, self.transposed[: self.width], out=self._scratch)
             out += self._scratch
         self.inputs.add(self.d_table, t, out, self._scratch)
 
@@ -81,11 +81,11 @@ class GateMap:
         n_inputs = self.inputs.shape[2]
         inputs_bar = work.get(f"{self.name}_inputs_bar", self.inputs.shape)
         input_weights = self.transposed[self.width : self.width + n_inputs]
-        np.matmul(rows_bar, input_weights.T, out=inputs_bar)
+        self._xp.matmul(rows_bar, input_weights.T, out=inputs_bar)
         return inputs_bar
 
 
-def logistic_of(array: Array) -> None:
+def logistic_of(xp: Any, array: Array) -> None:
     """Write 1 / (1 + exp(-a)) = (1 + tanh(a / 2)) / 2 in place.
 
     NumPy's tanh is vectorised: several times faster than SciPy's `expit`. Where the result is
@@ -93,6 +93,6 @@ def logistic_of(array: Array) -> None:
     from in a gate.
     """
     array *= 0.5
-    np.tanh(array, out=array)
+    xp.tanh(array, out=array)
     array += 1
     array *= 0.5

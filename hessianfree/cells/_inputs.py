@@ -9,6 +9,7 @@ out of the rows: what they add is a row of the table W_xᵀ + b.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy.sparse import csr_array
 
 from hessianfree.cells._workspace import Workspace
 from hessianfree.objective import Array
+from reservoir._device import is_on_device, module_of, to_host
 
 # W, W_x and b of one map, or their cotangents.
 Maps = Sequence[tuple[Array, Array, Array]]
@@ -86,6 +88,7 @@ class RealInputs:
 
     def __init__(self, values: Array) -> None:
         self.values = values
+        self._xp = module_of(values)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -112,7 +115,7 @@ class RealInputs:
         n_rows, width = maps[0][0].shape
         joined = work.get(name, (len(maps) * n_rows, width + self.n_columns(width)))
         bias_at = width + self.values.shape[2]
-        for part, (weights, input_weights, bias) in zip(np.split(joined, len(maps)), maps):
+        for part, (weights, input_weights, bias) in zip(self._xp.split(joined, len(maps)), maps):
             part[:, :width] = weights
             part[:, width:bias_at] = input_weights
             part[:, bias_at] = bias
@@ -128,9 +131,9 @@ class RealInputs:
         """Write the parts of the cotangent of [W, W_x, b]."""
         width = maps_bar[0][0].shape[1]
         joined_bar = work.get(name, (rows_bar.shape[2], rows.shape[2]))
-        np.matmul(flatten_rows(rows_bar).T, flatten_rows(rows), out=joined_bar)
+        self._xp.matmul(flatten_rows(rows_bar).T, flatten_rows(rows), out=joined_bar)
         bias_at = width + self.values.shape[2]
-        parts = np.split(joined_bar, len(maps_bar))
+        parts = self._xp.split(joined_bar, len(maps_bar))
         for part, (weights_bar, input_bar, bias_bar) in zip(parts, maps_bar):
             weights_bar[...] = part[:, :width]
             input_bar[...] = part[:, width:bias_at]
@@ -138,24 +141,25 @@ class RealInputs:
 
     def project(self, weights: Array, out: Array, bias: Array | None = None) -> None:
         """Write W_x x_t + b of all steps."""
-        np.matmul(self.values, weights.T, out=out)
+        self._xp.matmul(self.values, weights.T, out=out)
         if bias is not None:
             out += bias
 
     def table(self, weights: Array) -> Array:
         """Return W_xᵀ, contiguous."""
-        return np.ascontiguousarray(weights.T)
+        table: Array = self._xp.ascontiguousarray(weights.T)
+        return table
 
     def project_step(self, table: Array, t: int, out: Array) -> None:
         """Write W_x x_t of one step."""
-        np.matmul(self.values[t], table, out=out)
+        self._xp.matmul(self.values[t], table, out=out)
 
     def accumulate(self, rows_bar: Array, weights_bar: Array, bias_bar: Array | None) -> None:
         """Write Σ rows_bar xᵀ and Σ rows_bar."""
         rows = flatten_rows(rows_bar)
-        np.matmul(rows.T, flatten_rows(self.values), out=weights_bar)
+        self._xp.matmul(rows.T, flatten_rows(self.values), out=weights_bar)
         if bias_bar is not None:
-            np.sum(rows, axis=0, out=bias_bar)
+            self._xp.sum(rows, axis=0, out=bias_bar)
 
     def mix(self, tensor: Array, rows: Array, out: Array) -> None:
         """Write Σ_k x_k W_k r of each row r to `out`."""
@@ -168,7 +172,7 @@ class RealInputs:
         """Write Σ x_k r̄ rᵀ over all rows, for each k."""
         columns = flatten_rows(self.values)
         for k, matrix_bar in enumerate(tensor_bar):
-            np.matmul((columns[:, k : k + 1] * rows_bar).T, rows, out=matrix_bar)
+            self._xp.matmul((columns[:, k : k + 1] * rows_bar).T, rows, out=matrix_bar)
 
     def sequence(self, index: int) -> RealInputs:
         """Return the inputs of one sequence, as a batch of one."""
@@ -181,11 +185,12 @@ class SymbolInputs:
     def __init__(self, symbols: NDArray[np.intp], n_symbols: int) -> None:
         self.symbols = symbols
         self.n_symbols = n_symbols
-        flat = symbols.ravel()
-        # Rows sorted by symbol, once: a scatter-add is a sparse product, row after row.
-        self._order = np.argsort(flat, kind="stable")
-        self._bounds = np.searchsorted(flat[self._order], np.arange(n_symbols + 1))
-        self._one_hot: csr_array | None = None
+        self._xp = module_of(symbols)
+        self._one_hot: Any = None
+        self._chosen: list[tuple[int, NDArray[np.intp]]] | None = None
+        # The symbols were checked; mode "clip" is there because "raise" would buffer the result.
+        # CuPy has no modes.
+        self._take = partial(np.take, mode="clip") if self._xp is np else self._xp.take
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -204,19 +209,18 @@ class SymbolInputs:
         n_rows, width = maps[0][0].shape
         table = work.get(f"{name}_table", (self.n_symbols, len(maps) * n_rows))
         for i, (_, input_weights, bias) in enumerate(maps):
-            np.add(input_weights.T, bias, out=table[:, i * n_rows : (i + 1) * n_rows])
+            self._xp.add(input_weights.T, bias, out=table[:, i * n_rows : (i + 1) * n_rows])
         if len(maps) == 1:
             return maps[0][0], table
         joined = work.get(name, (len(maps) * n_rows, width))
-        for part, (weights, _, _) in zip(np.split(joined, len(maps)), maps):
+        for part, (weights, _, _) in zip(self._xp.split(joined, len(maps)), maps):
             part[...] = weights
         return joined, table
 
     def add(self, table: Array | None, t: int, step: Array, scratch: Array) -> None:
         """Add the rows of the table that the symbols of step t choose."""
-        # The symbols were checked; mode "clip" is there because "raise" would buffer the result.
         if table is not None:
-            np.take(table, self.symbols[t], axis=0, out=scratch, mode="clip")
+            self._take(table, self.symbols[t], axis=0, out=scratch)
             step += scratch
 
     def accumulate_joined(
@@ -227,40 +231,41 @@ class SymbolInputs:
         sums = self._sums(rows_bar)
         if len(maps_bar) == 1:
             weights_bar, input_bar, bias_bar = maps_bar[0]
-            np.matmul(flat_bar.T, flat, out=weights_bar)
+            self._xp.matmul(flat_bar.T, flat, out=weights_bar)
             input_bar[...] = sums.T
-            np.sum(sums, axis=0, out=bias_bar)
+            self._xp.sum(sums, axis=0, out=bias_bar)
             return
         joined_bar = work.get(name, (flat_bar.shape[1], flat.shape[1]))
-        np.matmul(flat_bar.T, flat, out=joined_bar)
+        self._xp.matmul(flat_bar.T, flat, out=joined_bar)
         n_maps = len(maps_bar)
-        parts = zip(np.split(joined_bar, n_maps), np.split(sums, n_maps, axis=1))
+        parts = zip(self._xp.split(joined_bar, n_maps), self._xp.split(sums, n_maps, axis=1))
         for (part, part_sums), (weights_bar, input_bar, bias_bar) in zip(parts, maps_bar):
             weights_bar[...] = part
             input_bar[...] = part_sums.T
-            np.sum(part_sums, axis=0, out=bias_bar)
+            self._xp.sum(part_sums, axis=0, out=bias_bar)
 
     def project(self, weights: Array, out: Array, bias: Array | None = None) -> None:
         """Write the columns of W_x that the symbols choose, plus b."""
         table = self.table(weights)
         if bias is not None:
             table = table + bias
-        np.take(table, self.symbols, axis=0, out=out, mode="clip")
+        self._take(table, self.symbols, axis=0, out=out)
 
     def table(self, weights: Array) -> Array:
         """Return W_xᵀ, contiguous."""
-        return np.ascontiguousarray(weights.T)
+        table: Array = self._xp.ascontiguousarray(weights.T)
+        return table
 
     def project_step(self, table: Array, t: int, out: Array) -> None:
         """Write the rows of the table that the symbols of step t choose."""
-        np.take(table, self.symbols[t], axis=0, out=out, mode="clip")
+        self._take(table, self.symbols[t], axis=0, out=out)
 
     def accumulate(self, rows_bar: Array, weights_bar: Array, bias_bar: Array | None) -> None:
         """Write the sums of `rows_bar` over the steps of each symbol, and over all steps."""
         sums = self._sums(rows_bar)
         weights_bar[...] = sums.T
         if bias_bar is not None:
-            np.sum(sums, axis=0, out=bias_bar)
+            self._xp.sum(sums, axis=0, out=bias_bar)
 
     def mix(self, tensor: Array, rows: Array, out: Array) -> None:
         """Write W_k r of each row r and its symbol k to `out`."""
@@ -271,7 +276,7 @@ class SymbolInputs:
         """Write Σ r̄ rᵀ over the rows of each symbol."""
         tensor_bar[...] = 0
         for k, chosen in self._runs():
-            np.matmul(rows_bar[chosen].T, rows[chosen], out=tensor_bar[k])
+            self._xp.matmul(rows_bar[chosen].T, rows[chosen], out=tensor_bar[k])
 
     def sequence(self, index: int) -> SymbolInputs:
         """Return the symbols of one sequence, as a batch of one."""
@@ -280,16 +285,35 @@ class SymbolInputs:
     def _sums(self, rows_bar: Array) -> Array:
         """Return the sums of `rows_bar` over the steps of each symbol."""
         if self._one_hot is None or self._one_hot.dtype != rows_bar.dtype:
-            ones = np.ones(self.symbols.size, dtype=rows_bar.dtype)
-            shape = (self.n_symbols, self.symbols.size)
-            self._one_hot = csr_array((ones, self._order, self._bounds), shape=shape)
+            self._one_hot = self._make_one_hot(rows_bar.dtype)
         sums: Array = self._one_hot @ flatten_rows(rows_bar)
         return sums
 
+    def _make_one_hot(self, dtype: np.dtype[Any]) -> Any:
+        """Return the one-hot matrix (n_symbols, n_rows), by which a scatter-add is a product."""
+        if self._xp is not np:
+            # Dense: of some hundred symbols it costs little beside the other products, and its
+            # sums come in one order, unlike those of atomic additions or of a sparse product there.
+            return (self._xp.arange(self.n_symbols)[:, None] == self.symbols.ravel()).astype(dtype)
+        order, bounds = self._sorted()
+        ones = np.ones(self.symbols.size, dtype=dtype)
+        return csr_array((ones, order, bounds), shape=(self.n_symbols, self.symbols.size))
+
+    def _sorted(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the rows sorted by symbol, and where each symbol begins; on the host."""
+        flat = to_host(self.symbols).ravel()
+        order = np.argsort(flat, kind="stable")
+        return order, np.searchsorted(flat[order], np.arange(self.n_symbols + 1))
+
     def _runs(self) -> list[tuple[int, NDArray[np.intp]]]:
         """Return each symbol that occurs, with its rows."""
-        present = np.flatnonzero(np.diff(self._bounds))
-        return [(k, self._order[self._bounds[k] : self._bounds[k + 1]]) for k in present.tolist()]
+        if self._chosen is None:
+            order, bounds = self._sorted()
+            self._chosen = [
+                (k, self._xp.asarray(order[bounds[k] : bounds[k + 1]]))
+                for k in np.flatnonzero(np.diff(bounds)).tolist()
+            ]
+        return self._chosen
 
 
 def flatten_rows(array: Array) -> Array:
@@ -299,16 +323,26 @@ def flatten_rows(array: Array) -> Array:
 
 def wrap_inputs(inputs: NDArray[Any], n_inputs: int) -> Inputs:
     """Return `inputs` as what a cell with `n_inputs` inputs works on; raise if they do not fit."""
+    check_inputs(inputs, n_inputs)
+    return RealInputs(inputs) if inputs.ndim == 3 else SymbolInputs(inputs, n_inputs)
+
+
+def check_inputs(inputs: NDArray[Any], n_inputs: int) -> None:
+    """Raise unless a cell with `n_inputs` inputs can work on `inputs`.
+
+    Symbols on a GPU are taken for granted, since a look at them would wait for the device: whoever
+    moves them there checks them before.
+    """
     if inputs.ndim == 3:
         if inputs.shape[2] != n_inputs:
             raise ValueError(
                 f"`inputs` has {inputs.shape[2]} features, but the cell has {n_inputs} inputs. "
                 "Pass an array of shape (n_steps, n_sequences, n_inputs)."
             )
-        return RealInputs(inputs)
-    if inputs.size and not (inputs.min() >= 0 and inputs.max() < n_inputs):
+    elif is_on_device(inputs):
+        return
+    elif inputs.size and not (inputs.min() >= 0 and inputs.max() < n_inputs):
         raise ValueError(
             f"`inputs` has symbols from {inputs.min()} to {inputs.max()}, but 0 to {n_inputs - 1} "
             "were expected. Number the symbols from 0."
         )
-    return SymbolInputs(inputs, n_inputs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.cells._gates import GateMap, logistic_of
@@ -112,10 +111,10 @@ class UpdateCell(SweepingCell):
         start = 0 if gates[0] == "update_" else self.n_units
         return slice(start, start + len(gates) * self.n_units)
 
-    def _candidate_inputs(self, inputs: Inputs, dtype: Any) -> Inputs:
+    def _candidate_inputs(self, inputs: Inputs, work: Workspace) -> Inputs:
         """Return what the candidate takes by weights: the inputs, or nothing."""
         if self._direct == "":
-            return RealInputs(np.empty((*inputs.shape[:2], 0), dtype=dtype))
+            return RealInputs(work.xp.empty((*inputs.shape[:2], 0), dtype=work.dtype))
         return inputs
 
     def forward(
@@ -129,9 +128,10 @@ class UpdateCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         wrapped = wrap_inputs(inputs, self.n_inputs)
         n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
-        work = Workspace(params["bias"].dtype)
+        work = Workspace(params["bias"])
+        xp = work.xp
         n_kept = 1 if states_only else n_steps
-        identity = np.eye(n, dtype=work.dtype)
+        identity = xp.eye(n, dtype=work.dtype)
         gates = {
             seen: GateMap(
                 seen,
@@ -145,45 +145,45 @@ class UpdateCell(SweepingCell):
         candidate = GateMap(
             "candidate",
             self._maps(params, ("",), identity),
-            self._candidate_inputs(wrapped, work.dtype),
+            self._candidate_inputs(wrapped, work),
             n_kept,
             work,
         )
         drive = None
         if self._direct == "":
-            drive = np.empty((n_steps, n_sequences, n), dtype=work.dtype)
+            drive = xp.empty((n_steps, n_sequences, n), dtype=work.dtype)
             wrapped.project(params.get("input", identity), drive)
-            np.tanh(drive, out=drive)
+            xp.tanh(drive, out=drive)
         states = gates["state"].recurrent_rows
         start_states(states, params, initial_state)
-        gate_slopes, kept = np.empty((2, n_kept, n_sequences, 2 * n), dtype=work.dtype)
-        slopes = np.empty((n_kept, n_sequences, n), dtype=work.dtype)
-        tanh_slopes = np.empty_like(slopes) if "tanh_state" in gates else None
+        gate_slopes, kept = xp.empty((2, n_kept, n_sequences, 2 * n), dtype=work.dtype)
+        slopes = xp.empty((n_kept, n_sequences, n), dtype=work.dtype)
+        tanh_slopes = xp.empty_like(slopes) if "tanh_state" in gates else None
         step = work.get("step", kept.shape[1:])
-        new, change = np.empty((2, n_sequences, n), dtype=work.dtype)
+        new, change = xp.empty((2, n_sequences, n), dtype=work.dtype)
         z, r = step[:, :n], step[:, n:]
         for t in range(n_steps):
             state, k = states[t], t % n_kept
             for seen, gate in gates.items():
                 if tanh_slopes is not None and seen == "tanh_state":
-                    np.tanh(state, out=gate.recurrent_rows[k])
-                    np.multiply(gate.recurrent_rows[k], gate.recurrent_rows[k], out=tanh_slopes[k])
-                    np.subtract(1, tanh_slopes[k], out=tanh_slopes[k])
+                    xp.tanh(state, out=gate.recurrent_rows[k])
+                    xp.multiply(gate.recurrent_rows[k], gate.recurrent_rows[k], out=tanh_slopes[k])
+                    xp.subtract(1, tanh_slopes[k], out=tanh_slopes[k])
                 gate.apply(t, step[:, self._columns(seen)])
-            logistic_of(step)
-            np.multiply(r, state, out=candidate.recurrent_rows[k])
+            logistic_of(xp, step)
+            xp.multiply(r, state, out=candidate.recurrent_rows[k])
             candidate.apply(t, new)
             if drive is not None:
                 new += drive[t]
-            np.tanh(new, out=new)
-            np.subtract(new, state, out=change)
+            xp.tanh(new, out=new)
+            xp.subtract(new, state, out=change)
             if states_only:
                 if not self._z_takes_candidate:
-                    np.subtract(1, z, out=z)
+                    xp.subtract(1, z, out=z)
                 change *= z
             else:
-                self._write_slopes(step, state, new, change, gate_slopes[t], kept[t], slopes[t])
-            np.add(state, change, out=states[t + 1])
+                self._write_slopes(xp, step, state, new, change, gate_slopes[t], kept[t], slopes[t])
+            xp.add(state, change, out=states[t + 1])
         return UpdateTrajectory(
             wrapped,
             gates,
@@ -199,6 +199,7 @@ class UpdateCell(SweepingCell):
 
     def _write_slopes(
         self,
+        xp: Any,
         gates: Array,
         state: Array,
         new: Array,
@@ -209,21 +210,21 @@ class UpdateCell(SweepingCell):
     ) -> None:
         """Write what the sweeps multiply by; `change` goes from h̃ - h to h_t - h_{t-1}."""
         n = self.n_units
-        np.subtract(1, gates, out=gate_slopes)
+        xp.subtract(1, gates, out=gate_slopes)
         share, other = gates[:, :n], gate_slopes[:, :n]
         if not self._z_takes_candidate:
             share, other = other, share
-        np.multiply(new, new, out=slopes)
-        np.subtract(1, slopes, out=slopes)
+        xp.multiply(new, new, out=slopes)
+        xp.subtract(1, slopes, out=slopes)
         slopes *= share
         kept[:, :n] = other
         kept[:, n:] = gates[:, n:]
-        np.multiply(change, share, out=new)
+        xp.multiply(change, share, out=new)
         gate_slopes *= gates
         gate_slopes[:, :n] *= change
         gate_slopes[:, n:] *= state
         if not self._z_takes_candidate:
-            np.negative(gate_slopes[:, :n], out=gate_slopes[:, :n])
+            xp.negative(gate_slopes[:, :n], out=gate_slopes[:, :n])
         change[...] = new
 
     def jvp(
@@ -242,6 +243,7 @@ class UpdateCell(SweepingCell):
         dh_t = ∂h_t/∂h_{t-1} ⊙ dh_{t-1} + ∂h_t/∂a ⊙ da + ∂h_t/∂ã ⊙ dã
         """
         n, work, slopes = self.n_units, trajectory.workspace, trajectory.slopes
+        xp = work.xp
         candidate = trajectory.candidate
         n_sequences = slopes.shape[1]
         nothing = work.get("nothing", (n, n))
@@ -260,7 +262,7 @@ class UpdateCell(SweepingCell):
         start = start_tangents(trajectory, d_params, d_initial_state)
         previous[...] = 0 if start is None else start
         for t, d_state in enumerate(sweep):
-            np.multiply(
+            xp.multiply(
                 trajectory.kept[t].reshape(n_sequences, 2, n),
                 previous[:, None],
                 out=both.reshape(n_sequences, 2, n),
@@ -270,7 +272,7 @@ class UpdateCell(SweepingCell):
                 if seen == "nothing":
                     d_seen = None
                 elif trajectory.tanh_slopes is not None and seen == "tanh_state":
-                    d_seen = np.multiply(trajectory.tanh_slopes[t], previous, out=seen_scratch)
+                    d_seen = xp.multiply(trajectory.tanh_slopes[t], previous, out=seen_scratch)
                 columns, d_gate = self._columns(seen), self._sweep(trajectory, seen)[t]
                 gate.add_tangent(t, d_seen, d_gate)
                 d_gate *= trajectory.gate_slopes[t, :, columns]
@@ -294,7 +296,7 @@ class UpdateCell(SweepingCell):
         d_inputs: Array | None,
     ) -> Array:
         """Return the tangents of tanh(x_t), or of tanh(W_xh x_t)."""
-        drive = trajectory.drive
+        xp, drive = trajectory.workspace.xp, trajectory.drive
         assert drive is not None
         tangents = trajectory.workspace.get("drive", drive.shape)
         if "input" in d_params:
@@ -305,11 +307,11 @@ class UpdateCell(SweepingCell):
             weighted = d_inputs
             if "input" in params:
                 weighted = trajectory.workspace.get("drive_scratch", drive.shape)
-                np.matmul(d_inputs, params["input"].T, out=weighted)
+                xp.matmul(d_inputs, params["input"].T, out=weighted)
             tangents += weighted
         slopes = trajectory.workspace.get("drive_slopes", drive.shape)
-        np.multiply(drive, drive, out=slopes)
-        np.subtract(1, slopes, out=slopes)
+        xp.multiply(drive, drive, out=slopes)
+        xp.subtract(1, slopes, out=slopes)
         tangents *= slopes
         return tangents
 
@@ -322,6 +324,7 @@ class UpdateCell(SweepingCell):
     ) -> dict[str, Array]:
         """Return the cotangents of all pre-activations."""
         n, work, slopes = self.n_units, trajectory.workspace, trajectory.slopes
+        xp = work.xp
         n_steps, n_sequences = slopes.shape[:2]
         first = n_steps - len(states_bar)
         sweep = work.get("sweep", slopes.shape)
@@ -333,22 +336,22 @@ class UpdateCell(SweepingCell):
         for t in reversed(range(n_steps)):
             if t >= first:
                 state_bar += states_bar[t - first]
-            np.multiply(state_bar, slopes[t], out=sweep[t])
+            xp.multiply(state_bar, slopes[t], out=sweep[t])
             if t % FLUSH_EVERY == 0:
                 for array in (sweep[t], state_bar):
                     array += tiny
                     array -= tiny
-            np.matmul(sweep[t], trajectory.candidate.weights, out=reset_bar)
+            xp.matmul(sweep[t], trajectory.candidate.weights, out=reset_bar)
             for seen in self._gates:
                 columns = self._columns(seen)
                 gate_bar = self._sweep(trajectory, seen)[t]
-                np.multiply(both[:, columns], trajectory.gate_slopes[t, :, columns], out=gate_bar)
+                xp.multiply(both[:, columns], trajectory.gate_slopes[t, :, columns], out=gate_bar)
             both *= trajectory.kept[t]
             state_bar += reset_bar
             for seen, gate in trajectory.gates.items():
                 if seen == "nothing":
                     continue
-                np.matmul(self._sweep(trajectory, seen)[t], gate.weights, out=seen_scratch)
+                xp.matmul(self._sweep(trajectory, seen)[t], gate.weights, out=seen_scratch)
                 if trajectory.tanh_slopes is not None and seen == "tanh_state":
                     seen_scratch *= trajectory.tanh_slopes[t]
                 state_bar += seen_scratch
@@ -360,8 +363,8 @@ class UpdateCell(SweepingCell):
             parts[f"{seen}_rows"] = gate.rows[:n_steps]
         if trajectory.drive is not None:
             drive_bar = work.get("drive", slopes.shape)
-            np.multiply(trajectory.drive, trajectory.drive, out=drive_bar)
-            np.subtract(1, drive_bar, out=drive_bar)
+            xp.multiply(trajectory.drive, trajectory.drive, out=drive_bar)
+            xp.subtract(1, drive_bar, out=drive_bar)
             drive_bar *= sweep
             parts["drive"] = drive_bar
         return parts
@@ -383,7 +386,7 @@ class UpdateCell(SweepingCell):
                 work,
                 seen,
             )
-        self._candidate_inputs(inputs, work.dtype).accumulate_joined(
+        self._candidate_inputs(inputs, work).accumulate_joined(
             parts[""], parts["rows"], self._maps(params_bar, ("",), unused), work, "candidate"
         )
         if "drive" in parts and "input" in params_bar:
@@ -403,7 +406,7 @@ class UpdateCell(SweepingCell):
             others.append(trajectory.candidate.inputs_bar(parts[""], work))
         elif "input" in params:
             direct_bar = work.get("direct_bar", trajectory.inputs.shape)
-            others.append(np.matmul(parts["drive"], params["input"], out=direct_bar))
+            others.append(work.xp.matmul(parts["drive"], params["input"], out=direct_bar))
         else:
             others.append(parts["drive"])
         for other in others:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hessianfree.objective import Array
+from reservoir._device import module_of
 
 
 class Workspace:
@@ -14,19 +15,25 @@ class Workspace:
 
     Parameters
     ----------
-    dtype : numpy.dtype
-        Of every array.
+    like : ndarray
+        Every array is of its dtype and lies where it does.
+
+    Attributes
+    ----------
+    xp : module
+        The namespace of the arrays: numpy, or cupy.
     """
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.dtype = dtype
+    def __init__(self, like: Array) -> None:
+        self.dtype: np.dtype[Any] = like.dtype
+        self.xp: Any = module_of(like)
         self._arrays: dict[str, Array] = {}
 
     def get(self, name: str, shape: tuple[int, ...]) -> Array:
         """Return the array called `name`, with whatever it holds."""
         array = self._arrays.get(name)
         if array is None:
-            array = self._arrays[name] = np.empty(shape, dtype=self.dtype)
+            array = self._arrays[name] = self.xp.empty(shape, dtype=self.dtype)
         return array
 
     @property

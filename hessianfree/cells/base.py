@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from hessianfree.cells._inputs import Inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.objective import Array
+from reservoir._device import scipy_module
 
 Blocks = Mapping[str, Array]
 
@@ -257,7 +258,7 @@ class SweepingCell:
     ) -> tuple[dict[str, Array], Array | None]:
         """Return the cotangents of the parameters and inputs; see `Cell.vjp`."""
         if params_bar is None:
-            params_bar = self._new_blocks(states_bar.dtype)
+            params_bar = self._new_blocks(trajectory.workspace)
         if damping is not None:
             damped = trajectory.workspace.get(self._tangents, trajectory.states.shape)
             damped *= damping
@@ -280,8 +281,9 @@ class SweepingCell:
         """Return Σ_i (params_bar of sequence i)²; see `Cell.squared_vjp`."""
         parts = self._backward(params, trajectory, states_bar, None)
         _hand_out_initial(trajectory, parts, initial_state_bar)
-        one = self._new_blocks(states_bar.dtype)
-        total = {name: np.zeros_like(block) for name, block in one.items()}
+        one = self._new_blocks(trajectory.workspace)
+        xp = trajectory.workspace.xp
+        total = {name: xp.zeros_like(block) for name, block in one.items()}
         for i in range(states_bar.shape[1]):
             sequence = {name: part[:, i : i + 1] for name, part in parts.items()}
             self._accumulate(trajectory.inputs.sequence(i), sequence, one, trajectory.workspace)
@@ -289,9 +291,12 @@ class SweepingCell:
                 total[name] += block * block
         return total, self._inputs_bar(params, trajectory, parts) if with_inputs_bar else None
 
-    def _new_blocks(self, dtype: np.dtype[Any]) -> dict[str, Array]:
-        """Return one new array per block of parameters."""
-        return {name: np.empty(shape, dtype=dtype) for name, shape in self.parameter_shapes.items()}
+    def _new_blocks(self, work: Workspace) -> dict[str, Array]:
+        """Return one new array per block of parameters, of the kind of those of `work`."""
+        return {
+            name: work.xp.empty(shape, dtype=work.dtype)
+            for name, shape in self.parameter_shapes.items()
+        }
 
 
 def start_states(all_states: Array, params: Blocks, initial_state: Array | None) -> None:
@@ -324,7 +329,7 @@ def _hand_out_initial(
 def accumulate_initial_state(initial_bar: Array, params_bar: dict[str, Array]) -> None:
     """Write the cotangent of the learned initial state, where there is one."""
     if "initial_state" in params_bar:
-        np.sum(initial_bar[0], axis=0, out=params_bar["initial_state"])
+        initial_bar[0].sum(axis=0, out=params_bar["initial_state"])
 
 
 # A vanishing sweep is rounded to zero every few steps only: from the level that is kept it falls
@@ -332,36 +337,50 @@ def accumulate_initial_state(initial_bar: Array, params_bar: dict[str, Array]) -
 FLUSH_EVERY = 4
 
 
-# Each activation φ comes with its slope written in terms of its value: φ'(z) = slope(φ(z)).
+ACTIVATIONS = ("tanh", "logistic", "relu")
 
 
-def _tanh_slope(values: Array, out: Array) -> None:
+def activation_of(name: str, xp: Any) -> tuple[Any, Any]:
+    """Return an activation φ, and its slope in terms of its value: φ'(z) = slope(φ(z)).
+
+    Parameters
+    ----------
+    name : {"tanh", "logistic", "relu"}
+    xp : module
+        The namespace of the arrays that they will be called with.
+
+    Returns
+    -------
+    activate, slope : callable
+        Each takes an array and the `out` to write to, which may be the same.
+    """
+    if name == "tanh":
+        return xp.tanh, partial(_tanh_slope, xp)
+    if name == "logistic":
+        return scipy_module(xp, "special").expit, partial(_logistic_slope, xp)
+    return partial(_relu, xp), partial(_relu_slope, xp)
+
+
+def _tanh_slope(xp: Any, values: Array, out: Array) -> None:
     """Write 1 - φ²."""
-    np.multiply(values, values, out=out)
-    np.subtract(1, out, out=out)
+    xp.multiply(values, values, out=out)
+    xp.subtract(1, out, out=out)
 
 
-def _logistic_slope(values: Array, out: Array) -> None:
+def _logistic_slope(xp: Any, values: Array, out: Array) -> None:
     """Write φ (1 - φ)."""
-    np.subtract(1, values, out=out)
+    xp.subtract(1, values, out=out)
     out *= values
 
 
-def _relu(z: Array, out: Array) -> None:
+def _relu(xp: Any, z: Array, out: Array) -> None:
     """Write max(z, 0)."""
-    np.maximum(z, 0, out=out)
+    xp.maximum(z, 0, out=out)
 
 
-def _relu_slope(values: Array, out: Array) -> None:
+def _relu_slope(xp: Any, values: Array, out: Array) -> None:
     """Write 1 where φ > 0, else 0."""
-    np.greater(values, 0, out=out, casting="unsafe")
-
-
-ACTIVATIONS: dict[str, tuple[Any, Any]] = {
-    "tanh": (np.tanh, _tanh_slope),
-    "logistic": (expit, _logistic_slope),
-    "relu": (_relu, _relu_slope),
-}
+    xp.greater(values, 0, out=out, casting="unsafe")
 
 
 def flush_constant(dtype: np.dtype[Any]) -> Any:

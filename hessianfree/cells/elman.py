@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
@@ -16,6 +15,7 @@ from hessianfree.cells.base import (
     Blocks,
     SweepingCell,
     accumulate_initial_state,
+    activation_of,
     flush_constant,
     start_states,
     start_tangents,
@@ -128,22 +128,23 @@ class ElmanCell(SweepingCell):
         states_only: bool = False,
     ) -> ElmanTrajectory:
         """Run the recurrence; see `Cell.forward`."""
-        activate, slope = ACTIVATIONS[self.activation]
+        work = Workspace(params["bias"])
+        xp = work.xp
+        activate, slope = activation_of(self.activation, xp)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         recurrent = params["recurrent"]
         n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
-        work = Workspace(recurrent.dtype)
-        rows = np.empty((n_steps + 1, n_sequences, n + wrapped.n_columns(n)), dtype=recurrent.dtype)
+        rows = xp.empty((n_steps + 1, n_sequences, n + wrapped.n_columns(n)), dtype=recurrent.dtype)
         rows[-1, :, n:] = 0
         start_states(rows[..., :n], params, initial_state)
         joined, table = wrapped.join([(recurrent, params["input"], params["bias"])], work)
         joined_transposed = joined.T.copy()
         n_kept = 1 if states_only else n_steps
-        slopes = np.empty((n_kept, n_sequences, n), dtype=recurrent.dtype)
+        slopes = xp.empty((n_kept, n_sequences, n), dtype=recurrent.dtype)
         step = work.get("step", slopes.shape[1:])
         for t in range(n_steps):
             wrapped.write_columns(t, rows[t, :, n:])
-            np.matmul(rows[t], joined_transposed, out=step)
+            xp.matmul(rows[t], joined_transposed, out=step)
             wrapped.add(table, t, step, slopes[t % n_kept])
             activate(step, out=step)
             if not states_only:
@@ -171,6 +172,7 @@ class ElmanCell(SweepingCell):
         dh_t = φ'(z_t) ⊙ (W_hh dh_{t-1} + dW_hh h_{t-1} + dW_hx x_t + db + W_hx dx_t)
         """
         rows, slopes, work = trajectory.rows, trajectory.slopes, trajectory.workspace
+        xp = work.xp
         inputs, transposed = trajectory.inputs, trajectory.recurrent_transposed
         d_states = work.get("sweep", slopes.shape)
         step = work.get("step", slopes.shape[1:])
@@ -178,10 +180,10 @@ class ElmanCell(SweepingCell):
         joined, table = inputs.join(
             [(d_params["recurrent"], d_params["input"], d_params["bias"])], work
         )
-        np.matmul(flatten_rows(rows[:-1]), joined.T, out=flatten_rows(d_states))
+        xp.matmul(flatten_rows(rows[:-1]), joined.T, out=flatten_rows(d_states))
         if d_inputs is not None:
             drive = work.get("drive", d_states.shape)
-            np.matmul(d_inputs, params["input"].T, out=drive)
+            xp.matmul(d_inputs, params["input"].T, out=drive)
             d_states += drive
         step[...] = 0
         start = start_tangents(trajectory, d_params, d_initial_state)
@@ -189,10 +191,10 @@ class ElmanCell(SweepingCell):
             step += start @ transposed
         for t, (d_state, slope) in enumerate(zip(d_states, slopes)):
             if t:
-                np.matmul(d_states[t - 1], transposed, out=step)
+                xp.matmul(d_states[t - 1], transposed, out=step)
             inputs.add(table, t, step, scratch)
             step += d_state
-            np.multiply(step, slope, out=d_state)
+            xp.multiply(step, slope, out=d_state)
         return d_states
 
     def _backward(
@@ -204,6 +206,7 @@ class ElmanCell(SweepingCell):
     ) -> dict[str, Array]:
         """Return the cotangents of the pre-activations, z̄_t = φ'(z_t) ⊙ (h̄_t + W_hhᵀ z̄_{t+1})."""
         slopes, work = trajectory.slopes, trajectory.workspace
+        xp = work.xp
         recurrent = params["recurrent"]
         n_steps = len(slopes)
         first = n_steps - len(states_bar)
@@ -216,14 +219,14 @@ class ElmanCell(SweepingCell):
                 step += states_bar[t - first]
             z = z_bar[t]
             if preactivations_bar is None:
-                np.multiply(step, slopes[t], out=z)
+                xp.multiply(step, slopes[t], out=z)
             else:
                 step *= slopes[t]
-                np.add(step, preactivations_bar[t], out=z)
+                xp.add(step, preactivations_bar[t], out=z)
             if t % FLUSH_EVERY == 0:
                 z += tiny
                 z -= tiny
-            np.matmul(z, recurrent, out=step)
+            xp.matmul(z, recurrent, out=step)
         return {"rows": trajectory.rows[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
@@ -245,5 +248,5 @@ class ElmanCell(SweepingCell):
     def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return W_hxᵀ z̄_t."""
         inputs_bar: Array = trajectory.workspace.get("inputs_bar", trajectory.inputs.shape)
-        np.matmul(parts["z_bar"], params["input"], out=inputs_bar)
+        trajectory.workspace.xp.matmul(parts["z_bar"], params["input"], out=inputs_bar)
         return inputs_bar

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.cells._gates import GateMap, gate_maps, logistic_of
@@ -53,7 +52,9 @@ class LSTMTrajectory:
     @property
     def final_state(self) -> Array:
         """[h_T, c_T], of shape (n_sequences, 2 n_units)."""
-        return np.concatenate([self.states[-1], self.memories[-1]], axis=1)
+        xp = self.workspace.xp
+        joined: Array = xp.concatenate([self.states[-1], self.memories[-1]], axis=1)
+        return joined
 
     @property
     def nbytes(self) -> int:
@@ -176,41 +177,42 @@ class LSTMCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         wrapped = wrap_inputs(inputs, self.n_inputs)
         n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
-        work = Workspace(params["bias"].dtype)
+        work = Workspace(params["bias"])
+        xp = work.xp
         gates = GateMap("gates", gate_maps(params, GATES), wrapped, n_steps + 1, work)
-        memories = np.empty((n_steps + 1, n_sequences, n), dtype=work.dtype)
-        start = np.empty((1, n_sequences, 2 * n), dtype=work.dtype)
+        memories = xp.empty((n_steps + 1, n_sequences, n), dtype=work.dtype)
+        start = xp.empty((1, n_sequences, 2 * n), dtype=work.dtype)
         start_states(start, params, initial_state)
         gates.recurrent_rows[0], memories[0] = start[0, :, :n], start[0, :, n:]
         n_kept = 1 if states_only else n_steps
-        slopes = np.empty((n_kept, n_sequences, 4 * n), dtype=work.dtype)
-        forget, reading = np.empty((2, n_kept, n_sequences, n), dtype=work.dtype)
+        slopes = xp.empty((n_kept, n_sequences, 4 * n), dtype=work.dtype)
+        forget, reading = xp.empty((2, n_kept, n_sequences, n), dtype=work.dtype)
         step = work.get("step", slopes.shape[1:])
         g, i, f, o = (step[:, k * n : (k + 1) * n] for k in range(4))
-        read = np.empty_like(g)
+        read = xp.empty_like(g)
         for t in range(n_steps):
             before, memory, state = memories[t], memories[t + 1], gates.recurrent_rows[t + 1]
             gates.apply(t, step)
             if self.peepholes:
                 i += params["peephole"][0] * before
                 f += params["peephole"][1] * before
-                np.tanh(g, out=g)
-                logistic_of(step[:, n : 3 * n])
+                xp.tanh(g, out=g)
+                logistic_of(xp, step[:, n : 3 * n])
             else:
                 step[:, n:] *= 0.5
-                np.tanh(step, out=step)
+                xp.tanh(step, out=step)
                 step[:, n:] += 1
                 step[:, n:] *= 0.5
-            np.multiply(f, before, out=memory)
-            np.multiply(i, g, out=read)
+            xp.multiply(f, before, out=memory)
+            xp.multiply(i, g, out=read)
             memory += read
             if self.peepholes:
                 o += params["peephole"][2] * memory
-                logistic_of(o)
-            np.tanh(memory, out=read)
-            np.multiply(o, read, out=state)
+                logistic_of(xp, o)
+            xp.tanh(memory, out=read)
+            xp.multiply(o, read, out=state)
             if not states_only:
-                _write_slopes(step, before, read, slopes[t], forget[t], reading[t])
+                _write_slopes(xp, step, before, read, slopes[t], forget[t], reading[t])
         return LSTMTrajectory(
             gates,
             memories,
@@ -234,6 +236,7 @@ class LSTMCell(SweepingCell):
         dc_t = f_t ⊙ dc_{t-1} + Σ ∂c/∂(g, i, f) ⊙ da_t,   dh_t = ∂h/∂o ⊙ da_t + ∂h/∂c ⊙ dc_t
         """
         n, work, gates = self.n_units, trajectory.workspace, trajectory.gates
+        xp = work.xp
         sweep = work.get("sweep", trajectory.slopes.shape)
         d_states = work.get("d_states", trajectory.forget.shape)
         d_memory = work.get("d_memory", d_states.shape[1:])
@@ -251,8 +254,8 @@ class LSTMCell(SweepingCell):
             if peephole is not None:
                 d_peephole, before = d_params["peephole"], trajectory.memories[t]
                 for weight, d_weight, d_gate in zip(peephole, d_peephole, (d_i, d_f)):
-                    _add_product(d_gate, weight, d_memory, scratch)
-                    _add_product(d_gate, d_weight, before, scratch)
+                    _add_product(xp, d_gate, weight, d_memory, scratch)
+                    _add_product(xp, d_gate, d_weight, before, scratch)
             slopes = trajectory.slopes[t]
             d_gates[:, : 3 * n] *= slopes[:, : 3 * n]
             d_memory *= trajectory.forget[t]
@@ -260,10 +263,10 @@ class LSTMCell(SweepingCell):
             d_memory += d_i
             d_memory += d_f
             if peephole is not None:
-                _add_product(d_o, peephole[2], d_memory, scratch)
-                _add_product(d_o, d_peephole[2], trajectory.memories[t + 1], scratch)
-            np.multiply(d_o, slopes[:, 3 * n :], out=d_state)
-            _add_product(d_state, trajectory.reading[t], d_memory, scratch)
+                _add_product(xp, d_o, peephole[2], d_memory, scratch)
+                _add_product(xp, d_o, d_peephole[2], trajectory.memories[t + 1], scratch)
+            xp.multiply(d_o, slopes[:, 3 * n :], out=d_state)
+            _add_product(xp, d_state, trajectory.reading[t], d_memory, scratch)
             previous = d_state
         return d_states
 
@@ -279,6 +282,7 @@ class LSTMCell(SweepingCell):
         ō_t = ∂h/∂o ⊙ h̄_t,  c̄_t = f_{t+1} ⊙ c̄_{t+1} + ∂h/∂c ⊙ h̄_t,  ā_t = ∂c/∂a ⊙ c̄_t
         """
         n, work, gates = self.n_units, trajectory.workspace, trajectory.gates
+        xp = work.xp
         n_steps, n_sequences = trajectory.slopes.shape[:2]
         first = n_steps - len(states_bar)
         sweep = work.get("sweep", trajectory.slopes.shape)
@@ -292,24 +296,24 @@ class LSTMCell(SweepingCell):
             if t >= first:
                 state_bar += states_bar[t - first]
             gates_bar, slopes = sweep[t], trajectory.slopes[t]
-            np.multiply(state_bar, slopes[:, 3 * n :], out=gates_bar[:, 3 * n :])
-            _add_product(memory_bar, trajectory.reading[t], state_bar, scratch)
+            xp.multiply(state_bar, slopes[:, 3 * n :], out=gates_bar[:, 3 * n :])
+            _add_product(xp, memory_bar, trajectory.reading[t], state_bar, scratch)
             if peephole is not None:
-                _add_product(memory_bar, peephole[2], gates_bar[:, 3 * n :], scratch)
-            np.multiply(
+                _add_product(xp, memory_bar, peephole[2], gates_bar[:, 3 * n :], scratch)
+            xp.multiply(
                 slopes.reshape(n_sequences, 4, n)[:, :3],
                 memory_bar[:, None],
                 out=gates_bar.reshape(n_sequences, 4, n)[:, :3],
             )
             memory_bar *= trajectory.forget[t]
             if peephole is not None:
-                _add_product(memory_bar, peephole[0], gates_bar[:, n : 2 * n], scratch)
-                _add_product(memory_bar, peephole[1], gates_bar[:, 2 * n : 3 * n], scratch)
+                _add_product(xp, memory_bar, peephole[0], gates_bar[:, n : 2 * n], scratch)
+                _add_product(xp, memory_bar, peephole[1], gates_bar[:, 2 * n : 3 * n], scratch)
             if t % FLUSH_EVERY == 0:
                 for array in (gates_bar, memory_bar):
                     array += tiny
                     array -= tiny
-            np.matmul(gates_bar, gates.weights, out=state_bar)
+            xp.matmul(gates_bar, gates.weights, out=state_bar)
         return {
             "rows": gates.rows[:-1],
             "gates_bar": sweep,
@@ -334,7 +338,7 @@ class LSTMCell(SweepingCell):
             seen = (memories[:-1], memories[:-1], memories[1:])
             for k, (peephole_bar, memory) in enumerate(zip(params_bar["peephole"], seen), start=1):
                 gate_bar = gates_bar[..., k * n : (k + 1) * n]
-                np.einsum("tbn,tbn->n", gate_bar, memory, out=peephole_bar)
+                peephole_bar[...] = work.xp.einsum("tbn,tbn->n", gate_bar, memory)
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
     def _inputs_bar(
@@ -345,7 +349,13 @@ class LSTMCell(SweepingCell):
 
 
 def _write_slopes(
-    gates: Array, before: Array, read: Array, slopes: Array, forget: Array, reading: Array
+    xp: Any,
+    gates: Array,
+    before: Array,
+    read: Array,
+    slopes: Array,
+    forget: Array,
+    reading: Array,
 ) -> None:
     """Write what tangents of pre-activations and memories are multiplied by.
 
@@ -354,21 +364,21 @@ def _write_slopes(
     n = before.shape[1]
     g, i, f, o = (gates[:, k * n : (k + 1) * n] for k in range(4))
     forget[...] = f
-    np.multiply(read, read, out=reading)
-    np.subtract(1, reading, out=reading)
+    xp.multiply(read, read, out=reading)
+    xp.subtract(1, reading, out=reading)
     reading *= o
     # g' i, σ'(i) g, σ'(f) c and σ'(o) tanh(c); φ' is 1 - g² and σ' is σ (1 - σ).
-    np.multiply(g, g, out=slopes[:, :n])
-    np.subtract(1, slopes[:, :n], out=slopes[:, :n])
+    xp.multiply(g, g, out=slopes[:, :n])
+    xp.subtract(1, slopes[:, :n], out=slopes[:, :n])
     slopes[:, :n] *= i
-    np.subtract(1, gates[:, n:], out=slopes[:, n:])
+    xp.subtract(1, gates[:, n:], out=slopes[:, n:])
     slopes[:, n:] *= gates[:, n:]
     slopes[:, n : 2 * n] *= g
     slopes[:, 2 * n : 3 * n] *= before
     slopes[:, 3 * n :] *= read
 
 
-def _add_product(total: Array, a: Array, b: Array, scratch: Array) -> None:
+def _add_product(xp: Any, total: Array, a: Array, b: Array, scratch: Array) -> None:
     """Add a ⊙ b to `total`."""
-    np.multiply(a, b, out=scratch)
+    xp.multiply(a, b, out=scratch)
     total += scratch

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
@@ -16,6 +15,7 @@ from hessianfree.cells.base import (
     Blocks,
     SweepingCell,
     accumulate_initial_state,
+    activation_of,
     flush_constant,
     start_states,
     start_tangents,
@@ -171,23 +171,23 @@ class MultiplicativeCell(SweepingCell):
         states_only: bool = False,
     ) -> MultiplicativeTrajectory:
         """Run the recurrence; see `Cell.forward`."""
-        activate, slope = ACTIVATIONS[self.activation]
+        work = Workspace(params["bias"])
+        xp, dtype = work.xp, work.dtype
+        activate, slope = activation_of(self.activation, xp)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         n_factors, (n_steps, n_sequences) = self.n_factors, inputs.shape[:2]
-        dtype = params["bias"].dtype
-        work = Workspace(dtype)
-        all_states = np.empty((n_steps + 1, n_sequences, self.n_units), dtype=dtype)
+        all_states = xp.empty((n_steps + 1, n_sequences, self.n_units), dtype=dtype)
         start_states(all_states, params, initial_state)
-        gains = np.empty((n_steps, n_sequences, n_factors), dtype=dtype)
+        gains = xp.empty((n_steps, n_sequences, n_factors), dtype=dtype)
         wrapped.project(params["input_to_factor"], gains)
         gain_slopes = None
         if self.gain == "shifted_tanh":
-            np.tanh(gains, out=gains)
+            xp.tanh(gains, out=gains)
             gain_slopes = 1 - gains * gains
             gains += params["factor_bias"]
         n_kept = 1 if states_only else n_steps
-        projections = np.empty_like(gains[:n_kept])
-        factor_rows = np.empty(
+        projections = xp.empty_like(gains[:n_kept])
+        factor_rows = xp.empty(
             (n_steps, n_sequences, n_factors + wrapped.n_columns(n_factors)), dtype=dtype
         )
         joined, table = wrapped.join(
@@ -195,14 +195,14 @@ class MultiplicativeCell(SweepingCell):
         )
         to_factor = params["state_to_factor"].T.copy()
         to_state = joined.T.copy()
-        slopes = np.empty_like(all_states[:n_kept])
+        slopes = xp.empty_like(all_states[:n_kept])
         for t in range(n_steps):
             projection = projections[t % n_kept]
-            np.matmul(all_states[t], to_factor, out=projection)
-            np.multiply(projection, gains[t], out=factor_rows[t, :, :n_factors])
+            xp.matmul(all_states[t], to_factor, out=projection)
+            xp.multiply(projection, gains[t], out=factor_rows[t, :, :n_factors])
             wrapped.write_columns(t, factor_rows[t, :, n_factors:])
             step = all_states[t + 1]
-            np.matmul(factor_rows[t], to_state, out=step)
+            xp.matmul(factor_rows[t], to_state, out=step)
             wrapped.add(table, t, step, slopes[t % n_kept])
             activate(step, out=step)
             if not states_only:
@@ -235,6 +235,7 @@ class MultiplicativeCell(SweepingCell):
         dh_t = φ'(z_t) ⊙ (W_hf df_t + dW_hf f_t + dW_hx x_t + db + W_hx dx_t)
         """
         inputs, work = trajectory.inputs, trajectory.workspace
+        xp = work.xp
         slopes, gains, gain_slopes = trajectory.slopes, trajectory.gains, trajectory.gain_slopes
         d_states = work.get("sweep", slopes.shape)
         d_factors = work.get("factor_sweep", gains.shape)
@@ -247,20 +248,20 @@ class MultiplicativeCell(SweepingCell):
         )
         gain_table = inputs.table(d_params["input_to_factor"])
         before = flatten_rows(trajectory.all_states[:-1])
-        np.matmul(before, d_params["state_to_factor"].T, out=flatten_rows(d_factors))
-        np.matmul(flatten_rows(trajectory.factor_rows), joined.T, out=flatten_rows(d_states))
+        xp.matmul(before, d_params["state_to_factor"].T, out=flatten_rows(d_factors))
+        xp.matmul(flatten_rows(trajectory.factor_rows), joined.T, out=flatten_rows(d_states))
         d_gain_inputs = None
         if d_inputs is not None:
             drive = work.get("drive", d_states.shape)
-            np.matmul(d_inputs, params["input"].T, out=drive)
+            xp.matmul(d_inputs, params["input"].T, out=drive)
             d_states += drive
             d_gain_inputs = work.get("d_gain_inputs", gains.shape)
-            np.matmul(d_inputs, params["input_to_factor"].T, out=d_gain_inputs)
+            xp.matmul(d_inputs, params["input_to_factor"].T, out=d_gain_inputs)
         start = start_tangents(trajectory, d_params, d_initial_state)
         step[...] = 0 if start is None else start
         previous = step
         for t, (d_state, slope, gain) in enumerate(zip(d_states, slopes, gains)):
-            np.matmul(previous, trajectory.to_factor_transposed, out=factor_step)
+            xp.matmul(previous, trajectory.to_factor_transposed, out=factor_step)
             factor_step += d_factors[t]
             factor_step *= gain
             inputs.project_step(gain_table, t, factor_scratch)
@@ -271,10 +272,10 @@ class MultiplicativeCell(SweepingCell):
                 factor_scratch += d_params["factor_bias"]
             factor_scratch *= trajectory.projections[t]
             factor_step += factor_scratch
-            np.matmul(factor_step, trajectory.to_state_transposed, out=step)
+            xp.matmul(factor_step, trajectory.to_state_transposed, out=step)
             inputs.add(table, t, step, scratch)
             step += d_state
-            np.multiply(step, slope, out=d_state)
+            xp.multiply(step, slope, out=d_state)
             previous = d_state
         return d_states
 
@@ -290,6 +291,7 @@ class MultiplicativeCell(SweepingCell):
         z̄_t = φ'(z_t) ⊙ (h̄_t + W_fhᵀ ā_{t+1}),  ā_t = g_t ⊙ W_hfᵀ z̄_t,  ḡ_t = a_t ⊙ W_hfᵀ z̄_t
         """
         slopes, gains, work = trajectory.slopes, trajectory.gains, trajectory.workspace
+        xp = work.xp
         to_factor, to_state = params["state_to_factor"], params["factor_to_state"]
         n_steps = len(slopes)
         first = n_steps - len(states_bar)
@@ -305,17 +307,17 @@ class MultiplicativeCell(SweepingCell):
                 step += states_bar[t - first]
             z = z_bar[t]
             if preactivations_bar is None:
-                np.multiply(step, slopes[t], out=z)
+                xp.multiply(step, slopes[t], out=z)
             else:
                 step *= slopes[t]
-                np.add(step, preactivations_bar[t], out=z)
+                xp.add(step, preactivations_bar[t], out=z)
             if t % FLUSH_EVERY == 0:
                 z += tiny
                 z -= tiny
-            np.matmul(z, to_state, out=factor_step)
-            np.multiply(factor_step, trajectory.projections[t], out=gains_bar[t])
-            np.multiply(factor_step, gains[t], out=projections_bar[t])
-            np.matmul(projections_bar[t], to_factor, out=step)
+            xp.matmul(z, to_state, out=factor_step)
+            xp.multiply(factor_step, trajectory.projections[t], out=gains_bar[t])
+            xp.multiply(factor_step, gains[t], out=projections_bar[t])
+            xp.matmul(projections_bar[t], to_factor, out=step)
         parts = {
             "before": trajectory.all_states[:-1],
             "factor_rows": trajectory.factor_rows,
@@ -326,7 +328,7 @@ class MultiplicativeCell(SweepingCell):
         }
         if trajectory.gain_slopes is not None:
             gain_inputs_bar = work.get("gain_inputs_bar", gains.shape)
-            np.multiply(gains_bar, trajectory.gain_slopes, out=gain_inputs_bar)
+            xp.multiply(gains_bar, trajectory.gain_slopes, out=gain_inputs_bar)
             parts["gain_inputs_bar"] = gain_inputs_bar
         return parts
 
@@ -344,7 +346,7 @@ class MultiplicativeCell(SweepingCell):
             [(params_bar["factor_to_state"], params_bar["input"], params_bar["bias"])],
             work,
         )
-        np.matmul(
+        work.xp.matmul(
             flatten_rows(parts["projections_bar"]).T,
             flatten_rows(parts["before"]),
             out=params_bar["state_to_factor"],
@@ -352,7 +354,7 @@ class MultiplicativeCell(SweepingCell):
         gain_inputs_bar = parts.get("gain_inputs_bar", parts["gains_bar"])
         inputs.accumulate(gain_inputs_bar, params_bar["input_to_factor"], None)
         if "factor_bias" in params_bar:
-            np.sum(flatten_rows(parts["gains_bar"]), axis=0, out=params_bar["factor_bias"])
+            flatten_rows(parts["gains_bar"]).sum(axis=0, out=params_bar["factor_bias"])
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
     def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
@@ -361,7 +363,7 @@ class MultiplicativeCell(SweepingCell):
         work, shape = trajectory.workspace, trajectory.inputs.shape
         inputs_bar: Array = work.get("inputs_bar", shape)
         scratch = work.get("inputs_scratch", shape)
-        np.matmul(parts["z_bar"], params["input"], out=inputs_bar)
-        np.matmul(gain_inputs_bar, params["input_to_factor"], out=scratch)
+        work.xp.matmul(parts["z_bar"], params["input"], out=inputs_bar)
+        work.xp.matmul(gain_inputs_bar, params["input_to_factor"], out=scratch)
         inputs_bar += scratch
         return inputs_bar

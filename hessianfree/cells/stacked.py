@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.cells.base import Blocks, Cell
 from hessianfree.objective import Array
+from reservoir._device import module_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,9 @@ class StackedTrajectory:
     @property
     def final_state(self) -> Array:
         """The last states of all layers side by side, of shape (n_sequences, state_size)."""
-        return np.concatenate([layer.final_state for layer in self.layers], axis=1)
+        states = [layer.final_state for layer in self.layers]
+        joined: Array = module_of(states[0]).concatenate(states, axis=1)
+        return joined
 
     @property
     def nbytes(self) -> int:
@@ -176,8 +179,9 @@ class StackedCell:
     ) -> tuple[dict[str, Array], Array | None]:
         """Return the cotangents of the parameters and inputs; see `Cell.vjp`."""
         if params_bar is None:
+            xp = module_of(states_bar)
             params_bar = {
-                name: np.empty(shape, dtype=states_bar.dtype)
+                name: xp.empty(shape, dtype=states_bar.dtype)
                 for name, shape in self.parameter_shapes.items()
             }
         blocks, blocks_bar = self._blocks(params), self._blocks(params_bar)
@@ -232,5 +236,5 @@ class StackedCell:
         """Return the part of each layer of states, tangents or cotangents side by side."""
         if states is None:
             return [None] * len(self.cells)
-        bounds = np.cumsum([cell.state_size for cell in self.cells])[:-1]
-        return list(np.split(states, bounds, axis=1))
+        bounds = [0, *accumulate(cell.state_size for cell in self.cells)]
+        return [states[:, start:stop] for start, stop in pairwise(bounds)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.cells._inputs import Inputs, RealInputs, flatten_rows, wrap_inputs
@@ -16,6 +15,7 @@ from hessianfree.cells.base import (
     Blocks,
     SweepingCell,
     accumulate_initial_state,
+    activation_of,
     flush_constant,
     start_states,
     start_tangents,
@@ -129,20 +129,22 @@ class TensorCell(SweepingCell):
         states_only: bool = False,
     ) -> TensorTrajectory:
         """Run the recurrence; see `Cell.forward`."""
-        activate, slope = ACTIVATIONS[self.activation]
+        work = Workspace(params["bias"])
+        xp = work.xp
+        activate, slope = activation_of(self.activation, xp)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         steps = [wrap_inputs(inputs[t : t + 1], self.n_inputs) for t in range(len(inputs))]
         recurrent = params["recurrent"]
         n_steps, n_sequences = inputs.shape[:2]
-        all_states = np.empty((n_steps + 1, n_sequences, self.n_units), dtype=recurrent.dtype)
+        all_states = xp.empty((n_steps + 1, n_sequences, self.n_units), dtype=recurrent.dtype)
         start_states(all_states, params, initial_state)
         wrapped.project(params["input"], all_states[1:], params["bias"])
-        step = np.empty_like(all_states[0])
+        step = xp.empty_like(all_states[0])
         for t in range(n_steps):
             steps[t].mix(recurrent, all_states[t], out=step)
             step += all_states[t + 1]
             activate(step, out=all_states[t + 1])
-        slopes = np.empty_like(all_states[1 : 1 if states_only else None])
+        slopes = xp.empty_like(all_states[1 : 1 if states_only else None])
         if not states_only:
             slope(all_states[1:], out=slopes)
         return TensorTrajectory(
@@ -151,7 +153,7 @@ class TensorCell(SweepingCell):
             all_states,
             slopes,
             self.learn_initial_state and initial_state is None,
-            Workspace(recurrent.dtype),
+            work,
         )
 
     def jvp(
@@ -197,6 +199,7 @@ class TensorCell(SweepingCell):
     ) -> dict[str, Array]:
         """Return the pre-activations' z̄_t = φ'(z_t) ⊙ (h̄_t + Σ_k x_{t+1,k} W_kᵀ z̄_{t+1})."""
         slopes, work = trajectory.slopes, trajectory.workspace
+        xp = work.xp
         transposed = params["recurrent"].transpose(0, 2, 1)
         n_steps = len(slopes)
         first = n_steps - len(states_bar)
@@ -209,10 +212,10 @@ class TensorCell(SweepingCell):
                 step += states_bar[t - first]
             z = z_bar[t]
             if preactivations_bar is None:
-                np.multiply(step, slopes[t], out=z)
+                xp.multiply(step, slopes[t], out=z)
             else:
                 step *= slopes[t]
-                np.add(step, preactivations_bar[t], out=z)
+                xp.add(step, preactivations_bar[t], out=z)
             if t % FLUSH_EVERY == 0:
                 z += tiny
                 z -= tiny
@@ -236,8 +239,8 @@ class TensorCell(SweepingCell):
 
     def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
         """Return W_hxᵀ z̄_t + (z̄_tᵀ W_k h_{t-1})_k."""
-        z_bar = parts["z_bar"]
+        xp, z_bar = trajectory.workspace.xp, parts["z_bar"]
         inputs_bar: Array = z_bar @ params["input"]
         for k, matrix in enumerate(params["recurrent"]):
-            inputs_bar[..., k] += np.einsum("tbn,tbn->tb", z_bar @ matrix, parts["before"])
+            inputs_bar[..., k] += xp.einsum("tbn,tbn->tb", z_bar @ matrix, parts["before"])
         return inputs_bar
