@@ -110,8 +110,7 @@ class Minibatches:
     Examples
     --------
     >>> import numpy as np
-    >>> from hessianfree._placement import move_state
-    from hessianfree.batch import Batch
+    >>> from hessianfree.batch import Batch
     >>> data = Batch(np.zeros((4, 10, 1)), np.zeros((4, 10, 1)))
     >>> source = Minibatches(data, gradient_size=4, curvature_size=2)
     >>> [source.batches(i, np.random.SeedSequence(0))[0].n_sequences for i in range(3)]
