@@ -35,11 +35,12 @@ BENCHMARKS = {
     "streaming": "Ten million steps in constant memory",
     "online": "Learning online: a live step, and a long run",
     "fields": "Forecasting fields, and Lorenz without a reservoir",
+    "gated_cells": "Gradients and Gauss-Newton products of LSTM and GRU nets",
     "gpu": "On a GPU",
 }
 # Those that are not worth a run without one.
 NEED_DEVICE = {"gpu"}
-PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy", "jax", "torch")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}
 
 

@@ -2,7 +2,17 @@
 
 from hessianfree.adaptive_rates import Adagrad, Adam, RMSprop
 from hessianfree.batch import Batch
-from hessianfree.cells import ElmanCell, MultiplicativeCell, TensorCell
+from hessianfree.cells import (
+    ElmanCell,
+    GRUCell,
+    LSTMCell,
+    MultiplicativeCell,
+    MUT1Cell,
+    MUT2Cell,
+    MUT3Cell,
+    StackedCell,
+    TensorCell,
+)
 from hessianfree.checkpoints import load_checkpoint, save_checkpoint
 from hessianfree.comparison import Budget, Problem, compare
 from hessianfree.comparison_report import write_report
@@ -38,9 +48,14 @@ __all__ = [
     "ElmanCell",
     "ExponentialDecay",
     "FreshBatches",
+    "GRUCell",
     "HessianFree",
     "InverseTimeDecay",
+    "LSTMCell",
     "LevenbergMarquardt",
+    "MUT1Cell",
+    "MUT2Cell",
+    "MUT3Cell",
     "Minibatches",
     "Momentum",
     "MultiplicativeCell",
@@ -51,6 +66,7 @@ __all__ = [
     "RNNClassifier",
     "RNNRegressor",
     "SequenceNetwork",
+    "StackedCell",
     "SutskeverMomentum",
     "TensorCell",
     "TruncatedBackpropagation",
