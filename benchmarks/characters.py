@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--floor", type=float, default=0.02, help="of λ")
     parser.add_argument("--input-scale", type=float, help="of the weights to begin with")
     parser.add_argument("--structural-damping", type=float, default=0.1, help="μ")
+    parser.add_argument("--l2", type=float, default=0.0, help="weight of half the squared weights")
     arguments = parser.parse_args()
 
     training, validation, test = split(arguments.file.read_text(encoding="utf-8"))
@@ -182,6 +183,7 @@ def main() -> None:
         max_iter=10**9,
         # A learning rate that falls to nothing does what the average is there for.
         averaging=arguments.optimizer == "hessian-free",
+        l2=arguments.l2,
         warm_start=True,
         random_state=arguments.seed,
         callback=run,
@@ -201,6 +203,7 @@ def main() -> None:
         "best_validation_bits": run.best,
         "test_bits": model.bits_per_character(test, mode="windows"),
         "test_bits_streaming": model.bits_per_character(test),
+        "trigram_validation_bits": trigram_bits(training, validation),
         "trigram_test_bits": trigram_bits(training, test),
         **{f"{name}_test_bits": packed_bits(name, training, test) for name in PACKERS},
     }

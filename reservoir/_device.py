@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -244,6 +245,38 @@ def scipy_module(xp: Any, name: str) -> Any:
     np.float64(0.5)
     """
     return importlib.import_module(f"scipy.{name}" if xp is np else f"cupyx.scipy.{name}")
+
+
+@cache
+def fused(xp: Any, chain: Callable[..., None], *choices: Hashable) -> Callable[..., None]:
+    """Return a chain of elementwise operations as a function of its arrays, on a GPU one kernel.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or cupy.
+    chain : callable
+        Takes a namespace, the choices, then arrays, floats and None; writes by `out=`, augmented
+        assignment and `array[...] =`, to arrays of the shape that all of them broadcast to, and
+        returns nothing. One that writes to a smaller array would race with itself on a GPU.
+    *choices : hashable
+        What the chain may branch on; each choice is a kernel of its own.
+
+    Examples
+    --------
+    >>> def double_and_add(xp, array, number):
+    ...     xp.multiply(array, 2, out=array)
+    ...     array += number
+    >>> values = np.arange(3.0)
+    >>> fused(np, double_and_add)(values, 1)
+    >>> values
+    array([1., 3., 5.])
+    """
+    bound: Callable[..., None] = partial(chain, xp, *choices)
+    if xp is np:
+        return bound
+    kernel: Callable[..., None] = xp.fuse(kernel_name=chain.__name__.strip("_"))(bound)
+    return kernel
 
 
 @contextmanager

@@ -89,6 +89,7 @@ class RealInputs:
     def __init__(self, values: Array) -> None:
         self.values = values
         self._xp = module_of(values)
+        self._columns: dict[int, Array] = {}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,10 +106,15 @@ class RealInputs:
 
     def write_columns(self, t: int, columns: Array) -> None:
         """Write x_t, 1 and zeros."""
-        n_inputs = self.values.shape[2]
-        columns[:, :n_inputs] = self.values[t]
-        columns[:, n_inputs] = 1
-        columns[:, n_inputs + 1 :] = 0
+        n_columns = columns.shape[1]
+        if n_columns not in self._columns:
+            # Of all steps, so that one copy does for each.
+            n_steps, n_sequences, n_inputs = self.values.shape
+            padded = self._xp.zeros((n_steps, n_sequences, n_columns), dtype=columns.dtype)
+            padded[..., :n_inputs] = self.values
+            padded[..., n_inputs] = 1
+            self._columns[n_columns] = padded
+        columns[...] = self._columns[n_columns][t]
 
     def join(self, maps: Maps, work: Workspace, name: str = "joined") -> tuple[Array, Array | None]:
         """Return [W, W_x, b, 0], and no table."""

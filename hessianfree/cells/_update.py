@@ -7,7 +7,13 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from hessianfree.cells._gates import GateMap, logistic_of
+from hessianfree.cells._gates import (
+    GateMap,
+    by_gate,
+    combine_tangents,
+    logistic,
+    logistic_and_slope,
+)
 from hessianfree.cells._inputs import Inputs, Maps, RealInputs, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
@@ -15,11 +21,13 @@ from hessianfree.cells.base import (
     Blocks,
     SweepingCell,
     accumulate_initial_state,
+    flush,
     flush_constant,
     start_states,
     start_tangents,
 )
 from hessianfree.objective import Array
+from reservoir._device import fused
 from reservoir._validation import check_integer
 
 
@@ -30,9 +38,11 @@ class UpdateTrajectory:
     inputs: Inputs
     gates: dict[str, GateMap]  # onto the pre-activations of z_t and r_t, by what they see
     candidate: GateMap  # from r_t ⊙ h_{t-1} onto the pre-activation of h̃_t
-    # [∂h_t/∂a, ∂(r_t ⊙ h_{t-1})/∂a'] with a, a' the pre-activations of z_t and r_t
+    # ∂h_t/∂a and ∂(r_t ⊙ h_{t-1})/∂a' with a, a' the pre-activations of z_t and r_t, apart:
+    # (n_steps, 2, n_sequences, n_units)
     gate_slopes: Array
-    kept: Array  # [∂h_t/∂h_{t-1}, ∂(r_t ⊙ h_{t-1})/∂h_{t-1}] with z_t, r_t and h̃_t held
+    # ∂h_t/∂h_{t-1} and ∂(r_t ⊙ h_{t-1})/∂h_{t-1} with z_t, r_t and h̃_t held, of the same shape
+    kept: Array
     slopes: Array  # ∂h_t/∂(pre-activation of h̃_t), (n_steps, n_sequences, n_units)
     tanh_slopes: Array | None  # 1 - tanh² h_{t-1}, where a gate sees tanh(h_{t-1})
     drive: Array | None  # tanh(x_t), where the candidate takes that
@@ -105,11 +115,11 @@ class UpdateCell(SweepingCell):
             for gate in gates
         ]
 
-    def _columns(self, seen: str) -> slice:
-        """Return where gates lie in [z_t, r_t]."""
+    def _places(self, seen: str) -> slice:
+        """Return where gates lie among z_t and r_t."""
         gates = self._gates[seen]
-        start = 0 if gates[0] == "update_" else self.n_units
-        return slice(start, start + len(gates) * self.n_units)
+        start = 0 if gates[0] == "update_" else 1
+        return slice(start, start + len(gates))
 
     def _candidate_inputs(self, inputs: Inputs, work: Workspace) -> Inputs:
         """Return what the candidate takes by weights: the inputs, or nothing."""
@@ -156,34 +166,29 @@ class UpdateCell(SweepingCell):
             xp.tanh(drive, out=drive)
         states = gates["state"].recurrent_rows
         start_states(states, params, initial_state)
-        gate_slopes, kept = xp.empty((2, n_kept, n_sequences, 2 * n), dtype=work.dtype)
+        gate_slopes, kept = xp.empty((2, n_kept, 2, n_sequences, n), dtype=work.dtype)
         slopes = xp.empty((n_kept, n_sequences, n), dtype=work.dtype)
         tanh_slopes = xp.empty_like(slopes) if "tanh_state" in gates else None
-        step = work.get("step", kept.shape[1:])
-        new, change = xp.empty((2, n_sequences, n), dtype=work.dtype)
-        z, r = step[:, :n], step[:, n:]
+        steps = self._step_buffers(work, n_sequences)
+        new, share, change = xp.empty((3, n_sequences, n), dtype=work.dtype)
+        activate = fused(xp, logistic if states_only else logistic_and_slope)
+        advance = fused(xp, _advance if states_only else _advance_keeping, self._z_takes_candidate)
+        squash = fused(xp, _tanh_and_slope)
         for t in range(n_steps):
             state, k = states[t], t % n_kept
+            z, r = kept[k]
             for seen, gate in gates.items():
                 if tanh_slopes is not None and seen == "tanh_state":
-                    xp.tanh(state, out=gate.recurrent_rows[k])
-                    xp.multiply(gate.recurrent_rows[k], gate.recurrent_rows[k], out=tanh_slopes[k])
-                    xp.subtract(1, tanh_slopes[k], out=tanh_slopes[k])
-                gate.apply(t, step[:, self._columns(seen)])
-            logistic_of(xp, step)
+                    squash(state, gate.recurrent_rows[k], tanh_slopes[k])
+                gate.apply(t, steps[seen])
+                places = self._places(seen)
+                written = (kept[k, places],) if states_only else (kept[k, places], gate_slopes[k, places])
+                activate(by_gate(steps[seen], len(self._gates[seen])), *written)
             xp.multiply(r, state, out=candidate.recurrent_rows[k])
             candidate.apply(t, new)
-            if drive is not None:
-                new += drive[t]
-            xp.tanh(new, out=new)
-            xp.subtract(new, state, out=change)
-            if states_only:
-                if not self._z_takes_candidate:
-                    xp.subtract(1, z, out=z)
-                change *= z
-            else:
-                self._write_slopes(xp, step, state, new, change, gate_slopes[t], kept[t], slopes[t])
-            xp.add(state, change, out=states[t + 1])
+            driven = None if drive is None else drive[t]
+            sweeps = () if states_only else (*gate_slopes[k], slopes[k])
+            advance(new, driven, z, share, state, change, states[t + 1], *sweeps)
         return UpdateTrajectory(
             wrapped,
             gates,
@@ -197,35 +202,12 @@ class UpdateCell(SweepingCell):
             work,
         )
 
-    def _write_slopes(
-        self,
-        xp: Any,
-        gates: Array,
-        state: Array,
-        new: Array,
-        change: Array,
-        gate_slopes: Array,
-        kept: Array,
-        slopes: Array,
-    ) -> None:
-        """Write what the sweeps multiply by; `change` goes from h̃ - h to h_t - h_{t-1}."""
-        n = self.n_units
-        xp.subtract(1, gates, out=gate_slopes)
-        share, other = gates[:, :n], gate_slopes[:, :n]
-        if not self._z_takes_candidate:
-            share, other = other, share
-        xp.multiply(new, new, out=slopes)
-        xp.subtract(1, slopes, out=slopes)
-        slopes *= share
-        kept[:, :n] = other
-        kept[:, n:] = gates[:, n:]
-        xp.multiply(change, share, out=new)
-        gate_slopes *= gates
-        gate_slopes[:, :n] *= change
-        gate_slopes[:, n:] *= state
-        if not self._z_takes_candidate:
-            xp.negative(gate_slopes[:, :n], out=gate_slopes[:, :n])
-        change[...] = new
+    def _step_buffers(self, work: Workspace, n_sequences: int) -> dict[str, Array]:
+        """Return buffers for the pre-activations of a step, or their tangents, by what is seen."""
+        return {
+            seen: work.get(f"{seen}_step", (n_sequences, len(gates) * self.n_units))
+            for seen, gates in self._gates.items()
+        }
 
     def jvp(
         self,
@@ -256,30 +238,33 @@ class UpdateCell(SweepingCell):
         candidate.tangents(self._maps(d_params, ("",), nothing), d_weighted, sweep, work)
         if trajectory.drive is not None:
             sweep += self._drive_tangents(params, trajectory, d_params, d_inputs)
-        both = work.get("both", (n_sequences, 2 * n))
-        seen_scratch = work.get("seen", (n_sequences, n))
+        both, d_gates = (work.get(name, (2, n_sequences, n)) for name in ("both", "d_gates"))
+        scratch = work.get("scratch", (n_sequences, n))
+        steps = self._step_buffers(work, n_sequences)
         previous = work.get("d_initial", (n_sequences, n))
         start = start_tangents(trajectory, d_params, d_initial_state)
         previous[...] = 0 if start is None else start
+        combine, keep, move = (
+            fused(xp, chain) for chain in (combine_tangents, _keep_tangents, _move_tangent)
+        )
         for t, d_state in enumerate(sweep):
-            xp.multiply(
-                trajectory.kept[t].reshape(n_sequences, 2, n),
-                previous[:, None],
-                out=both.reshape(n_sequences, 2, n),
-            )
             for seen, gate in trajectory.gates.items():
                 d_seen: Array | None = previous
                 if seen == "nothing":
                     d_seen = None
                 elif trajectory.tanh_slopes is not None and seen == "tanh_state":
-                    d_seen = xp.multiply(trajectory.tanh_slopes[t], previous, out=seen_scratch)
-                columns, d_gate = self._columns(seen), self._sweep(trajectory, seen)[t]
-                gate.add_tangent(t, d_seen, d_gate)
-                d_gate *= trajectory.gate_slopes[t, :, columns]
-                both[:, columns] += d_gate
-            candidate.add_tangent(t, both[:, n:], d_state)
-            d_state *= slopes[t]
-            d_state += both[:, :n]
+                    d_seen = xp.multiply(trajectory.tanh_slopes[t], previous, out=scratch)
+                gate.recurrent_tangent(t, d_seen, steps[seen])
+                n_gates, places = len(self._gates[seen]), self._places(seen)
+                combine(
+                    by_gate(steps[seen], n_gates),
+                    by_gate(self._sweep(trajectory, seen)[t], n_gates),
+                    trajectory.gate_slopes[t, places],
+                    d_gates[places],
+                )
+            keep(trajectory.kept[t], previous, d_gates, both)
+            candidate.recurrent_tangent(t, both[1], scratch)
+            move(scratch, slopes[t], both[0], d_state)
             previous = d_state
         return sweep
 
@@ -328,33 +313,32 @@ class UpdateCell(SweepingCell):
         n_steps, n_sequences = slopes.shape[:2]
         first = n_steps - len(states_bar)
         sweep = work.get("sweep", slopes.shape)
-        both = work.get("both", (n_sequences, 2 * n))
-        state_bar, reset_bar = both[:, :n], both[:, n:]
-        seen_scratch = work.get("seen", (n_sequences, n))
+        state_bar, reset_bar = work.get("both", (2, n_sequences, n))
+        scratch = work.get("scratch", (n_sequences, n))
         tiny = flush_constant(slopes.dtype)
-        both[...] = 0
+        start, retreat, flush_small = (
+            fused(xp, chain) for chain in (_candidate_bar, _retreat, flush)
+        )
+        state_bar[...] = 0
         for t in reversed(range(n_steps)):
-            if t >= first:
-                state_bar += states_bar[t - first]
-            xp.multiply(state_bar, slopes[t], out=sweep[t])
+            start(states_bar[t - first] if t >= first else None, state_bar, slopes[t], sweep[t])
             if t % FLUSH_EVERY == 0:
-                for array in (sweep[t], state_bar):
-                    array += tiny
-                    array -= tiny
+                flush_small(sweep[t], tiny)
+                flush_small(state_bar, tiny)
             xp.matmul(sweep[t], trajectory.candidate.weights, out=reset_bar)
-            for seen in self._gates:
-                columns = self._columns(seen)
-                gate_bar = self._sweep(trajectory, seen)[t]
-                xp.multiply(both[:, columns], trajectory.gate_slopes[t, :, columns], out=gate_bar)
-            both *= trajectory.kept[t]
-            state_bar += reset_bar
+            gate_bars: list[Any] = [None, None]
+            for seen, names in self._gates.items():
+                bars = by_gate(self._sweep(trajectory, seen)[t], len(names))
+                gate_bars[self._places(seen)] = bars
+            slope, kept = trajectory.gate_slopes[t], trajectory.kept[t]
+            retreat(state_bar, reset_bar, *slope, *kept, *gate_bars)
             for seen, gate in trajectory.gates.items():
                 if seen == "nothing":
                     continue
-                xp.matmul(self._sweep(trajectory, seen)[t], gate.weights, out=seen_scratch)
+                xp.matmul(self._sweep(trajectory, seen)[t], gate.weights, out=scratch)
                 if trajectory.tanh_slopes is not None and seen == "tanh_state":
-                    seen_scratch *= trajectory.tanh_slopes[t]
-                state_bar += seen_scratch
+                    scratch *= trajectory.tanh_slopes[t]
+                state_bar += scratch
         initial_bar = work.get("initial_bar", (1, n_sequences, n))
         initial_bar[0] = state_bar
         parts = {"": sweep, "rows": trajectory.candidate.rows, "initial_bar": initial_bar}
@@ -412,3 +396,137 @@ class UpdateCell(SweepingCell):
         for other in others:
             total += other
         return total
+
+
+# Chains for `fused`: elementwise operations on arrays of shape (n_sequences, n_units), or on two
+# such arrays, one a gate.
+
+
+def _tanh_and_slope(xp: Any, z: Array, out: Array, slope: Array) -> None:
+    """Write tanh(z) to `out` and 1 - tanh² z to `slope`."""
+    xp.tanh(z, out=out)
+    xp.multiply(out, out, out=slope)
+    xp.subtract(1, slope, out=slope)
+
+
+def _propose(
+    xp: Any,
+    z_takes_candidate: bool,
+    new: Array,
+    drive: Array | None,
+    z: Array,
+    share: Array,
+    state: Array,
+    change: Array,
+) -> None:
+    """Go from the pre-activation of h̃_t to h̃_t in `new`, and from z_t to the share that is kept.
+
+    Writes the share of the candidate, and ∂h_t/∂z_t, h̃_t - h_{t-1} or its negative, to `change`.
+    """
+    if z_takes_candidate:
+        share[...] = z
+        xp.subtract(1, share, out=z)
+    else:
+        xp.subtract(1, z, out=share)
+    if drive is not None:
+        new += drive
+    xp.tanh(new, out=new)
+    if z_takes_candidate:
+        xp.subtract(new, state, out=change)
+    else:
+        xp.subtract(state, new, out=change)
+
+
+def _move(
+    xp: Any, z_takes_candidate: bool, share: Array, state: Array, change: Array, after: Array
+) -> None:
+    """Write h_t = h_{t-1} + share ⊙ (h̃_t - h_{t-1}), which keeps a state to the bit at share 0."""
+    change *= share
+    if z_takes_candidate:
+        xp.add(state, change, out=after)
+    else:
+        xp.subtract(state, change, out=after)
+
+
+def _advance(
+    xp: Any,
+    z_takes_candidate: bool,
+    new: Array,
+    drive: Array | None,
+    z: Array,
+    share: Array,
+    state: Array,
+    change: Array,
+    after: Array,
+) -> None:
+    """Write the state after a step."""
+    _propose(xp, z_takes_candidate, new, drive, z, share, state, change)
+    _move(xp, z_takes_candidate, share, state, change, after)
+
+
+def _advance_keeping(
+    xp: Any,
+    z_takes_candidate: bool,
+    new: Array,
+    drive: Array | None,
+    z: Array,
+    share: Array,
+    state: Array,
+    change: Array,
+    after: Array,
+    z_slope: Array,
+    r_slope: Array,
+    slope: Array,
+) -> None:
+    """Write the state after a step and what the sweeps multiply by; slopes hold σ' before."""
+    _propose(xp, z_takes_candidate, new, drive, z, share, state, change)
+    z_slope *= change
+    r_slope *= state
+    xp.multiply(new, new, out=slope)
+    xp.subtract(1, slope, out=slope)
+    slope *= share
+    _move(xp, z_takes_candidate, share, state, change, after)
+
+
+def _keep_tangents(xp: Any, kept: Array, previous: Array, d_gates: Array, both: Array) -> None:
+    """Write what dh_{t-1} and the gates add to dh_t, and d(r_t ⊙ h_{t-1})."""
+    xp.multiply(kept, previous, out=both)
+    both += d_gates
+
+
+def _move_tangent(xp: Any, recurrent: Array, slope: Array, held: Array, d_state: Array) -> None:
+    """Write dh_t, given what inputs and weights add to dã_t in `d_state`."""
+    d_state += recurrent
+    d_state *= slope
+    d_state += held
+
+
+def _candidate_bar(
+    xp: Any, outside: Array | None, state_bar: Array, slope: Array, bar: Array
+) -> None:
+    """Add what comes to h̄_t from outputs, and write the cotangent of h̃_t's pre-activation."""
+    if outside is not None:
+        state_bar += outside
+    xp.multiply(state_bar, slope, out=bar)
+
+
+def _retreat(
+    xp: Any,
+    state_bar: Array,
+    reset_bar: Array,
+    z_slope: Array,
+    r_slope: Array,
+    z_kept: Array,
+    r_kept: Array,
+    z_bar: Array,
+    r_bar: Array,
+) -> None:
+    """Write the cotangents of the gates, and go to what h̄_{t-1} has beside those.
+
+    Overwrites `reset_bar`.
+    """
+    xp.multiply(state_bar, z_slope, out=z_bar)
+    xp.multiply(reset_bar, r_slope, out=r_bar)
+    state_bar *= z_kept
+    reset_bar *= r_kept
+    state_bar += reset_bar

@@ -383,7 +383,7 @@ def _relu_slope(xp: Any, values: Array, out: Array) -> None:
     xp.greater(values, 0, out=out, casting="unsafe")
 
 
-def flush_constant(dtype: np.dtype[Any]) -> Any:
+def flush_constant(dtype: np.dtype[Any]) -> float:
     """Return c such that (x + c) - c rounds what is on its way to subnormal numbers to zero.
 
     Adding and taking away c rounds x to a multiple of the spacing of numbers at c, about 1e-25 in
@@ -391,4 +391,10 @@ def flush_constant(dtype: np.dtype[Any]) -> Any:
     further steps with weights and slopes are no subnormal numbers either.
     """
     info = np.finfo(dtype)
-    return dtype.type(2.0 ** (info.minexp + info.nmant + 43))
+    return float(2.0 ** (info.minexp + info.nmant + 43))
+
+
+def flush(xp: Any, array: Array, constant: float) -> None:
+    """Round an array in place by its `flush_constant`, a chain for `fused`."""
+    array += constant
+    array -= constant

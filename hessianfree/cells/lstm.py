@@ -7,7 +7,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hessianfree.cells._gates import GateMap, gate_maps, logistic_of
+from hessianfree.cells._gates import (
+    GateMap,
+    by_gate,
+    combine_tangents,
+    gate_maps,
+    logistic,
+    logistic_and_slope,
+)
 from hessianfree.cells._inputs import Inputs, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
@@ -15,11 +22,13 @@ from hessianfree.cells.base import (
     Blocks,
     SweepingCell,
     accumulate_initial_state,
+    flush,
     flush_constant,
     start_states,
     start_tangents,
 )
 from hessianfree.objective import Array
+from reservoir._device import fused
 from reservoir._validation import check_integer, check_real
 
 # In the order in which pre-activations lie side by side: what drives the memory, then the reading.
@@ -32,7 +41,8 @@ class LSTMTrajectory:
 
     gates: GateMap
     memories: Array  # c_t for t = 0 to T: (n_steps + 1, n_sequences, n_units)
-    # What dc_t and dh_t gain from each pre-activation: [∂c/∂g, ∂c/∂i, ∂c/∂f, ∂h/∂o] a row
+    # What dc_t and dh_t gain from each pre-activation: ∂c/∂g, ∂c/∂i, ∂c/∂f and ∂h/∂o, apart:
+    # (n_steps, 4, n_sequences, n_units)
     slopes: Array
     forget: Array  # f_t = ∂c_t/∂c_{t-1}, (n_steps, n_sequences, n_units)
     reading: Array  # ∂h_t/∂c_t = o_t (1 - tanh² c_t)
@@ -185,34 +195,38 @@ class LSTMCell(SweepingCell):
         start_states(start, params, initial_state)
         gates.recurrent_rows[0], memories[0] = start[0, :, :n], start[0, :, n:]
         n_kept = 1 if states_only else n_steps
-        slopes = xp.empty((n_kept, n_sequences, 4 * n), dtype=work.dtype)
+        slopes = xp.empty((n_kept, 4, n_sequences, n), dtype=work.dtype)
         forget, reading = xp.empty((2, n_kept, n_sequences, n), dtype=work.dtype)
-        step = work.get("step", slopes.shape[1:])
-        g, i, f, o = (step[:, k * n : (k + 1) * n] for k in range(4))
+        step = xp.empty((n_sequences, 4 * n), dtype=work.dtype)
+        z = by_gate(step, 4)
+        activations = xp.empty(slopes.shape[1:], dtype=work.dtype)
+        g, i, f, o = activations
         read = xp.empty_like(g)
+        activate = fused(xp, logistic if states_only else logistic_and_slope)
+        renew, expose = fused(xp, _renew), fused(xp, _expose)
+        advance, write_slopes = fused(xp, _advance), fused(xp, _write_slopes)
+        look = fused(xp, _look)
+        # With peepholes the output gate waits for the new memory.
+        n_early = 3 if self.peepholes else 4
         for t in range(n_steps):
             before, memory, state = memories[t], memories[t + 1], gates.recurrent_rows[t + 1]
+            slope = slopes[t % n_kept]
             gates.apply(t, step)
             if self.peepholes:
-                i += params["peephole"][0] * before
-                f += params["peephole"][1] * before
-                xp.tanh(g, out=g)
-                logistic_of(xp, step[:, n : 3 * n])
-            else:
-                step[:, n:] *= 0.5
-                xp.tanh(step, out=step)
-                step[:, n:] += 1
-                step[:, n:] *= 0.5
-            xp.multiply(f, before, out=memory)
-            xp.multiply(i, g, out=read)
-            memory += read
+                for k in (0, 1):
+                    look(z[1 + k], params["peephole"][k], before, read)
+            xp.tanh(z[0], out=g)
+            early = z[1:n_early], activations[1:n_early]
+            activate(*early, *(() if states_only else (slope[1:n_early],)))
             if self.peepholes:
-                o += params["peephole"][2] * memory
-                logistic_of(xp, o)
-            xp.tanh(memory, out=read)
-            xp.multiply(o, read, out=state)
+                renew(g, i, f, before, memory, read)
+                look(z[3], params["peephole"][2], memory, read)
+                activate(z[3], o, *(() if states_only else (slope[3],)))
+                expose(o, memory, read, state)
+            else:
+                advance(g, i, f, o, before, memory, read, state)
             if not states_only:
-                _write_slopes(xp, step, before, read, slopes[t], forget[t], reading[t])
+                write_slopes(g, i, f, o, before, read, *slope, forget[t], reading[t])
         return LSTMTrajectory(
             gates,
             memories,
@@ -236,37 +250,54 @@ class LSTMCell(SweepingCell):
         dc_t = f_t ⊙ dc_{t-1} + Σ ∂c/∂(g, i, f) ⊙ da_t,   dh_t = ∂h/∂o ⊙ da_t + ∂h/∂c ⊙ dc_t
         """
         n, work, gates = self.n_units, trajectory.workspace, trajectory.gates
-        xp = work.xp
-        sweep = work.get("sweep", trajectory.slopes.shape)
+        xp, slopes = work.xp, trajectory.slopes
+        n_steps, _, n_sequences, _ = slopes.shape
+        sweep = work.get("sweep", (n_steps, n_sequences, 4 * n))
         d_states = work.get("d_states", trajectory.forget.shape)
-        d_memory = work.get("d_memory", d_states.shape[1:])
-        scratch = work.get("memory_scratch", d_states.shape[1:])
-        d_initial = work.get("d_initial", (sweep.shape[1], 2 * n))
+        d_memory = work.get("memory", (n_sequences, n))
+        scratch = work.get("scratch", (n_sequences, n))
+        recurrent = work.get("step", (n_sequences, 4 * n))
+        d_gates = work.get("d_gates", slopes.shape[1:])
+        d_initial = work.get("d_initial", (n_sequences, 2 * n))
         start = start_tangents(trajectory, d_params, d_initial_state)
         d_initial[...] = 0 if start is None else start
         gates.tangents(gate_maps(d_params, GATES), d_inputs, sweep, work)
         previous = d_initial[:, :n]
         d_memory[...] = d_initial[:, n:]
-        peephole = params.get("peephole")
-        for t, (d_gates, d_state) in enumerate(zip(sweep, d_states)):
-            d_g, d_i, d_f, d_o = (d_gates[:, k * n : (k + 1) * n] for k in range(4))
-            gates.add_tangent(t, previous, d_gates)
-            if peephole is not None:
-                d_peephole, before = d_params["peephole"], trajectory.memories[t]
-                for weight, d_weight, d_gate in zip(peephole, d_peephole, (d_i, d_f)):
-                    _add_product(xp, d_gate, weight, d_memory, scratch)
-                    _add_product(xp, d_gate, d_weight, before, scratch)
-            slopes = trajectory.slopes[t]
-            d_gates[:, : 3 * n] *= slopes[:, : 3 * n]
-            d_memory *= trajectory.forget[t]
-            d_memory += d_g
-            d_memory += d_i
-            d_memory += d_f
-            if peephole is not None:
-                _add_product(xp, d_o, peephole[2], d_memory, scratch)
-                _add_product(xp, d_o, d_peephole[2], trajectory.memories[t + 1], scratch)
-            xp.multiply(d_o, slopes[:, 3 * n :], out=d_state)
-            _add_product(xp, d_state, trajectory.reading[t], d_memory, scratch)
+        look = fused(xp, _look_tangent)
+        combine, renew, expose = (
+            fused(xp, chain) for chain in (combine_tangents, _renew_tangent, _expose_tangent)
+        )
+        peephole = d_peephole = (None, None, None)
+        if self.peepholes:
+            peephole, d_peephole = params["peephole"], d_params["peephole"]
+        for t, d_state in enumerate(d_states):
+            gates.recurrent_tangent(t, previous, recurrent)
+            driven = by_gate(sweep[t], 4)
+            if self.peepholes:
+                for k in (0, 1):
+                    look(
+                        driven[1 + k],
+                        peephole[k],
+                        d_peephole[k],
+                        trajectory.memories[t],
+                        d_memory,
+                        scratch,
+                    )
+            combine(by_gate(recurrent, 4), driven, slopes[t], d_gates)
+            d_g, d_i, d_f, d_o = d_gates
+            renew(d_g, d_i, d_f, trajectory.forget[t], d_memory)
+            expose(
+                d_o,
+                d_memory,
+                trajectory.reading[t],
+                d_state,
+                peephole[2],
+                d_peephole[2],
+                slopes[t, 3],
+                trajectory.memories[t + 1],
+                scratch,
+            )
             previous = d_state
         return d_states
 
@@ -282,38 +313,33 @@ class LSTMCell(SweepingCell):
         ō_t = ∂h/∂o ⊙ h̄_t,  c̄_t = f_{t+1} ⊙ c̄_{t+1} + ∂h/∂c ⊙ h̄_t,  ā_t = ∂c/∂a ⊙ c̄_t
         """
         n, work, gates = self.n_units, trajectory.workspace, trajectory.gates
-        xp = work.xp
-        n_steps, n_sequences = trajectory.slopes.shape[:2]
+        xp, slopes = work.xp, trajectory.slopes
+        n_steps, _, n_sequences, _ = slopes.shape
         first = n_steps - len(states_bar)
-        sweep = work.get("sweep", trajectory.slopes.shape)
-        initial_bar = work.get("initial_bar", (1, n_sequences, 2 * n))
-        state_bar, memory_bar = initial_bar[0, :, :n], initial_bar[0, :, n:]
-        scratch = work.get("memory_scratch", state_bar.shape)
+        sweep = work.get("sweep", (n_steps, n_sequences, 4 * n))
+        state_bar = work.get("scratch", (n_sequences, n))
+        memory_bar = work.get("memory", (n_sequences, n))
         tiny = flush_constant(sweep.dtype)
-        initial_bar[...] = 0
-        peephole = params.get("peephole")
+        state_bar[...] = memory_bar[...] = 0
+        retreat, flush_small = fused(xp, _retreat), fused(xp, flush)
+        peephole = params["peephole"] if self.peepholes else (None, None, None)
         for t in reversed(range(n_steps)):
-            if t >= first:
-                state_bar += states_bar[t - first]
-            gates_bar, slopes = sweep[t], trajectory.slopes[t]
-            xp.multiply(state_bar, slopes[:, 3 * n :], out=gates_bar[:, 3 * n :])
-            _add_product(xp, memory_bar, trajectory.reading[t], state_bar, scratch)
-            if peephole is not None:
-                _add_product(xp, memory_bar, peephole[2], gates_bar[:, 3 * n :], scratch)
-            xp.multiply(
-                slopes.reshape(n_sequences, 4, n)[:, :3],
-                memory_bar[:, None],
-                out=gates_bar.reshape(n_sequences, 4, n)[:, :3],
+            retreat(
+                states_bar[t - first] if t >= first else None,
+                state_bar,
+                memory_bar,
+                *slopes[t],
+                trajectory.forget[t],
+                trajectory.reading[t],
+                *by_gate(sweep[t], 4),
+                *peephole,
             )
-            memory_bar *= trajectory.forget[t]
-            if peephole is not None:
-                _add_product(xp, memory_bar, peephole[0], gates_bar[:, n : 2 * n], scratch)
-                _add_product(xp, memory_bar, peephole[1], gates_bar[:, 2 * n : 3 * n], scratch)
             if t % FLUSH_EVERY == 0:
-                for array in (gates_bar, memory_bar):
-                    array += tiny
-                    array -= tiny
-            xp.matmul(gates_bar, gates.weights, out=state_bar)
+                flush_small(sweep[t], tiny)
+                flush_small(memory_bar, tiny)
+            xp.matmul(sweep[t], gates.weights, out=state_bar)
+        initial_bar = work.get("initial_bar", (1, n_sequences, 2 * n))
+        initial_bar[0, :, :n], initial_bar[0, :, n:] = state_bar, memory_bar
         return {
             "rows": gates.rows[:-1],
             "gates_bar": sweep,
@@ -348,37 +374,157 @@ class LSTMCell(SweepingCell):
         return trajectory.gates.inputs_bar(parts["gates_bar"], trajectory.workspace)
 
 
+# Chains for `fused`: elementwise operations on arrays of shape (n_sequences, n_units), with weights
+# of peepholes of shape (n_units,).
+
+
+def _renew(xp: Any, g: Array, i: Array, f: Array, before: Array, memory: Array, read: Array) -> None:
+    """Write c_t = f ⊙ c_{t-1} + i ⊙ g to `memory`; overwrites `read`."""
+    xp.multiply(f, before, out=memory)
+    xp.multiply(i, g, out=read)
+    memory += read
+
+
+def _expose(xp: Any, o: Array, memory: Array, read: Array, state: Array) -> None:
+    """Write tanh(c_t) to `read` and h_t = o ⊙ tanh(c_t) to `state`."""
+    xp.tanh(memory, out=read)
+    xp.multiply(o, read, out=state)
+
+
+def _advance(
+    xp: Any,
+    g: Array,
+    i: Array,
+    f: Array,
+    o: Array,
+    before: Array,
+    memory: Array,
+    read: Array,
+    state: Array,
+) -> None:
+    """Write memory, tanh of it, and state."""
+    _renew(xp, g, i, f, before, memory, read)
+    _expose(xp, o, memory, read, state)
+
+
+def _look(xp: Any, z: Array, weight: Array, memory: Array, scratch: Array) -> None:
+    """Add what a gate sees of a memory by its peephole."""
+    xp.multiply(weight, memory, out=scratch)
+    z += scratch
+
+
 def _write_slopes(
     xp: Any,
-    gates: Array,
+    g: Array,
+    i: Array,
+    f: Array,
+    o: Array,
     before: Array,
     read: Array,
-    slopes: Array,
+    g_slope: Array,
+    i_slope: Array,
+    f_slope: Array,
+    o_slope: Array,
     forget: Array,
     reading: Array,
 ) -> None:
     """Write what tangents of pre-activations and memories are multiplied by.
 
-    `gates` holds g, i, f and o, `before` is c_{t-1} and `read` tanh(c_t).
+    (1 - g²) i, σ'(i) g, σ'(f) c_{t-1} and σ'(o) tanh(c_t), where slopes of gates hold σ' before;
+    f, and ∂h/∂c = o (1 - tanh² c_t).
     """
-    n = before.shape[1]
-    g, i, f, o = (gates[:, k * n : (k + 1) * n] for k in range(4))
+    xp.multiply(g, g, out=g_slope)
+    xp.subtract(1, g_slope, out=g_slope)
+    g_slope *= i
+    i_slope *= g
+    f_slope *= before
+    o_slope *= read
     forget[...] = f
     xp.multiply(read, read, out=reading)
     xp.subtract(1, reading, out=reading)
     reading *= o
-    # g' i, σ'(i) g, σ'(f) c and σ'(o) tanh(c); φ' is 1 - g² and σ' is σ (1 - σ).
-    xp.multiply(g, g, out=slopes[:, :n])
-    xp.subtract(1, slopes[:, :n], out=slopes[:, :n])
-    slopes[:, :n] *= i
-    xp.subtract(1, gates[:, n:], out=slopes[:, n:])
-    slopes[:, n:] *= gates[:, n:]
-    slopes[:, n : 2 * n] *= g
-    slopes[:, 2 * n : 3 * n] *= before
-    slopes[:, 3 * n :] *= read
 
 
-def _add_product(xp: Any, total: Array, a: Array, b: Array, scratch: Array) -> None:
-    """Add a ⊙ b to `total`."""
-    xp.multiply(a, b, out=scratch)
-    total += scratch
+def _look_tangent(
+    xp: Any,
+    d_z: Array,
+    weight: Array,
+    d_weight: Array,
+    memory: Array,
+    d_memory: Array,
+    scratch: Array,
+) -> None:
+    """Add the tangent of what a gate sees of a memory."""
+    _look(xp, d_z, weight, d_memory, scratch)
+    _look(xp, d_z, d_weight, memory, scratch)
+
+
+def _renew_tangent(
+    xp: Any, d_g: Array, d_i: Array, d_f: Array, forget: Array, d_memory: Array
+) -> None:
+    """Go from dc_{t-1} to dc_t, given the parts that come from the gates."""
+    d_memory *= forget
+    d_memory += d_g
+    d_memory += d_i
+    d_memory += d_f
+
+
+def _expose_tangent(
+    xp: Any,
+    d_o: Array,
+    d_memory: Array,
+    reading: Array,
+    d_state: Array,
+    weight: Array | None,
+    d_weight: Array | None,
+    o_slope: Array,
+    memory: Array,
+    scratch: Array,
+) -> None:
+    """Write dh_t = ∂h/∂o da + ∂h/∂c dc_t, with what a peephole adds to da."""
+    xp.multiply(reading, d_memory, out=d_state)
+    d_state += d_o
+    if weight is not None and d_weight is not None:
+        for factor, seen in ((weight, d_memory), (d_weight, memory)):
+            xp.multiply(factor, seen, out=scratch)
+            scratch *= o_slope
+            d_state += scratch
+
+
+def _retreat(
+    xp: Any,
+    outside: Array | None,
+    state_bar: Array,
+    memory_bar: Array,
+    g_slope: Array,
+    i_slope: Array,
+    f_slope: Array,
+    o_slope: Array,
+    forget: Array,
+    reading: Array,
+    g_bar: Array,
+    i_bar: Array,
+    f_bar: Array,
+    o_bar: Array,
+    i_weight: Array | None,
+    f_weight: Array | None,
+    o_weight: Array | None,
+) -> None:
+    """Write the cotangents of the pre-activations, and go from c̄_t to c̄_{t-1}.
+
+    `outside` is what comes to h̄_t from outputs. Overwrites `state_bar`.
+    """
+    if outside is not None:
+        state_bar += outside
+    xp.multiply(state_bar, o_slope, out=o_bar)
+    state_bar *= reading
+    memory_bar += state_bar
+    if o_weight is not None:
+        _look(xp, memory_bar, o_weight, o_bar, state_bar)
+    xp.multiply(memory_bar, g_slope, out=g_bar)
+    xp.multiply(memory_bar, i_slope, out=i_bar)
+    xp.multiply(memory_bar, f_slope, out=f_bar)
+    memory_bar *= forget
+    if i_weight is not None and f_weight is not None:
+        _look(xp, memory_bar, i_weight, i_bar, state_bar)
+        _look(xp, memory_bar, f_weight, f_bar, state_bar)
