@@ -173,6 +173,11 @@ class LinearizedSlice:
         """Return a vector to write this slice's contributions to."""
         return self.work.get("params_bar", (self.network.n_params,))
 
+    def last_gradient(self, out: Array) -> Array:
+        """Write the gradient, and leave no forward pass behind."""
+        self.network.cell.spend(self.trajectory)
+        return self.gradient(out)
+
     def gradient(self, out: Array) -> Array:
         """Write the gradient of this slice's share of the loss, the penalty left out."""
         with np.errstate(**OVERFLOW_IS_A_RESULT):

@@ -340,7 +340,7 @@ class SequenceNetwork:
         value, gradient = self._penalty(params), module_of(params).zeros_like(params)
         for part in self._slices(params, batch):
             value += part.value
-            gradient += part.gradient(part.params_bar())
+            gradient += part.last_gradient(part.params_bar())
         self._add_penalty_product(params, gradient)
         return float(value), to_namespace(came, gradient)
 

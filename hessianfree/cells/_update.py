@@ -300,6 +300,14 @@ class UpdateCell(SweepingCell):
         tangents *= slopes
         return tangents
 
+    def spend(self, trajectory: UpdateTrajectory) -> None:
+        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.spend`."""
+        super().spend(trajectory)
+        n_steps, n_gates, n_sequences, n = trajectory.gate_slopes.shape
+        if len(self._gates) == 1:
+            as_cotangents = trajectory.gate_slopes.reshape(n_steps, n_sequences, n_gates * n)
+            trajectory.workspace.lend(state_sweep=as_cotangents)
+
     def _backward(
         self,
         params: Blocks,
@@ -315,6 +323,7 @@ class UpdateCell(SweepingCell):
         sweep = work.get("sweep", slopes.shape)
         state_bar, reset_bar = work.get("both", (2, n_sequences, n))
         scratch = work.get("scratch", (n_sequences, n))
+        bars = work.get("d_gates", (2, n_sequences, n))
         tiny = flush_constant(slopes.dtype)
         start, retreat, flush_small = (
             fused(xp, chain) for chain in (_candidate_bar, _retreat, flush)
@@ -326,16 +335,14 @@ class UpdateCell(SweepingCell):
                 flush_small(sweep[t], tiny)
                 flush_small(state_bar, tiny)
             xp.matmul(sweep[t], trajectory.candidate.weights, out=reset_bar)
-            gate_bars: list[Any] = [None, None]
-            for seen, names in self._gates.items():
-                bars = by_gate(self._sweep(trajectory, seen)[t], len(names))
-                gate_bars[self._places(seen)] = bars
             slope, kept = trajectory.gate_slopes[t], trajectory.kept[t]
-            retreat(state_bar, reset_bar, *slope, *kept, *gate_bars)
+            retreat(state_bar, reset_bar, *slope, *kept, *bars)
             for seen, gate in trajectory.gates.items():
+                gate_bar = self._sweep(trajectory, seen)[t]
+                by_gate(gate_bar, len(self._gates[seen]))[...] = bars[self._places(seen)]
                 if seen == "nothing":
                     continue
-                xp.matmul(self._sweep(trajectory, seen)[t], gate.weights, out=scratch)
+                xp.matmul(gate_bar, gate.weights, out=scratch)
                 if trajectory.tanh_slopes is not None and seen == "tanh_state":
                     scratch *= trajectory.tanh_slopes[t]
                 state_bar += scratch

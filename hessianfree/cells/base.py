@@ -172,6 +172,13 @@ class Cell(Protocol):
         """
         ...
 
+    def spend(self, trajectory: Any) -> None:
+        """Let the next sweep be a `vjp` and the last one: cotangents may overwrite slopes.
+
+        A gradient alone then takes less memory, and the time that it takes to get hold of it.
+        """
+        ...
+
     def squared_vjp(
         self,
         params: Blocks,
@@ -268,6 +275,10 @@ class SweepingCell:
         _hand_out_initial(trajectory, parts, initial_state_bar)
         self._accumulate(trajectory.inputs, parts, params_bar, trajectory.workspace)
         return params_bar, self._inputs_bar(params, trajectory, parts) if with_inputs_bar else None
+
+    def spend(self, trajectory: Any) -> None:
+        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.spend`."""
+        trajectory.workspace.lend(sweep=trajectory.slopes)
 
     def squared_vjp(
         self,

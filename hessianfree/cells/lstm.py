@@ -301,6 +301,12 @@ class LSTMCell(SweepingCell):
             previous = d_state
         return d_states
 
+    def spend(self, trajectory: LSTMTrajectory) -> None:
+        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.spend`."""
+        n_steps, n_gates, n_sequences, n = trajectory.slopes.shape
+        as_cotangents = trajectory.slopes.reshape(n_steps, n_sequences, n_gates * n)
+        trajectory.workspace.lend(sweep=as_cotangents)
+
     def _backward(
         self,
         params: Blocks,
@@ -319,6 +325,7 @@ class LSTMCell(SweepingCell):
         sweep = work.get("sweep", (n_steps, n_sequences, 4 * n))
         state_bar = work.get("scratch", (n_sequences, n))
         memory_bar = work.get("memory", (n_sequences, n))
+        bars = work.get("d_gates", slopes.shape[1:])
         tiny = flush_constant(sweep.dtype)
         state_bar[...] = memory_bar[...] = 0
         retreat, flush_small = fused(xp, _retreat), fused(xp, flush)
@@ -331,9 +338,10 @@ class LSTMCell(SweepingCell):
                 *slopes[t],
                 trajectory.forget[t],
                 trajectory.reading[t],
-                *by_gate(sweep[t], 4),
+                *bars,
                 *peephole,
             )
+            by_gate(sweep[t], 4)[...] = bars
             if t % FLUSH_EVERY == 0:
                 flush_small(sweep[t], tiny)
                 flush_small(memory_bar, tiny)

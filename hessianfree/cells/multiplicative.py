@@ -279,6 +279,11 @@ class MultiplicativeCell(SweepingCell):
             previous = d_state
         return d_states
 
+    def spend(self, trajectory: MultiplicativeTrajectory) -> None:
+        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.spend`."""
+        super().spend(trajectory)
+        trajectory.workspace.lend(gains_bar=trajectory.projections, factor_sweep=trajectory.gains)
+
     def _backward(
         self,
         params: Blocks,

@@ -200,6 +200,11 @@ class StackedCell:
             )
         return params_bar, bar
 
+    def spend(self, trajectory: StackedTrajectory) -> None:
+        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.spend`."""
+        for cell, layer in zip(self.cells, trajectory.layers):
+            cell.spend(layer)
+
     def squared_vjp(
         self,
         params: Blocks,
