@@ -7,8 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from hessianfree.cells import Cell, ElmanCell, MultiplicativeCell
-from hessianfree.cells.base import Blocks, activation_of
+from hessianfree.cells._chains import activate
+from hessianfree.cells.base import Blocks
 from hessianfree.objective import Array
+from reservoir._device import fused
 
 # State of shape (1, state_size) or None before the first, and a symbol -> state after it, states h.
 Step = Callable[[Array | None, int], tuple[Array, Array]]
@@ -49,7 +51,7 @@ def plain_step_of(cell: Cell, blocks: Blocks) -> Step:
 
 def _elman_step(cell: ElmanCell, blocks: Blocks) -> Step:
     """Return h = φ(W_hh h + (W_hx + b)_symbol)."""
-    activate = activation_of(cell.activation, np)[0]
+    squash = fused(np, activate, cell.activation)
     recurrent = blocks["recurrent"].T.copy()
     table = blocks["input"].T + blocks["bias"]
     first = _first_state(cell, blocks)
@@ -57,7 +59,7 @@ def _elman_step(cell: ElmanCell, blocks: Blocks) -> Step:
     def step(state: Array | None, symbol: int) -> tuple[Array, Array]:
         states = (first if state is None else state) @ recurrent
         states += table[symbol]
-        activate(states, out=states)
+        squash(states, states)
         return states, states
 
     return step
@@ -65,7 +67,7 @@ def _elman_step(cell: ElmanCell, blocks: Blocks) -> Step:
 
 def _multiplicative_step(cell: MultiplicativeCell, blocks: Blocks) -> Step:
     """Return h = φ(W_hf ((W_fx)_symbol ⊙ W_fh h) + (W_hx + b)_symbol)."""
-    activate = activation_of(cell.activation, np)[0]
+    squash = fused(np, activate, cell.activation)
     to_factor = blocks["state_to_factor"].T.copy()
     to_state = blocks["factor_to_state"].T.copy()
     gains = blocks["input_to_factor"].T.copy()
@@ -77,7 +79,7 @@ def _multiplicative_step(cell: MultiplicativeCell, blocks: Blocks) -> Step:
         factors *= gains[symbol]
         states = factors @ to_state
         states += table[symbol]
-        activate(states, out=states)
+        squash(states, states)
         return states, states
 
     return step

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hessianfree.objective import Array
-from reservoir._device import module_of
+from reservoir._device import fused, module_of
 
 StopReason = Literal[
     "stopping_rule", "max_iterations", "solved", "negative_curvature", "not_finite"
@@ -220,6 +220,7 @@ def conjugate_gradient(
     places = [x, *(xp.empty_like(x) for _ in range(check_every))]
     no_drift = False if on_host else xp.zeros((), dtype=np.float64)
     unseen: list[tuple[Array, list[Any]]] = []
+    advance, turn = fused(xp, _advance), fused(xp, _turn)
     for i in range(1, max_iterations + 1):
         product_p = product(p)
         n_products += 1
@@ -227,8 +228,8 @@ def conjugate_gradient(
         if on_host and not course.may_step(p_product_p, p_p):
             break
         alpha = factor(rz / p_product_p)
-        x = xp.add(x, xp.multiply(p, alpha, out=scaled), out=places[i % len(places)])
-        r -= xp.multiply(product_p, alpha, out=scaled)
+        before, x = x, places[i % len(places)]
+        advance(before, p, product_p, alpha, scaled, r, x)
         drifted = no_drift
         if i % recompute_every == 0:
             xp.subtract(b, product(x), out=scaled)
@@ -245,10 +246,25 @@ def conjugate_gradient(
             if not course.goes_on(unseen):
                 break
             unseen.clear()
-        p *= factor(new_rz / rz)
-        p += z
+        turn(p, factor(new_rz / rz), z)
         rz = new_rz
     return course.result(n_products)
+
+
+def _advance(
+    xp: Any, x: Array, p: Array, product: Array, alpha: Any, scaled: Array, r: Array, after: Array
+) -> None:
+    """Write x + α p to `after` and take α A p from r, a chain for `fused`; overwrites `scaled`."""
+    xp.multiply(p, alpha, out=scaled)
+    xp.add(x, scaled, out=after)
+    xp.multiply(product, alpha, out=scaled)
+    r -= scaled
+
+
+def _turn(xp: Any, p: Array, beta: Any, z: Array) -> None:
+    """Go from p to z + β p, a chain for `fused`."""
+    p *= beta
+    p += z
 
 
 class _Course:

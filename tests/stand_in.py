@@ -10,6 +10,7 @@ fitted state fails as it would with CuPy, or more strictly. What CuPy does not h
         ...
         stand_in.n_transfers                # host to device and back
         stand_in.n_synchronisations         # float(x), bool(x), x.item() and transfers to the host
+        stand_in.n_operations               # what CuPy would launch a kernel for, or more than one
 """
 
 from __future__ import annotations
@@ -134,6 +135,7 @@ class DeviceArray:
         return self._wrap(self._values[unwrapped(index)])
 
     def __setitem__(self, index, value):
+        self._counts.n_operations += 1
         self._values[unwrapped(index)] = unwrapped(value)
 
     def __float__(self):
@@ -174,10 +176,14 @@ class DeviceArray:
     def _wrap(self, values):
         return DeviceArray(values, self._counts)
 
+    def _written(self):
+        """Note that the array was written to."""
+
 
 def _add_operators():
     def binary(name):
         def operate(self, other):
+            self._counts.n_operations += 1
             result = getattr(self._values, name)(unwrapped(other))
             return NotImplemented if result is NotImplemented else self._wrap(result)
 
@@ -185,8 +191,10 @@ def _add_operators():
 
     def in_place(name):
         def operate(self, other):
+            self._counts.n_operations += 1
             values = getattr(self._values, name)(unwrapped(other))
             assert values is self._values
+            self._written()
             return self
 
         return operate
@@ -204,6 +212,47 @@ def _add_operators():
 
 
 _add_operators()
+
+
+class FusedArray(DeviceArray):
+    """An array inside of a function that `fuse` makes one kernel of: as narrow as CuPy's."""
+
+    def __setitem__(self, index, value):
+        if index is not Ellipsis:
+            raise ValueError("The fusion supports `[...]` or `[:]`.")
+        self._values[...] = unwrapped(value)
+        self._written()
+
+    def __getattr__(self, name):
+        if name in ("dtype", "ndim"):
+            return getattr(self._values, name)
+        raise AttributeError(f"An array of a fused function has no {name}.")
+
+    def __getitem__(self, index):
+        raise TypeError("An array of a fused function cannot be indexed.")
+
+    def _wrap(self, values):
+        return FusedArray(values, self._counts)
+
+    def _written(self):
+        self._counts.fusing.note(self._values)
+
+
+class Fusing:
+    """A call of a fused function: one thread an element, each from the first line to the last."""
+
+    def __init__(self, arrays):
+        self.arrays = arrays
+        self.shape = np.broadcast_shapes(*(array.shape for array in arrays))
+
+    def note(self, written):
+        """Raise if another thread may read or write what was written."""
+        if written.shape != self.shape:
+            raise TypeError(f"{written.shape} is written to by each of {self.shape}.")
+        for other in self.arrays:
+            same = (other.ctypes.data, other.strides) == (written.ctypes.data, written.strides)
+            if not same and np.shares_memory(other, written):
+                raise TypeError("Two arrays of a fused function lie across each other.")
 
 
 def unwrapped(value):
@@ -226,16 +275,33 @@ def wrapping(function, counts):
         refused = ABSENT_SETTINGS.get(function.__name__, set()) & settings.keys()
         if refused:
             raise TypeError(f"{function.__name__} has no argument {refused} in CuPy.")
+        if counts.fusing is not None and not (
+            isinstance(function, np.ufunc) and settings.keys() <= {"out"}
+        ):
+            raise TypeError(f"{function.__name__} with {[*settings]} cannot be fused.")
         values = function(*unwrapped(arguments), **unwrapped(settings))
         out = settings.get("out")
-        return wrap(values, counts) if out is None else out
+        if out is not None:
+            counts.n_operations += 1
+            out._written()
+            return out
+        if not is_view(values, getattr(function, "__self__", None), *unwrapped(arguments)):
+            counts.n_operations += 1
+        return wrap(values, counts)
 
     return wrapped
 
 
+def is_view(values, *sources):
+    """Tell a reshaped or transposed array, which costs nothing, from a computed one."""
+    return isinstance(values, np.ndarray) and any(
+        isinstance(source, np.ndarray) and np.may_share_memory(values, source) for source in sources
+    )
+
+
 def wrap(values, counts):
     if isinstance(values, np.ndarray | np.generic):
-        return DeviceArray(values, counts)
+        return (DeviceArray if counts.fusing is None else FusedArray)(values, counts)
     if isinstance(values, tuple) and hasattr(values, "_fields"):
         return type(values)(*(wrap(part, counts) for part in values))
     if isinstance(values, tuple | list):
@@ -341,7 +407,8 @@ class StandIn(_Functions):
 
     def __init__(self):
         super().__init__("cupy", np, self, ABSENT)
-        self.n_transfers = self.n_synchronisations = 0
+        self.n_transfers = self.n_synchronisations = self.n_operations = 0
+        self.fusing = None
         self.ndarray = DeviceArray
         self.linalg = _Functions("cupy.linalg", np.linalg, self, ABSENT_LINALG)
         self.n_devices = 1
@@ -358,6 +425,30 @@ class StandIn(_Functions):
     def RawModule(self, *, code, options=()):
         library = compiled(code, options)
         return types.SimpleNamespace(get_function=lambda name: Kernel(self, library, name))
+
+    def fuse(self, *, kernel_name):
+        def decorate(function):
+            def fused(*arguments):
+                arrays = [each._values for each in arguments if isinstance(each, DeviceArray)]
+                n_operations = self.n_operations
+                self.fusing = Fusing(arrays)
+                try:
+                    result = function(*(self._fused_argument(each) for each in arguments))
+                finally:
+                    self.fusing = None
+                assert result is None, kernel_name
+                self.n_operations = n_operations + 1
+
+            return fused
+
+        return decorate
+
+    def _fused_argument(self, value):
+        if isinstance(value, DeviceArray):
+            return FusedArray(value._values, self)
+        if value is None or type(value) is float:
+            return value
+        raise TypeError(f"{type(value)} is no argument of a fused function.")
 
     def asarray(self, values, dtype=None, order=None):
         if isinstance(values, DeviceArray):

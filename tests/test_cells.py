@@ -14,7 +14,7 @@ from hessianfree.cells import (
     StackedCell,
     TensorCell,
 )
-from hessianfree.cells.base import flush_constant
+from hessianfree.cells._chains import flush_constant
 
 CELLS = {
     "tanh": lambda k, n: ElmanCell(k, n),
@@ -159,6 +159,20 @@ def test_adjoint_identity_in_the_initial_state(name, given, rng):
     learned = [params_bar[block] for block in params_bar if block.endswith("initial_state")]
     if learned and not given:
         np.testing.assert_allclose(np.concatenate(learned), bar.sum(axis=0), rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_spent_trajectory_gives_the_same_gradient_in_less_memory(name, rng):
+    cell = CELLS[name](3, 4)
+    params, inputs = draw(cell, rng), rng.normal(size=(6, 2, 3))
+    kept, spent = (cell.forward(params, inputs) for _ in range(2))
+    bar = rng.normal(size=(5, *kept.states.shape[1:]))
+    cell.spend(spent)
+    expected, _ = cell.vjp(params, kept, bar)
+    found, _ = cell.vjp(params, spent, bar)
+    for block, value in expected.items():
+        np.testing.assert_array_equal(found[block], value)
+    assert spent.nbytes < kept.nbytes
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from reservoir._device import (
+    fused,
     host_state,
     is_on_device,
     namespace,
@@ -183,6 +184,34 @@ class TestTheStandIn:
         assert float(total) == 3.0
         assert bool(total > 2)
         assert stand_in.n_synchronisations == 2
+
+    @pytest.mark.parametrize(
+        ("chain", "error"),
+        [
+            (lambda xp, x, row: x.sum(), "has no sum"),
+            (lambda xp, x, row: x[0], "cannot be indexed"),
+            (lambda xp, x, row: xp.sum(x), "cannot be fused"),
+            (lambda xp, x, row: np.tanh(x), "ufunc"),
+            (lambda xp, x, row: xp.tanh(x, out=x, where=True), "cannot be fused"),
+            (lambda xp, x, row: xp.tanh(row, out=row), "is written to by each of"),
+            (lambda xp, x, row: row.__iadd__(1), "is written to by each of"),
+        ],
+    )
+    def test_what_cannot_be_fused_is_refused(self, stand_in, chain, error):
+        chain.__name__ = "chain"
+        with pytest.raises((TypeError, AttributeError), match=error):
+            fused(stand_in, chain)(stand_in.ones((2, 3)), stand_in.ones(3))
+
+    def test_threads_of_a_fused_function_do_not_see_each_other(self, stand_in):
+        def move(xp, source, target):
+            target[...] = source
+
+        x = stand_in.ones((4, 2))
+        fused(stand_in, move)(x[:2], x[2:])
+        with pytest.raises(TypeError, match="lie across each other"):
+            fused(stand_in, move)(x[:2], x[1:3])
+        with pytest.raises(TypeError, match="is no argument of a fused function"):
+            fused(stand_in, move)(x[:2], np.float32(1.0))
 
     def test_what_cupy_lacks_is_not_there(self, stand_in):
         with pytest.raises(AttributeError):

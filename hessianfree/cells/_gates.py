@@ -1,9 +1,8 @@
-"""What cells with gates share: all affine maps in one product, and a fast logistic function."""
+"""What cells with gates share: all affine maps in one product, and where gates lie."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from hessianfree.cells._inputs import Inputs, Maps, flatten_rows
 from hessianfree.cells._workspace import Workspace
@@ -94,31 +93,3 @@ def by_gate(step: Array, n_gates: int) -> Array:
     product moves it to arrays of that shape.
     """
     return step.reshape(len(step), n_gates, -1).swapaxes(0, 1)
-
-
-def logistic(xp: Any, z: Array, out: Array) -> None:
-    """Write 1 / (1 + exp(-z)) = (1 + tanh(z / 2)) / 2 to `out`, a chain for `fused`.
-
-    NumPy's tanh is vectorised: several times faster than SciPy's `expit`. Where the result is
-    small its relative error is that of a rounding of 1, which is what it is added to or subtracted
-    from in a gate.
-    """
-    xp.multiply(z, 0.5, out=out)
-    xp.tanh(out, out=out)
-    out += 1
-    out *= 0.5
-
-
-def logistic_and_slope(xp: Any, z: Array, out: Array, slope: Array) -> None:
-    """Write σ(z) to `out` and σ (1 - σ) to `slope`, a chain for `fused`."""
-    logistic(xp, z, out)
-    xp.subtract(1, out, out=slope)
-    slope *= out
-
-
-def combine_tangents(
-    xp: Any, recurrent: Array, driven: Array, slopes: Array, out: Array
-) -> None:
-    """Write (recurrent + driven) ⊙ slopes to `out`, a chain for `fused`."""
-    xp.add(recurrent, driven, out=out)
-    out *= slopes

@@ -7,22 +7,23 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from hessianfree.cells._gates import (
-    GateMap,
-    by_gate,
+from hessianfree.cells._chains import (
+    FLUSH_EVERY,
+    activate_and_slope,
     combine_tangents,
+    flush,
+    flush_constant,
     logistic,
     logistic_and_slope,
+    pull_through,
 )
+from hessianfree.cells._gates import GateMap, by_gate
 from hessianfree.cells._inputs import Inputs, Maps, RealInputs, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
-    FLUSH_EVERY,
     Blocks,
     SweepingCell,
     accumulate_initial_state,
-    flush,
-    flush_constant,
     start_states,
     start_tangents,
 )
@@ -173,7 +174,7 @@ class UpdateCell(SweepingCell):
         new, share, change = xp.empty((3, n_sequences, n), dtype=work.dtype)
         activate = fused(xp, logistic if states_only else logistic_and_slope)
         advance = fused(xp, _advance if states_only else _advance_keeping, self._z_takes_candidate)
-        squash = fused(xp, _tanh_and_slope)
+        squash = fused(xp, activate_and_slope, "tanh")
         for t in range(n_steps):
             state, k = states[t], t % n_kept
             z, r = kept[k]
@@ -182,7 +183,9 @@ class UpdateCell(SweepingCell):
                     squash(state, gate.recurrent_rows[k], tanh_slopes[k])
                 gate.apply(t, steps[seen])
                 places = self._places(seen)
-                written = (kept[k, places],) if states_only else (kept[k, places], gate_slopes[k, places])
+                written = (
+                    (kept[k, places],) if states_only else (kept[k, places], gate_slopes[k, places])
+                )
                 activate(by_gate(steps[seen], len(self._gates[seen])), *written)
             xp.multiply(r, state, out=candidate.recurrent_rows[k])
             candidate.apply(t, new)
@@ -326,11 +329,12 @@ class UpdateCell(SweepingCell):
         bars = work.get("d_gates", (2, n_sequences, n))
         tiny = flush_constant(slopes.dtype)
         start, retreat, flush_small = (
-            fused(xp, chain) for chain in (_candidate_bar, _retreat, flush)
+            fused(xp, chain) for chain in (pull_through, _retreat, flush)
         )
         state_bar[...] = 0
         for t in reversed(range(n_steps)):
-            start(states_bar[t - first] if t >= first else None, state_bar, slopes[t], sweep[t])
+            outside = states_bar[t - first] if t >= first else None
+            start(outside, state_bar, slopes[t], None, sweep[t])
             if t % FLUSH_EVERY == 0:
                 flush_small(sweep[t], tiny)
                 flush_small(state_bar, tiny)
@@ -407,13 +411,6 @@ class UpdateCell(SweepingCell):
 
 # Chains for `fused`: elementwise operations on arrays of shape (n_sequences, n_units), or on two
 # such arrays, one a gate.
-
-
-def _tanh_and_slope(xp: Any, z: Array, out: Array, slope: Array) -> None:
-    """Write tanh(z) to `out` and 1 - tanh² z to `slope`."""
-    xp.tanh(z, out=out)
-    xp.multiply(out, out, out=slope)
-    xp.subtract(1, slope, out=slope)
 
 
 def _propose(
@@ -506,15 +503,6 @@ def _move_tangent(xp: Any, recurrent: Array, slope: Array, held: Array, d_state:
     d_state += recurrent
     d_state *= slope
     d_state += held
-
-
-def _candidate_bar(
-    xp: Any, outside: Array | None, state_bar: Array, slope: Array, bar: Array
-) -> None:
-    """Add what comes to h̄_t from outputs, and write the cotangent of h̃_t's pre-activation."""
-    if outside is not None:
-        state_bar += outside
-    xp.multiply(state_bar, slope, out=bar)
 
 
 def _retreat(

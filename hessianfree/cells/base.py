@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.cells._inputs import Inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.objective import Array
-from reservoir._device import scipy_module
 
 Blocks = Mapping[str, Array]
 
@@ -341,71 +338,3 @@ def accumulate_initial_state(initial_bar: Array, params_bar: dict[str, Array]) -
     """Write the cotangent of the learned initial state, where there is one."""
     if "initial_state" in params_bar:
         initial_bar[0].sum(axis=0, out=params_bar["initial_state"])
-
-
-# A vanishing sweep is rounded to zero every few steps only: from the level that is kept it falls
-# to subnormal numbers in between only if it loses a factor of 10,000 in every step.
-FLUSH_EVERY = 4
-
-
-ACTIVATIONS = ("tanh", "logistic", "relu")
-
-
-def activation_of(name: str, xp: Any) -> tuple[Any, Any]:
-    """Return an activation φ, and its slope in terms of its value: φ'(z) = slope(φ(z)).
-
-    Parameters
-    ----------
-    name : {"tanh", "logistic", "relu"}
-    xp : module
-        The namespace of the arrays that they will be called with.
-
-    Returns
-    -------
-    activate, slope : callable
-        Each takes an array and the `out` to write to, which may be the same.
-    """
-    if name == "tanh":
-        return xp.tanh, partial(_tanh_slope, xp)
-    if name == "logistic":
-        return scipy_module(xp, "special").expit, partial(_logistic_slope, xp)
-    return partial(_relu, xp), partial(_relu_slope, xp)
-
-
-def _tanh_slope(xp: Any, values: Array, out: Array) -> None:
-    """Write 1 - φ²."""
-    xp.multiply(values, values, out=out)
-    xp.subtract(1, out, out=out)
-
-
-def _logistic_slope(xp: Any, values: Array, out: Array) -> None:
-    """Write φ (1 - φ)."""
-    xp.subtract(1, values, out=out)
-    out *= values
-
-
-def _relu(xp: Any, z: Array, out: Array) -> None:
-    """Write max(z, 0)."""
-    xp.maximum(z, 0, out=out)
-
-
-def _relu_slope(xp: Any, values: Array, out: Array) -> None:
-    """Write 1 where φ > 0, else 0."""
-    xp.greater(values, 0, out=out, casting="unsafe")
-
-
-def flush_constant(dtype: np.dtype[Any]) -> float:
-    """Return c such that (x + c) - c rounds what is on its way to subnormal numbers to zero.
-
-    Adding and taking away c rounds x to a multiple of the spacing of numbers at c, about 1e-25 in
-    float32: small enough to be without influence, and large enough that the products of a few
-    further steps with weights and slopes are no subnormal numbers either.
-    """
-    info = np.finfo(dtype)
-    return float(2.0 ** (info.minexp + info.nmant + 43))
-
-
-def flush(xp: Any, array: Array, constant: float) -> None:
-    """Round an array in place by its `flush_constant`, a chain for `fused`."""
-    array += constant
-    array -= constant

@@ -7,20 +7,27 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from hessianfree.cells._chains import (
+    ACTIVATIONS,
+    FLUSH_EVERY,
+    activate,
+    combine_tangents,
+    flush,
+    flush_constant,
+    pull_through,
+    slope_of,
+)
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
-    ACTIVATIONS,
-    FLUSH_EVERY,
     Blocks,
     SweepingCell,
     accumulate_initial_state,
-    activation_of,
-    flush_constant,
     start_states,
     start_tangents,
 )
 from hessianfree.objective import Array
+from reservoir._device import fused
 from reservoir._validation import check_choice, check_integer
 
 
@@ -130,7 +137,7 @@ class ElmanCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         work = Workspace(params["bias"])
         xp = work.xp
-        activate, slope = activation_of(self.activation, xp)
+        advance = fused(xp, _advance, self.activation)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         recurrent = params["recurrent"]
         n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
@@ -146,10 +153,7 @@ class ElmanCell(SweepingCell):
             wrapped.write_columns(t, rows[t, :, n:])
             xp.matmul(rows[t], joined_transposed, out=step)
             wrapped.add(table, t, step, slopes[t % n_kept])
-            activate(step, out=step)
-            if not states_only:
-                slope(step, out=slopes[t])
-            rows[t + 1, :, :n] = step
+            advance(step, None if states_only else slopes[t], rows[t + 1, :, :n])
         return ElmanTrajectory(
             wrapped,
             rows,
@@ -189,12 +193,12 @@ class ElmanCell(SweepingCell):
         start = start_tangents(trajectory, d_params, d_initial_state)
         if start is not None:
             step += start @ transposed
+        combine = fused(xp, combine_tangents)
         for t, (d_state, slope) in enumerate(zip(d_states, slopes)):
             if t:
                 xp.matmul(d_states[t - 1], transposed, out=step)
             inputs.add(table, t, step, scratch)
-            step += d_state
-            xp.multiply(step, slope, out=d_state)
+            combine(step, d_state, slope, d_state)
         return d_states
 
     def _backward(
@@ -214,19 +218,14 @@ class ElmanCell(SweepingCell):
         step = work.get("step", slopes.shape[1:])
         tiny = flush_constant(slopes.dtype)
         step[...] = 0
+        pull, flush_small = fused(xp, pull_through), fused(xp, flush)
         for t in reversed(range(n_steps)):
-            if t >= first:
-                step += states_bar[t - first]
-            z = z_bar[t]
-            if preactivations_bar is None:
-                xp.multiply(step, slopes[t], out=z)
-            else:
-                step *= slopes[t]
-                xp.add(step, preactivations_bar[t], out=z)
+            outside = states_bar[t - first] if t >= first else None
+            beside = None if preactivations_bar is None else preactivations_bar[t]
+            pull(outside, step, slopes[t], beside, z_bar[t])
             if t % FLUSH_EVERY == 0:
-                z += tiny
-                z -= tiny
-            xp.matmul(z, recurrent, out=step)
+                flush_small(z_bar[t], tiny)
+            xp.matmul(z_bar[t], recurrent, out=step)
         return {"rows": trajectory.rows[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
@@ -250,3 +249,11 @@ class ElmanCell(SweepingCell):
         inputs_bar: Array = trajectory.workspace.get("inputs_bar", trajectory.inputs.shape)
         trajectory.workspace.xp.matmul(parts["z_bar"], params["input"], out=inputs_bar)
         return inputs_bar
+
+
+def _advance(xp: Any, activation: str, step: Array, slope: Array | None, after: Array) -> None:
+    """Go from pre-activations to activations, with their slopes if asked for; for `fused`."""
+    activate(xp, activation, step, step)
+    if slope is not None:
+        slope_of(xp, activation, step, slope)
+    after[...] = step

@@ -7,23 +7,21 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hessianfree.cells._gates import (
-    GateMap,
-    by_gate,
+from hessianfree.cells._chains import (
+    FLUSH_EVERY,
     combine_tangents,
-    gate_maps,
+    flush,
+    flush_constant,
     logistic,
     logistic_and_slope,
 )
+from hessianfree.cells._gates import GateMap, by_gate, gate_maps
 from hessianfree.cells._inputs import Inputs, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
-    FLUSH_EVERY,
     Blocks,
     SweepingCell,
     accumulate_initial_state,
-    flush,
-    flush_constant,
     start_states,
     start_tangents,
 )
@@ -268,7 +266,8 @@ class LSTMCell(SweepingCell):
         combine, renew, expose = (
             fused(xp, chain) for chain in (combine_tangents, _renew_tangent, _expose_tangent)
         )
-        peephole = d_peephole = (None, None, None)
+        peephole: Any = (None, None, None)
+        d_peephole = peephole
         if self.peepholes:
             peephole, d_peephole = params["peephole"], d_params["peephole"]
         for t, d_state in enumerate(d_states):
@@ -386,7 +385,9 @@ class LSTMCell(SweepingCell):
 # of peepholes of shape (n_units,).
 
 
-def _renew(xp: Any, g: Array, i: Array, f: Array, before: Array, memory: Array, read: Array) -> None:
+def _renew(
+    xp: Any, g: Array, i: Array, f: Array, before: Array, memory: Array, read: Array
+) -> None:
     """Write c_t = f ⊙ c_{t-1} + i ⊙ g to `memory`; overwrites `read`."""
     xp.multiply(f, before, out=memory)
     xp.multiply(i, g, out=read)

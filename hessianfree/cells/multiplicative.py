@@ -7,20 +7,27 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from hessianfree.cells._chains import (
+    ACTIVATIONS,
+    FLUSH_EVERY,
+    activate,
+    activate_and_slope,
+    combine_tangents,
+    flush,
+    flush_constant,
+    pull_through,
+)
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
-    ACTIVATIONS,
-    FLUSH_EVERY,
     Blocks,
     SweepingCell,
     accumulate_initial_state,
-    activation_of,
-    flush_constant,
     start_states,
     start_tangents,
 )
 from hessianfree.objective import Array
+from reservoir._device import fused
 from reservoir._validation import check_choice, check_integer
 
 
@@ -173,7 +180,7 @@ class MultiplicativeCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         work = Workspace(params["bias"])
         xp, dtype = work.xp, work.dtype
-        activate, slope = activation_of(self.activation, xp)
+        advance = fused(xp, activate if states_only else activate_and_slope, self.activation)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         n_factors, (n_steps, n_sequences) = self.n_factors, inputs.shape[:2]
         all_states = xp.empty((n_steps + 1, n_sequences, self.n_units), dtype=dtype)
@@ -204,9 +211,7 @@ class MultiplicativeCell(SweepingCell):
             step = all_states[t + 1]
             xp.matmul(factor_rows[t], to_state, out=step)
             wrapped.add(table, t, step, slopes[t % n_kept])
-            activate(step, out=step)
-            if not states_only:
-                slope(step, out=slopes[t])
+            advance(step, step, *(() if states_only else (slopes[t],)))
         return MultiplicativeTrajectory(
             wrapped,
             all_states,
@@ -260,22 +265,23 @@ class MultiplicativeCell(SweepingCell):
         start = start_tangents(trajectory, d_params, d_initial_state)
         step[...] = 0 if start is None else start
         previous = step
+        renew, combine = fused(xp, _factor_tangent), fused(xp, combine_tangents)
         for t, (d_state, slope, gain) in enumerate(zip(d_states, slopes, gains)):
             xp.matmul(previous, trajectory.to_factor_transposed, out=factor_step)
-            factor_step += d_factors[t]
-            factor_step *= gain
             inputs.project_step(gain_table, t, factor_scratch)
-            if d_gain_inputs is not None:
-                factor_scratch += d_gain_inputs[t]
-            if gain_slopes is not None:
-                factor_scratch *= gain_slopes[t]
-                factor_scratch += d_params["factor_bias"]
-            factor_scratch *= trajectory.projections[t]
-            factor_step += factor_scratch
+            renew(
+                factor_step,
+                d_factors[t],
+                gain,
+                factor_scratch,
+                None if d_gain_inputs is None else d_gain_inputs[t],
+                None if gain_slopes is None else gain_slopes[t],
+                d_params.get("factor_bias"),
+                trajectory.projections[t],
+            )
             xp.matmul(factor_step, trajectory.to_state_transposed, out=step)
             inputs.add(table, t, step, scratch)
-            step += d_state
-            xp.multiply(step, slope, out=d_state)
+            combine(step, d_state, slope, d_state)
             previous = d_state
         return d_states
 
@@ -307,21 +313,19 @@ class MultiplicativeCell(SweepingCell):
         factor_step = work.get("factor_step", gains.shape[1:])
         tiny = flush_constant(slopes.dtype)
         step[...] = 0
+        pull, pull_factors, flush_small = (
+            fused(xp, chain) for chain in (pull_through, _factor_bar, flush)
+        )
         for t in reversed(range(n_steps)):
-            if t >= first:
-                step += states_bar[t - first]
-            z = z_bar[t]
-            if preactivations_bar is None:
-                xp.multiply(step, slopes[t], out=z)
-            else:
-                step *= slopes[t]
-                xp.add(step, preactivations_bar[t], out=z)
+            outside = states_bar[t - first] if t >= first else None
+            beside = None if preactivations_bar is None else preactivations_bar[t]
+            pull(outside, step, slopes[t], beside, z_bar[t])
             if t % FLUSH_EVERY == 0:
-                z += tiny
-                z -= tiny
-            xp.matmul(z, to_state, out=factor_step)
-            xp.multiply(factor_step, trajectory.projections[t], out=gains_bar[t])
-            xp.multiply(factor_step, gains[t], out=projections_bar[t])
+                flush_small(z_bar[t], tiny)
+            xp.matmul(z_bar[t], to_state, out=factor_step)
+            pull_factors(
+                factor_step, trajectory.projections[t], gains[t], gains_bar[t], projections_bar[t]
+            )
             xp.matmul(projections_bar[t], to_factor, out=step)
         parts = {
             "before": trajectory.all_states[:-1],
@@ -372,3 +376,37 @@ class MultiplicativeCell(SweepingCell):
         work.xp.matmul(gain_inputs_bar, params["input_to_factor"], out=scratch)
         inputs_bar += scratch
         return inputs_bar
+
+
+# Chains for `fused`, on arrays of shape (n_sequences, n_factors).
+
+
+def _factor_tangent(
+    xp: Any,
+    step: Array,
+    driven: Array,
+    gain: Array,
+    d_gain: Array,
+    d_gain_input: Array | None,
+    gain_slope: Array | None,
+    d_bias: Array | None,
+    projection: Array,
+) -> None:
+    """Go from W_fh dh_{t-1} to df_t in `step`; overwrites `d_gain`, what dW_fx adds to it."""
+    step += driven
+    step *= gain
+    if d_gain_input is not None:
+        d_gain += d_gain_input
+    if gain_slope is not None and d_bias is not None:
+        d_gain *= gain_slope
+        d_gain += d_bias
+    d_gain *= projection
+    step += d_gain
+
+
+def _factor_bar(
+    xp: Any, bar: Array, projection: Array, gain: Array, gain_bar: Array, projection_bar: Array
+) -> None:
+    """Write ḡ_t and ā_t, which may take the places of a_t and g_t."""
+    xp.multiply(bar, projection, out=gain_bar)
+    xp.multiply(bar, gain, out=projection_bar)

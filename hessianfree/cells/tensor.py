@@ -7,20 +7,26 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from hessianfree.cells._chains import (
+    ACTIVATIONS,
+    FLUSH_EVERY,
+    activate,
+    flush,
+    flush_constant,
+    pull_through,
+    slope_of,
+)
 from hessianfree.cells._inputs import Inputs, RealInputs, flatten_rows, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
-    ACTIVATIONS,
-    FLUSH_EVERY,
     Blocks,
     SweepingCell,
     accumulate_initial_state,
-    activation_of,
-    flush_constant,
     start_states,
     start_tangents,
 )
 from hessianfree.objective import Array
+from reservoir._device import fused
 from reservoir._validation import check_choice, check_integer
 
 
@@ -131,7 +137,7 @@ class TensorCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         work = Workspace(params["bias"])
         xp = work.xp
-        activate, slope = activation_of(self.activation, xp)
+        advance = fused(xp, activate, self.activation)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         steps = [wrap_inputs(inputs[t : t + 1], self.n_inputs) for t in range(len(inputs))]
         recurrent = params["recurrent"]
@@ -143,10 +149,10 @@ class TensorCell(SweepingCell):
         for t in range(n_steps):
             steps[t].mix(recurrent, all_states[t], out=step)
             step += all_states[t + 1]
-            activate(step, out=all_states[t + 1])
+            advance(step, all_states[t + 1])
         slopes = xp.empty_like(all_states[1 : 1 if states_only else None])
         if not states_only:
-            slope(all_states[1:], out=slopes)
+            fused(xp, slope_of, self.activation)(all_states[1:], slopes)
         return TensorTrajectory(
             wrapped,
             steps,
@@ -207,19 +213,14 @@ class TensorCell(SweepingCell):
         step = work.get("step", slopes.shape[1:])
         tiny = flush_constant(slopes.dtype)
         step[...] = 0
+        pull, flush_small = fused(xp, pull_through), fused(xp, flush)
         for t in reversed(range(n_steps)):
-            if t >= first:
-                step += states_bar[t - first]
-            z = z_bar[t]
-            if preactivations_bar is None:
-                xp.multiply(step, slopes[t], out=z)
-            else:
-                step *= slopes[t]
-                xp.add(step, preactivations_bar[t], out=z)
+            outside = states_bar[t - first] if t >= first else None
+            beside = None if preactivations_bar is None else preactivations_bar[t]
+            pull(outside, step, slopes[t], beside, z_bar[t])
             if t % FLUSH_EVERY == 0:
-                z += tiny
-                z -= tiny
-            trajectory.steps[t].mix(transposed, z, out=step)
+                flush_small(z_bar[t], tiny)
+            trajectory.steps[t].mix(transposed, z_bar[t], out=step)
         return {"before": trajectory.all_states[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
