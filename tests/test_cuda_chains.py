@@ -49,7 +49,7 @@ def make(cell, n_steps, rng, *, symbols, dtype="float64"):
     return network, params, Batch(inputs, rng.standard_normal((*shape, 2)))
 
 
-# Of a forward pass and of a Gauss-Newton product, with real inputs: matrix products, copies to where
+# Of a forward pass and of a Gauss-Newton product with real inputs: matrix products, copies to where
 # a product reads, and chains; a quarter for each array that is flushed at every fourth step.
 PER_STEP = {
     "elman": (3, 4.25),
