@@ -13,14 +13,15 @@ import warnings
 
 import numpy as np
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import cupy
-    from cupy._core import _fusion_thread_local, fusion
-
 
 def source(call):
     """Return the functions, the body, and the parameters of a kernel: name, type, if a number."""
+    # Here, not above: doctest collection imports this file where there is no CuPy.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import cupy
+        from cupy._core import _fusion_thread_local, fusion
+
     history = fusion._FusionHistory()
     local = _fusion_thread_local.thread_local
     local.history, local.is_old_fusing = history, True
@@ -48,4 +49,5 @@ def source(call):
     return history._emit_submodules_code(), history._emit_operation_code(), parameters
 
 
-json.dump([source(call) for call in json.load(sys.stdin)], sys.stdout)
+if __name__ == "__main__":
+    json.dump([source(call) for call in json.load(sys.stdin)], sys.stdout)
