@@ -145,7 +145,10 @@ class TestSpectralRadius:
 
     def test_dense_and_sparse_agree(self):
         weights = recurrent_weights(200, spectral_radius=None, random_state=5)
-        assert spectral_radius(weights.toarray()) == spectral_radius(weights)
+        # Sums over rows run in another order: on some processors the last bits differ.
+        assert spectral_radius(weights.toarray()) == pytest.approx(
+            spectral_radius(weights), rel=1e-14
+        )
         assert spectral_radius(weights.tocsc()) == spectral_radius(weights)
 
     def test_largest_of_many_parts(self, rng):
