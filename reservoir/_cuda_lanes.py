@@ -38,7 +38,7 @@ _LANES = np.dtype(
 )
 _CLOSING = np.dtype(
     [(name, _POINTER) for name in ("outputs", "before", "feedback", "state", "squares", "output")]
-    + [("n_outputs", np.int64)]
+    + [("n_outputs", np.int64), ("apart", np.int64)]
 )
 
 
@@ -133,7 +133,8 @@ class LaneRun:
     scales : LaneScales, optional
         What tells the lanes apart, on the device.
     closing : Closing, optional
-        The maps between state and output, on the device; without, the loop is open.
+        The maps between state and output, on the device; without, the loop is open. With a first
+        axis of lanes, each lane has maps of its own.
     outputs_before : ndarray of shape (n_lanes, n_outputs), optional
         With `closing`: the outputs before; overwritten by the last ones.
 
@@ -173,7 +174,8 @@ class LaneRun:
             self.outputs = xp.empty((self.n_rows, self._n_outputs), dtype=dtype)
             maps = (closing.feedback, closing.state, closing.squares, closing.output)
             arrays = [self.outputs, self.outputs_before, *maps]
-            self._arguments.append(_struct(_CLOSING, arrays, self._n_outputs))
+            apart = int(closing.state.ndim == 3)
+            self._arguments.append(_struct(_CLOSING, arrays, self._n_outputs, apart))
         self._shared = self.reservoir.shared_bytes(self._n_outputs)
         self._graph: Any = None
         self._last_length = 0

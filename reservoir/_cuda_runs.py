@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -163,6 +164,11 @@ def _advance(run: LaneRun, members: Sequence[int], pieces: Sequence[Piece]) -> N
     run.advance(first_rows, n_steps)
 
 
+def parts_of(maps: Closing | LaneScales) -> list[Any]:
+    """Return the arrays, as they are."""
+    return [getattr(maps, part.name) for part in fields(maps)]
+
+
 def stack(xp: Any, parts: Sequence[Any]) -> Any:
     """Return parts one after the other; a single one as it is."""
     return parts[0] if len(parts) == 1 else xp.concatenate(parts)
@@ -264,7 +270,9 @@ def free_lanes(
     states: Any,
     outputs: Any,
     *,
+    scales: LaneScales | None = None,
     return_states: bool = False,
+    stop_at_divergence: bool = True,
 ) -> FreeLanes:
     """Run closed loops side by side.
 
@@ -275,7 +283,7 @@ def free_lanes(
     reservoir : Reservoir
         What runs.
     closing : Closing
-        The maps between state and output, on the host.
+        The maps between state and output, on the host; with a first axis of lanes, those of each.
     rests : sequence of ndarray of shape (n_steps, n_outputs)
         For each lane, what of its outputs does not depend on the run, on the device.
     heard : sequence of ndarray of shape (n_steps, n_columns)
@@ -284,18 +292,22 @@ def free_lanes(
         Where the lanes start, on the device; overwritten.
     outputs : ndarray of shape (n_lanes, n_outputs)
         What they hear first; overwritten.
+    scales : LaneScales, optional
+        What tells the lanes apart, on the host.
     return_states : bool
         Whether all states are kept.
+    stop_at_divergence : bool, default=True
+        Whether outputs beyond all numbers are an error.
 
     Returns
     -------
     FreeLanes
     """
     weights, dtype = on_device(reservoir, xp), reservoir.dtype
-    closing = Closing(
-        *(xp.asarray(part, dtype) for part in (closing.outside, closing.feedback)),
-        *(xp.asarray(part, dtype) for part in (closing.state, closing.squares, closing.output)),
-    )
+    closing = Closing(*(xp.asarray(part, dtype) for part in parts_of(closing)))
+    apart = closing.state.ndim == 3
+    if scales is not None:
+        scales = LaneScales(*(xp.asarray(part, dtype) for part in parts_of(scales)))
     lengths = [len(part) for part in heard]
     kept = [xp.empty((length, reservoir.n_units), dtype) for length in lengths * return_states]
     written = [xp.empty(part.shape, dtype) for part in rests]
@@ -304,19 +316,23 @@ def free_lanes(
         places = xp.asarray(members)
         mine, said = states[places], outputs[places]
         n_rows = max(_starts(pieces)[-1] for pieces in chunks)
-        run = LaneRun(weights, n_rows, mine, closing=closing, outputs_before=said)
+        maps = Closing(*(part[places] for part in parts_of(closing))) if apart else closing
+        own = None if scales is None else LaneScales(*(part[places] for part in parts_of(scales)))
+        run = LaneRun(weights, n_rows, mine, own, maps, said)
         for pieces in chunks:
             stretches = list(itertools.pairwise(_starts(pieces)))
             for piece, (low, high) in zip(pieces, stretches):
                 run.outputs[low:high] = rests[piece.sequence][piece.start : piece.stop]
                 part = heard[piece.sequence][piece.start : piece.stop]
-                xp.matmul(part, closing.outside, out=run.states[low:high])
+                outside = closing.outside[piece.sequence] if apart else closing.outside
+                xp.matmul(part, outside, out=run.states[low:high])
             _advance(run, members, pieces)
             for piece, (low, high) in zip(pieces, stretches):
                 rows = slice(piece.start, piece.stop)
                 written[piece.sequence][rows] = run.outputs[low:high]
                 if return_states:
                     kept[piece.sequence][rows] = run.states[low:high]
-                check_finite(run.outputs[low:high], piece.start, "output", xp)
+                if stop_at_divergence:
+                    check_finite(run.outputs[low:high], piece.start, "output", xp)
         states[places], outputs[places] = mine, said
     return FreeLanes(written, states, outputs, kept if return_states else None)

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._cuda_runs import free_lanes
-from reservoir._device import MEMORY_REMEDY, namespace_of, naming_remedy, to_namespace
-from reservoir._loops import Closing, drive_weights
+from reservoir._cuda_runs import free_lanes, parts_of
+from reservoir._device import MEMORY_REMEDY, namespace_of, naming_remedy, to_host, to_namespace
+from reservoir._loops import Closing, LaneScales, drive_weights
 from reservoir._reservoir import Array, Reservoir, as_series, as_vector
 from reservoir._series import PIECE, check_engine, check_finite, choose_loop
 from reservoir._validation import check_integer
 from reservoir.features import Readout
+from reservoir.variants import Variants, variant
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,72 @@ def free_run_sequences(
         _run_on_host(reservoir, readout, closing, loop, *run, return_states)
         for run in zip(outside, states, outputs)
     ]
+
+
+def free_run_variants(
+    xp: Any,
+    reservoir: Reservoir,
+    variants: Variants,
+    which: Sequence[int],
+    readouts: Sequence[Readout],
+    *,
+    initial_states: Sequence[Array],
+    initial_outputs: Sequence[Array],
+    inputs: Sequence[Array],
+    output_as_input: bool = False,
+) -> Array:
+    """Return the outputs of free runs of variants of one reservoir, side by side on a GPU.
+
+    Parameters
+    ----------
+    xp : module
+        cupy.
+    reservoir, output_as_input
+        As in `free_run`.
+    variants : Variants
+        What tells the reservoirs apart.
+    which : sequence of int
+        The variant of each run; what follows has one entry a run too.
+    readouts : sequence of Readout
+        Alike in what they see.
+    initial_states, initial_outputs : sequences of ndarray
+        Where each starts.
+    inputs : sequence of ndarray of shape (n_steps, n_inputs)
+        What each hears from outside, on the host; of shape (n_steps, 0) for nothing.
+
+    Returns
+    -------
+    ndarray of shape (n_runs, n_steps, n_outputs)
+        On the host. A run that diverges goes on through infinity and NaN.
+    """
+    dtype = reservoir.dtype
+    own = {index: variant(reservoir, variants, index) for index in set(which)}
+    for index, readout in zip(which, readouts):
+        _check_loop(own[index], readout, output_as_input)
+    closings = [
+        _closing(own[index], readout, output_as_input) for index, readout in zip(which, readouts)
+    ]
+    heard = np.stack(inputs).astype(dtype)
+    rests = np.stack([readout.intercept for readout in readouts])[:, np.newaxis]
+    rests = np.repeat(rests, heard.shape[1], axis=1)
+    if readouts[0].input is not None and heard.shape[2]:
+        weights = np.stack([readout.input for readout in readouts if readout.input is not None])
+        rests += heard @ weights.transpose(0, 2, 1)
+    columns = np.concatenate([heard, np.ones((*heard.shape[:2], 1), dtype)], axis=2)
+    places = np.asarray(which)
+    with naming_remedy(MEMORY_REMEDY):
+        lanes = free_lanes(
+            xp,
+            reservoir,
+            Closing(*(np.stack(parts) for parts in zip(*map(parts_of, closings)))),
+            list(xp.asarray(rests, dtype)),
+            list(xp.asarray(columns)),
+            xp.asarray(np.stack(initial_states), dtype),
+            xp.asarray(np.stack(initial_outputs), dtype),
+            scales=LaneScales(variants.recurrent[places], variants.leak[places]),
+            stop_at_divergence=False,
+        )
+        return np.asarray(to_host(xp.stack(lanes.outputs)))
 
 
 def _run_on_host(

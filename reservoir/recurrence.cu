@@ -38,6 +38,7 @@ struct Closing {
     const number *squares;   // V_q, (n_outputs, n_units), or null
     const number *output;    // V_y, (n_outputs, n_outputs), or null
     long long n_outputs;     // 0 where the loop is open
+    long long apart;         // 1 where each lane has maps of its own, one after the other
 };
 
 // Threads that sum one output together.
@@ -94,6 +95,16 @@ __device__ inline number whole_output(const Closing &c, const number *parts, int
     return rest;
 }
 
+// Return the maps of one lane.
+__device__ inline Closing of_lane(Closing c, int n_units, int lane) {
+    const long long output = c.apart ? lane * c.n_outputs : 0;
+    c.feedback += output * n_units;
+    c.state += output * n_units;
+    if (c.squares) c.squares += output * n_units;
+    if (c.output) c.output += output * c.n_outputs;
+    return c;
+}
+
 // --------------------------------------------------------------------------------------
 // A reservoir whose state fits the shared memory of a block: one block a lane, all steps.
 // --------------------------------------------------------------------------------------
@@ -144,7 +155,7 @@ extern "C" __global__ void __launch_bounds__(1024) drive_lanes(Weights w, Lanes 
 }
 
 extern "C" __global__ void __launch_bounds__(1024) close_lanes(Weights w, Lanes l, Closing c) {
-    run_lane(w, l, c);
+    run_lane(w, l, of_lane(c, w.n_units, blockIdx.x));
 }
 
 // --------------------------------------------------------------------------------------
@@ -161,7 +172,8 @@ extern "C" __global__ void __launch_bounds__(256) step_units(Weights w, Lanes l,
     const number *heard = 0;
     if (c.n_outputs)
         heard = t ? c.outputs + (place - 1) * c.n_outputs : c.before + lane * c.n_outputs;
-    row[unit] = advance(w, c, here, heard, row[unit], l.recurrent[lane], l.leak[lane], unit);
+    const Closing own = of_lane(c, w.n_units, lane);
+    row[unit] = advance(w, own, here, heard, row[unit], l.recurrent[lane], l.leak[lane], unit);
 }
 
 // One block an output (x) and lane (y), after the units have been stepped.
@@ -172,9 +184,10 @@ extern "C" __global__ void __launch_bounds__(256) step_outputs(Weights w, Lanes 
     const long long place = l.first_rows[lane] + t;
     number *parts = (number *)memory, *out = c.outputs + place * c.n_outputs;
     const number *heard = t ? out - c.n_outputs : c.before + lane * c.n_outputs;
+    const Closing own = of_lane(c, w.n_units, lane);
     parts[thread] =
-        partial_output(w, c, l.states + place * w.n_units, output, thread, blockDim.x);
+        partial_output(w, own, l.states + place * w.n_units, output, thread, blockDim.x);
     __syncthreads();
     if (thread == 0)
-        out[output] = whole_output(c, parts, blockDim.x, out[output], heard, output);
+        out[output] = whole_output(own, parts, blockDim.x, out[output], heard, output);
 }

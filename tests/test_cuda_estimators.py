@@ -257,6 +257,11 @@ SEARCHES = {
     "noise": ({"noise": 0.01}, {"cv": 2}, SPACE),
     "feedback": ({"feedback_scaling": 0.3, "feedback_noise": 0.01}, {"cv": 2}, SPACE),
     "closed loop": ({}, {"cv": 2, "scoring": "neg_forecast_nrmse", "horizon": 9}, SPACE),
+    "closed loop, feedback, several starts": (
+        {"feedback_scaling": 0.3, "include_squares": True},
+        {"cv": 2, "scoring": "valid_time", "horizon": 12, "n_starts": 4, "threshold": 0.2},
+        SPACE,
+    ),
     "alphas of two kinds": ({}, {"cv": 2}, [SPACE, {"leak_rate": [0.5], "alpha": [1e-22, 1e-1]}]),
     "lists of alphas": ({}, {"cv": 2}, {"leak_rate": [0.3, 1.0], "alpha": [[1e-2, 1.0]]}),
     "a factor": ({"solver": "qr"}, {"cv": 2}, {"leak_rate": [0.3, 1.0]}),
@@ -269,7 +274,7 @@ def test_search(xp, rng, name):
     parameters, settings, space = SEARCHES[name]
     X = np.sin(0.3 * np.arange(241))[:, None] + 0.1 * rng.normal(size=(241, 1))
     X, y = X[:-1], X[1:].copy()
-    if settings.get("scoring") != "neg_forecast_nrmse":
+    if "horizon" not in settings:
         y[[30, 100]] = np.nan if name == "blocks and gaps" else 0.5
     scores = []
     for device in ("cpu", "cuda"):
@@ -289,6 +294,32 @@ def test_a_search_of_one_w_is_few_launches(stand_in, rng):
     space = {"leak_rate": np.linspace(0.1, 1, 30).tolist(), "alpha": [1e-2, 1.0]}
     ReservoirSearchCV(esn, space, cv=2, refit=False).fit(X, np.roll(X, 1))
     assert stand_in.n_launches == 2  # 60 candidates: one for each block of rows
+
+
+@pytest.mark.parametrize("scoring", ["valid_time", "neg_forecast_nrmse"])
+def test_free_runs_that_diverge_take_no_other_along(xp, rng, scoring):
+    X = rng.normal(size=(300, 1))
+    y = 3 * X  # each output three times its input: a loop that explodes, unless alpha holds it
+    scores = []
+    for device in ("cpu", "cuda"):
+        esn = ESNRegressor(12, activation="relu", dtype="float32", random_state=0, device=device)
+        search = ReservoirSearchCV(
+            esn, {"alpha": [1e-4, 1e5]}, cv=0.5, scoring=scoring, horizon=120, refit=False
+        )
+        search.fit(*(xp.asarray(X), xp.asarray(y)) if device == "cuda" else (X, y))
+        scores.append(search.cv_results_["mean_test_score"])
+    if scoring == "neg_forecast_nrmse":
+        assert scores[0][0] == -np.inf < scores[0][1]
+    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-4)
+
+
+def test_free_runs_of_a_search_are_one_launch(stand_in, rng):
+    X = rng.normal(size=(200, 1))
+    esn = ESNRegressor(10, random_state=0, device="cuda")
+    space = {"leak_rate": np.linspace(0.1, 1, 30).tolist(), "alpha": [1e-2, 1.0]}
+    settings = {"scoring": "neg_forecast_nrmse", "horizon": 8, "n_starts": 3}
+    ReservoirSearchCV(esn, space, cv=2, refit=False, **settings).fit(X, np.roll(X, -1))
+    assert stand_in.n_launches == 3  # as above, and 60 candidates from six places each
 
 
 def test_where_a_search_computes_is_not_searched(series):

@@ -16,7 +16,8 @@ from reservoir._reservoir import ACTIVATIONS
 from reservoir._series import Series
 from reservoir.dynamics import DivergenceError, Reservoir, free_run, iterate_sequences, run
 from reservoir.features import Readout
-from reservoir.variants import Variants, run_variants
+from reservoir.free_running import free_run_variants
+from reservoir.variants import Variants, run_variants, variant
 
 # Sums of a few numbers of size 1, in another order than the host's; errors do not grow, since the
 # reservoirs here contract.
@@ -145,6 +146,54 @@ def test_closed_loop(xp, way, rng, dtype, n_outputs, squares):
             atol=20 * TOLERANCE[dtype],
             err_msg=name,
         )
+
+
+@pytest.mark.parametrize("output_as_input", [False, True])
+@pytest.mark.parametrize("squares", [False, True])
+def test_closed_loops_of_variants_with_readouts_of_their_own(
+    xp, way, rng, monkeypatch, output_as_input, squares
+):
+    monkeypatch.setattr("reservoir._cuda_runs._CHUNK_BYTES", 64 * 3 * 15 * 8)  # three lanes at once
+    reservoir = make_reservoir(rng, 15, np.float64, n_outputs=0 if output_as_input else 2)
+    n_scales = 3 if output_as_input else 5
+    variants = Variants(
+        rng.uniform(0.1, 1, 4), rng.uniform(0.1, 1, 4), rng.uniform(0.1, 2, (4, n_scales))
+    )
+    which = [2, 0, 0, 3, 1]
+    readouts = [
+        Readout(
+            state=rng.normal(size=(2, 15)) / 10,
+            intercept=rng.normal(size=2),
+            input=rng.normal(size=(2, 2)) / 5,
+            squares=rng.normal(size=(2, 15)) / 10 if squares else None,
+        )
+        for _ in which
+    ]
+    states, outputs = rng.uniform(-1, 1, (5, 15)), rng.normal(size=(5, 2))
+    inputs = rng.normal(size=(5, 70, 0 if output_as_input else 2))
+    found = free_run_variants(
+        xp,
+        reservoir,
+        variants,
+        which,
+        readouts,
+        initial_states=states,
+        initial_outputs=outputs,
+        inputs=inputs,
+        output_as_input=output_as_input,
+    )
+    for k, index in enumerate(which):
+        wanted = free_run(
+            variant(reservoir, variants, index),
+            readouts[k],
+            70,
+            initial_state=states[k],
+            initial_output=outputs[k],
+            inputs=None if output_as_input else inputs[k],
+            output_as_input=output_as_input,
+            engine="numpy",
+        )
+        np.testing.assert_allclose(found[k], wanted.outputs, rtol=0, atol=1e-12)
 
 
 def test_outputs_as_inputs_over_chunk_borders(xp, way, rng, monkeypatch):

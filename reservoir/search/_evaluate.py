@@ -19,10 +19,16 @@ from reservoir.features import FeatureMap
 from reservoir.readout import check_alphas
 from reservoir.search._candidates import Lane, scales_of, shared_parameters
 from reservoir.search._folds import Plan, make_plan
-from reservoir.search._scoring import Scoring, Start, choose_starts, free_run_score
+from reservoir.search._scoring import (
+    FreeRunTask,
+    Scoring,
+    Start,
+    choose_starts,
+    free_run_scores,
+)
 from reservoir.search._stacked_sums import StackedSums
 from reservoir.search._sums import FittedReadout, LaneByLane, LaneSums, ReadoutOptions
-from reservoir.variants import side_by_side, variant
+from reservoir.variants import side_by_side
 
 Array = NDArray[np.floating]
 Floats = NDArray[np.float64]
@@ -149,16 +155,16 @@ def _evaluate(drawn: Any, lanes: Sequence[Lane], task: Task, may_stack: bool = T
         # There is noise while learning only: what is held out is met without.
         held_out_sums = _new_sums(drawn, lanes, plan, is_stacked, all_sums)
         states = _drive(drawn, together, feature_map, held_out_sums, task, plan, starts, quiet=True)
-    deviations = np.concatenate(task.targets).std(axis=0)
     parts: list[BatchScores] = []
+    runs: list[FreeRunTask] = []
+    places: list[tuple[Floats, int, int]] = []  # where the score of each run is added
     for index, lane in enumerate(lanes):
         if isinstance(all_sums, StackedSums) and not all_sums.resolves[index]:
             parts.append(_evaluate(drawn, [lane], task, may_stack=False))
             continue
         n_members = len(lane.members)
-        scores = np.empty((n_members, len(plan.folds)))
+        scores = np.zeros((n_members, len(plan.folds)))
         unsupported: list[int] = []
-        own = variant(reservoir, variants, index) if starts else reservoir
         for fold in range(len(plan.folds)):
             if not starts and is_stacked:
                 # The readouts themselves stay where they are.
@@ -172,28 +178,17 @@ def _evaluate(drawn: Any, lanes: Sequence[Lane], task: Task, may_stack: bool = T
                 errors = held_out_sums.mean_squared_errors(fold, index)[:n_members]
                 truth = _held_out_targets(plan, fold, task.targets)
                 scores[:, fold] = task.scoring.of_errors(errors, truth)
-                continue
-            scores[:, fold] = [
-                np.mean(
-                    [
-                        free_run_score(
-                            task.scoring,
-                            own,
-                            _as_readout(feature_map, readout, own.n_units, own.dtype),
-                            states[start][index],
-                            start,
-                            task.inputs,
-                            task.targets,
-                            deviations,
-                        )
-                        for start in starts
-                        if start.fold == fold
-                    ]
-                )
-                for readout in readouts
-            ]
+            own_starts = [start for start in starts if start.fold == fold]
+            for member, readout in enumerate(readouts if own_starts else []):
+                own = _as_readout(feature_map, readout, reservoir.n_units, reservoir.dtype)
+                runs += [FreeRunTask(index, own, states[s][index], s) for s in own_starts]
+                places += [(scores, member, fold)] * len(own_starts)
         indices = [candidate for candidate, _ in lane.members]
         parts.append(BatchScores(indices, scores, unsupported, []))
+    if runs:
+        values = free_run_scores(task.scoring, reservoir, variants, runs, task.inputs, task.targets)
+        for (scores, member, fold), value in zip(places, values / task.scoring.n_starts):
+            scores[member, fold] += value
     return _joined(parts)
 
 

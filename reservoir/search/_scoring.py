@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._device import to_host
+from reservoir._device import module_of, to_host
 from reservoir._missing import check_values, first_unknown, is_known
 from reservoir._reservoir import Array, DivergenceError, Reservoir
 from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.features import Readout
-from reservoir.free_running import free_run
+from reservoir.free_running import free_run, free_run_variants
 from reservoir.metrics import nrmse, valid_prediction_time
 from reservoir.search._folds import Plan
+from reservoir.variants import Variants, variant
 
 Floats = NDArray[np.float64]
 
@@ -122,17 +124,37 @@ def choose_starts(plan: Plan, scoring: Scoring) -> list[Start]:
     return starts
 
 
-def free_run_score(
+@dataclass(frozen=True, eq=False)
+class FreeRunTask:
+    """A free run that is to be scored.
+
+    Attributes
+    ----------
+    variant : int
+        Which of the recurrences.
+    readout : Readout
+        Learned without what is held out.
+    state : ndarray of shape (n_units,)
+        Before the first predicted step, on the host.
+    start : Start
+        Where the run begins.
+    """
+
+    variant: int
+    readout: Readout
+    state: Array
+    start: Start
+
+
+def free_run_scores(
     scoring: Scoring,
     reservoir: Reservoir,
-    readout: Readout,
-    state: Array,
-    start: Start,
+    variants: Variants,
+    runs: Sequence[FreeRunTask],
     inputs: Sequence[Array],
     targets: Sequence[Floats],
-    deviations: Floats,
-) -> float:
-    """Return the score of one free run.
+) -> Floats:
+    """Return the scores of free runs: one after the other, on a GPU side by side.
 
     Parameters
     ----------
@@ -141,43 +163,100 @@ def free_run_score(
     reservoir : Reservoir
         With feedback weights the output is fed back through them while the inputs go on;
         without, the output is the next input.
-    readout : Readout
-        Learned without what is held out.
-    state : ndarray of shape (n_units,)
-        Before the first predicted step.
-    start : Start
-        Where the run begins.
+    variants : Variants
+        The recurrences, as what they are to the reservoir.
+    runs : sequence of FreeRunTask
     inputs, targets : sequences of ndarray
-        One a sequence.
-    deviations : ndarray of shape (n_targets,)
-        Standard deviation of each target.
+        One a sequence; they are run where the inputs lie.
+
+    Returns
+    -------
+    ndarray of shape (n_runs,)
     """
-    rows = slice(start.step, start.step + scoring.horizon)
-    # One short run: the host is the place for it, wherever the inputs lie.
-    truth, heard = targets[start.sequence][rows], to_host(inputs[start.sequence][rows])
-    output_as_input = reservoir.feedback is None
+    xp, output_as_input = module_of(inputs[0]), reservoir.feedback is None
+    inputs = [to_host(part) for part in inputs]
+    stretches = [slice(run.start.step, run.start.step + scoring.horizon) for run in runs]
+    heard = [inputs[run.start.sequence][rows] for run, rows in zip(runs, stretches)]
+    # As `forecast` does, which goes on from the last row it heard.
+    outputs = [
+        rows[0] if output_as_input else targets[run.start.sequence][run.start.step - 1]
+        for run, rows in zip(runs, heard)
+    ]
+    if output_as_input:
+        heard = [rows[:, :0] for rows in heard]
+    if xp is np:
+        forecasts = []
+        for index, own_runs in itertools.groupby(zip(runs, heard, outputs), _variant_of):
+            own = variant(reservoir, variants, index)
+            forecasts += [_forecast(own, *run, output_as_input) for run in own_runs]
+    else:
+        together = free_run_variants(
+            xp,
+            reservoir,
+            variants,
+            [run.variant for run in runs],
+            [run.readout for run in runs],
+            initial_states=[run.state for run in runs],
+            initial_outputs=outputs,
+            inputs=heard,
+            output_as_input=output_as_input,
+        )
+        forecasts = [_until_divergence(forecast) for forecast in together]
+    deviations = np.concatenate(targets).std(axis=0)
+    scores = [
+        _score(scoring, targets[run.start.sequence][rows], forecast, deviations)
+        for run, rows, forecast in zip(runs, stretches, forecasts)
+    ]
+    return np.array(scores, dtype=np.float64)
+
+
+def _variant_of(run: tuple[FreeRunTask, Any, Any]) -> int:
+    return run[0].variant
+
+
+def _forecast(
+    reservoir: Reservoir,
+    run: FreeRunTask,
+    heard: Array,
+    output: Array,
+    output_as_input: bool,
+) -> Array:
+    """Return the outputs of a free run, NaN from the step on at which it diverges."""
 
     def outputs(n_steps: int) -> Array:
         return free_run(
             reservoir,
-            readout,
+            run.readout,
             n_steps,
-            initial_state=state,
-            # As `forecast` does, which goes on from the last row it heard.
-            initial_output=heard[0] if output_as_input else targets[start.sequence][start.step - 1],
+            initial_state=run.state,
+            initial_output=output,
             inputs=None if output_as_input else heard[:n_steps],
             output_as_input=output_as_input,
         ).outputs
 
-    forecast = np.full(truth.shape, np.nan)
+    forecast = np.full((len(heard), len(output)), np.nan)
     try:
-        forecast[:] = outputs(scoring.horizon)
+        forecast[:] = outputs(len(heard))
     except DivergenceError as error:
-        if scoring.name == "neg_forecast_nrmse":
-            return -np.inf
         forecast[: error.step] = outputs(error.step)
+    return forecast
+
+
+def _until_divergence(outputs: Array) -> Array:
+    """Return the outputs of a free run with NaN from the first on that is not finite."""
+    forecast = outputs.astype(np.float64)
+    left_out = np.flatnonzero(~np.isfinite(forecast).all(axis=1))
+    if left_out.size:
+        forecast[left_out[0] :] = np.nan
+    return forecast
+
+
+def _score(scoring: Scoring, truth: Floats, forecast: Array, deviations: Floats) -> float:
+    """Return the score of a forecast that may end in NaN; `deviations` are those of the targets."""
     if scoring.name == "valid_time":
         return valid_prediction_time(truth, forecast, threshold=scoring.threshold)
+    if np.isnan(forecast).any():
+        return -np.inf
     return -float(nrmse(truth, forecast, normalization=deviations))
 
 
