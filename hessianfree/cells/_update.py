@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
+from hessianfree.cells import _update_chains as chains
 from hessianfree.cells._chains import (
     FLUSH_EVERY,
     activate_and_slope,
@@ -173,7 +174,9 @@ class UpdateCell(SweepingCell):
         steps = self._step_buffers(work, n_sequences)
         new, share, change = xp.empty((3, n_sequences, n), dtype=work.dtype)
         activate = fused(xp, logistic if states_only else logistic_and_slope)
-        advance = fused(xp, _advance if states_only else _advance_keeping, self._z_takes_candidate)
+        advance = fused(
+            xp, chains.advance if states_only else chains.advance_keeping, self._z_takes_candidate
+        )
         squash = fused(xp, activate_and_slope, "tanh")
         for t in range(n_steps):
             state, k = states[t], t % n_kept
@@ -248,7 +251,8 @@ class UpdateCell(SweepingCell):
         start = start_tangents(trajectory, d_params, d_initial_state)
         previous[...] = 0 if start is None else start
         combine, keep, move = (
-            fused(xp, chain) for chain in (combine_tangents, _keep_tangents, _move_tangent)
+            fused(xp, chain)
+            for chain in (combine_tangents, chains.keep_tangents, chains.move_tangent)
         )
         for t, d_state in enumerate(sweep):
             for seen, gate in trajectory.gates.items():
@@ -329,7 +333,7 @@ class UpdateCell(SweepingCell):
         bars = work.get("d_gates", (2, n_sequences, n))
         tiny = flush_constant(slopes.dtype)
         start, retreat, flush_small = (
-            fused(xp, chain) for chain in (pull_through, _retreat, flush)
+            fused(xp, chain) for chain in (pull_through, chains.retreat, flush)
         )
         state_bar[...] = 0
         for t in reversed(range(n_steps)):
@@ -407,121 +411,3 @@ class UpdateCell(SweepingCell):
         for other in others:
             total += other
         return total
-
-
-# Chains for `fused`: elementwise operations on arrays of shape (n_sequences, n_units), or on two
-# such arrays, one a gate.
-
-
-def _propose(
-    xp: Any,
-    z_takes_candidate: bool,
-    new: Array,
-    drive: Array | None,
-    z: Array,
-    share: Array,
-    state: Array,
-    change: Array,
-) -> None:
-    """Go from the pre-activation of h̃_t to h̃_t in `new`, and from z_t to the share that is kept.
-
-    Writes the share of the candidate, and ∂h_t/∂z_t, h̃_t - h_{t-1} or its negative, to `change`.
-    """
-    if z_takes_candidate:
-        share[...] = z
-        xp.subtract(1, share, out=z)
-    else:
-        xp.subtract(1, z, out=share)
-    if drive is not None:
-        new += drive
-    xp.tanh(new, out=new)
-    if z_takes_candidate:
-        xp.subtract(new, state, out=change)
-    else:
-        xp.subtract(state, new, out=change)
-
-
-def _move(
-    xp: Any, z_takes_candidate: bool, share: Array, state: Array, change: Array, after: Array
-) -> None:
-    """Write h_t = h_{t-1} + share ⊙ (h̃_t - h_{t-1}), which keeps a state to the bit at share 0."""
-    change *= share
-    if z_takes_candidate:
-        xp.add(state, change, out=after)
-    else:
-        xp.subtract(state, change, out=after)
-
-
-def _advance(
-    xp: Any,
-    z_takes_candidate: bool,
-    new: Array,
-    drive: Array | None,
-    z: Array,
-    share: Array,
-    state: Array,
-    change: Array,
-    after: Array,
-) -> None:
-    """Write the state after a step."""
-    _propose(xp, z_takes_candidate, new, drive, z, share, state, change)
-    _move(xp, z_takes_candidate, share, state, change, after)
-
-
-def _advance_keeping(
-    xp: Any,
-    z_takes_candidate: bool,
-    new: Array,
-    drive: Array | None,
-    z: Array,
-    share: Array,
-    state: Array,
-    change: Array,
-    after: Array,
-    z_slope: Array,
-    r_slope: Array,
-    slope: Array,
-) -> None:
-    """Write the state after a step and what the sweeps multiply by; slopes hold σ' before."""
-    _propose(xp, z_takes_candidate, new, drive, z, share, state, change)
-    z_slope *= change
-    r_slope *= state
-    xp.multiply(new, new, out=slope)
-    xp.subtract(1, slope, out=slope)
-    slope *= share
-    _move(xp, z_takes_candidate, share, state, change, after)
-
-
-def _keep_tangents(xp: Any, kept: Array, previous: Array, d_gates: Array, both: Array) -> None:
-    """Write what dh_{t-1} and the gates add to dh_t, and d(r_t ⊙ h_{t-1})."""
-    xp.multiply(kept, previous, out=both)
-    both += d_gates
-
-
-def _move_tangent(xp: Any, recurrent: Array, slope: Array, held: Array, d_state: Array) -> None:
-    """Write dh_t, given what inputs and weights add to dã_t in `d_state`."""
-    d_state += recurrent
-    d_state *= slope
-    d_state += held
-
-
-def _retreat(
-    xp: Any,
-    state_bar: Array,
-    reset_bar: Array,
-    z_slope: Array,
-    r_slope: Array,
-    z_kept: Array,
-    r_kept: Array,
-    z_bar: Array,
-    r_bar: Array,
-) -> None:
-    """Write the cotangents of the gates, and go to what h̄_{t-1} has beside those.
-
-    Overwrites `reset_bar`.
-    """
-    xp.multiply(state_bar, z_slope, out=z_bar)
-    xp.multiply(reset_bar, r_slope, out=r_bar)
-    state_bar *= z_kept
-    reset_bar *= r_kept
-    state_bar += reset_bar

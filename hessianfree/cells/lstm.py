@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from hessianfree.cells import _lstm_chains as chains
 from hessianfree.cells._chains import (
     FLUSH_EVERY,
     combine_tangents,
@@ -201,9 +202,16 @@ class LSTMCell(SweepingCell):
         g, i, f, o = activations
         read = xp.empty_like(g)
         activate = fused(xp, logistic if states_only else logistic_and_slope)
-        renew, expose = fused(xp, _renew), fused(xp, _expose)
-        advance, write_slopes = fused(xp, _advance), fused(xp, _write_slopes)
-        look = fused(xp, _look)
+        look, renew, expose, advance, write_slopes = (
+            fused(xp, chain)
+            for chain in (
+                chains.look,
+                chains.renew,
+                chains.expose,
+                chains.advance,
+                chains.write_slopes,
+            )
+        )
         # With peepholes the output gate waits for the new memory.
         n_early = 3 if self.peepholes else 4
         for t in range(n_steps):
@@ -262,9 +270,9 @@ class LSTMCell(SweepingCell):
         gates.tangents(gate_maps(d_params, GATES), d_inputs, sweep, work)
         previous = d_initial[:, :n]
         d_memory[...] = d_initial[:, n:]
-        look = fused(xp, _look_tangent)
-        combine, renew, expose = (
-            fused(xp, chain) for chain in (combine_tangents, _renew_tangent, _expose_tangent)
+        look, combine, advance = (
+            fused(xp, chain)
+            for chain in (chains.look_tangent, combine_tangents, chains.advance_tangents)
         )
         peephole: Any = (None, None, None)
         d_peephole = peephole
@@ -284,12 +292,11 @@ class LSTMCell(SweepingCell):
                         scratch,
                     )
             combine(by_gate(recurrent, 4), driven, slopes[t], d_gates)
-            d_g, d_i, d_f, d_o = d_gates
-            renew(d_g, d_i, d_f, trajectory.forget[t], d_memory)
-            expose(
-                d_o,
-                d_memory,
+            advance(
+                *d_gates,
+                trajectory.forget[t],
                 trajectory.reading[t],
+                d_memory,
                 d_state,
                 peephole[2],
                 d_peephole[2],
@@ -327,7 +334,7 @@ class LSTMCell(SweepingCell):
         bars = work.get("d_gates", slopes.shape[1:])
         tiny = flush_constant(sweep.dtype)
         state_bar[...] = memory_bar[...] = 0
-        retreat, flush_small = fused(xp, _retreat), fused(xp, flush)
+        retreat, flush_small = fused(xp, chains.retreat), fused(xp, flush)
         peephole = params["peephole"] if self.peepholes else (None, None, None)
         for t in reversed(range(n_steps)):
             retreat(
@@ -379,161 +386,3 @@ class LSTMCell(SweepingCell):
     ) -> Array:
         """Return W_xᵀ ā_t."""
         return trajectory.gates.inputs_bar(parts["gates_bar"], trajectory.workspace)
-
-
-# Chains for `fused`: elementwise operations on arrays of shape (n_sequences, n_units), with weights
-# of peepholes of shape (n_units,).
-
-
-def _renew(
-    xp: Any, g: Array, i: Array, f: Array, before: Array, memory: Array, read: Array
-) -> None:
-    """Write c_t = f ⊙ c_{t-1} + i ⊙ g to `memory`; overwrites `read`."""
-    xp.multiply(f, before, out=memory)
-    xp.multiply(i, g, out=read)
-    memory += read
-
-
-def _expose(xp: Any, o: Array, memory: Array, read: Array, state: Array) -> None:
-    """Write tanh(c_t) to `read` and h_t = o ⊙ tanh(c_t) to `state`."""
-    xp.tanh(memory, out=read)
-    xp.multiply(o, read, out=state)
-
-
-def _advance(
-    xp: Any,
-    g: Array,
-    i: Array,
-    f: Array,
-    o: Array,
-    before: Array,
-    memory: Array,
-    read: Array,
-    state: Array,
-) -> None:
-    """Write memory, tanh of it, and state."""
-    _renew(xp, g, i, f, before, memory, read)
-    _expose(xp, o, memory, read, state)
-
-
-def _look(xp: Any, z: Array, weight: Array, memory: Array, scratch: Array) -> None:
-    """Add what a gate sees of a memory by its peephole."""
-    xp.multiply(weight, memory, out=scratch)
-    z += scratch
-
-
-def _write_slopes(
-    xp: Any,
-    g: Array,
-    i: Array,
-    f: Array,
-    o: Array,
-    before: Array,
-    read: Array,
-    g_slope: Array,
-    i_slope: Array,
-    f_slope: Array,
-    o_slope: Array,
-    forget: Array,
-    reading: Array,
-) -> None:
-    """Write what tangents of pre-activations and memories are multiplied by.
-
-    (1 - g²) i, σ'(i) g, σ'(f) c_{t-1} and σ'(o) tanh(c_t), where slopes of gates hold σ' before;
-    f, and ∂h/∂c = o (1 - tanh² c_t).
-    """
-    xp.multiply(g, g, out=g_slope)
-    xp.subtract(1, g_slope, out=g_slope)
-    g_slope *= i
-    i_slope *= g
-    f_slope *= before
-    o_slope *= read
-    forget[...] = f
-    xp.multiply(read, read, out=reading)
-    xp.subtract(1, reading, out=reading)
-    reading *= o
-
-
-def _look_tangent(
-    xp: Any,
-    d_z: Array,
-    weight: Array,
-    d_weight: Array,
-    memory: Array,
-    d_memory: Array,
-    scratch: Array,
-) -> None:
-    """Add the tangent of what a gate sees of a memory."""
-    _look(xp, d_z, weight, d_memory, scratch)
-    _look(xp, d_z, d_weight, memory, scratch)
-
-
-def _renew_tangent(
-    xp: Any, d_g: Array, d_i: Array, d_f: Array, forget: Array, d_memory: Array
-) -> None:
-    """Go from dc_{t-1} to dc_t, given the parts that come from the gates."""
-    d_memory *= forget
-    d_memory += d_g
-    d_memory += d_i
-    d_memory += d_f
-
-
-def _expose_tangent(
-    xp: Any,
-    d_o: Array,
-    d_memory: Array,
-    reading: Array,
-    d_state: Array,
-    weight: Array | None,
-    d_weight: Array | None,
-    o_slope: Array,
-    memory: Array,
-    scratch: Array,
-) -> None:
-    """Write dh_t = ∂h/∂o da + ∂h/∂c dc_t, with what a peephole adds to da."""
-    xp.multiply(reading, d_memory, out=d_state)
-    d_state += d_o
-    if weight is not None and d_weight is not None:
-        for factor, seen in ((weight, d_memory), (d_weight, memory)):
-            xp.multiply(factor, seen, out=scratch)
-            scratch *= o_slope
-            d_state += scratch
-
-
-def _retreat(
-    xp: Any,
-    outside: Array | None,
-    state_bar: Array,
-    memory_bar: Array,
-    g_slope: Array,
-    i_slope: Array,
-    f_slope: Array,
-    o_slope: Array,
-    forget: Array,
-    reading: Array,
-    g_bar: Array,
-    i_bar: Array,
-    f_bar: Array,
-    o_bar: Array,
-    i_weight: Array | None,
-    f_weight: Array | None,
-    o_weight: Array | None,
-) -> None:
-    """Write the cotangents of the pre-activations, and go from c̄_t to c̄_{t-1}.
-
-    `outside` is what comes to h̄_t from outputs. Overwrites `state_bar`.
-    """
-    if outside is not None:
-        state_bar += outside
-    xp.multiply(state_bar, o_slope, out=o_bar)
-    state_bar *= reading
-    memory_bar += state_bar
-    if o_weight is not None:
-        _look(xp, memory_bar, o_weight, o_bar, state_bar)
-    xp.multiply(memory_bar, g_slope, out=g_bar)
-    xp.multiply(memory_bar, i_slope, out=i_bar)
-    xp.multiply(memory_bar, f_slope, out=f_bar)
-    memory_bar *= forget
-    if i_weight is not None and f_weight is not None:
-        _look(xp, memory_bar, i_weight, i_bar, state_bar)
-        _look(xp, memory_bar, f_weight, f_bar, state_bar)
