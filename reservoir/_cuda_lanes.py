@@ -1,4 +1,4 @@
-"""One reservoir on a GPU, and lanes of it on buffers that stay from chunk to chunk."""
+"""Reservoirs on a GPU, and lanes of them on buffers that stay from chunk to chunk."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WEIGHTS = np.dtype(
 _LANES = np.dtype(
     [
         (name, _POINTER)
-        for name in ("states", "before", "first_rows", "n_steps", "recurrent", "leak")
+        for name in ("states", "before", "first_rows", "n_steps", "recurrent", "leak", "which")
     ]
 )
 _CLOSING = np.dtype(
@@ -42,15 +42,21 @@ _CLOSING = np.dtype(
 )
 
 
-class DeviceReservoir:
-    """The weights of a reservoir on the GPU, and the kernels for its dtype.
+class DeviceReservoirs:
+    """The weights of reservoirs on the GPU, and the kernels for their dtype.
 
     Parameters
     ----------
-    reservoir : Reservoir
-        On the host; a dense W is taken as a sparse one.
+    reservoirs : sequence of Reservoir
+        On the host, alike in all but their weights and leak rates; a dense W is taken as a sparse
+        one.
     xp : module
         cupy.
+
+    Attributes
+    ----------
+    drive_weights : ndarray of shape (n_reservoirs, n_columns, n_units)
+        On the device; see `reservoir._loops.drive_weights`.
 
     Raises
     ------
@@ -58,23 +64,27 @@ class DeviceReservoir:
         If the activation is a function of Python's.
     """
 
-    def __init__(self, reservoir: Reservoir, xp: Any) -> None:
-        if callable(reservoir.activation):
+    def __init__(self, reservoirs: Sequence[Reservoir], xp: Any) -> None:
+        first = reservoirs[0]
+        if callable(first.activation):
             raise ValueError(
-                f"`activation` is {reservoir.activation!r}, but on a GPU one of {ACTIVATIONS} was "
+                f"`activation` is {first.activation!r}, but on a GPU one of {ACTIVATIONS} was "
                 "expected. Take one, or set `device` to 'cpu'."
             )
-        self.xp, self.dtype, self.n_units = xp, reservoir.dtype, reservoir.n_units
-        sources, values = connection_rows(csr_array(reservoir.recurrent))
-        leak_rate = np.full(self.n_units, reservoir.leak_rate, dtype=self.dtype)
-        self._arrays = [xp.asarray(sources.astype(np.int32)), xp.asarray(values)]
-        self._arrays.append(xp.asarray(leak_rate))
-        self.drive_weights = xp.asarray(drive_weights(reservoir))
-        activation = ACTIVATIONS.index(reservoir.activation)
+        self.xp, self.dtype, self.n_units = xp, first.dtype, first.n_units
+        rows = [connection_rows(csr_array(reservoir.recurrent)) for reservoir in reservoirs]
+        n_slots = max(len(values) for _, values in rows)
+        shape = (len(reservoirs), n_slots, self.n_units)
+        sources, values = np.zeros(shape, np.int32), np.zeros(shape, self.dtype)
+        leak_rate = np.empty((len(reservoirs), self.n_units), self.dtype)
+        for k, (own_sources, own_values) in enumerate(rows):
+            sources[k, : len(own_sources)], values[k, : len(own_values)] = own_sources, own_values
+            leak_rate[k] = reservoirs[k].leak_rate
+        self._arrays = [xp.asarray(array) for array in (sources, values, leak_rate)]
+        self.drive_weights = xp.asarray(np.stack([drive_weights(one) for one in reservoirs]))
+        activation = ACTIVATIONS.index(first.activation)
         pointers = [array.data.ptr for array in self._arrays]
-        self.weights = np.array(
-            [(*pointers, self.n_units, len(values), activation, 0)], dtype=_WEIGHTS
-        )
+        self.weights = np.array([(*pointers, self.n_units, n_slots, activation, 0)], dtype=_WEIGHTS)
         number = "double" if self.dtype == np.float64 else "float"
         self._module = xp.RawModule(
             code=resources.files("reservoir").joinpath("recurrence.cu").read_text("utf-8"),
@@ -101,20 +111,20 @@ class DeviceReservoir:
         return n_bytes if n_bytes <= self._most_shared else None
 
 
-_ON_DEVICE: WeakKeyDictionary[Reservoir, DeviceReservoir] = WeakKeyDictionary()
+_ON_DEVICE: WeakKeyDictionary[Reservoir, DeviceReservoirs] = WeakKeyDictionary()
 
 
-def on_device(reservoir: Reservoir, xp: Any) -> DeviceReservoir:
+def on_device(reservoir: Reservoir, xp: Any) -> DeviceReservoirs:
     """Return a reservoir on the GPU; it is moved there once, and leaves with the original."""
     found = _ON_DEVICE.get(reservoir)
     if found is None or found.xp is not xp:
-        found = _ON_DEVICE[reservoir] = DeviceReservoir(reservoir, xp)
+        found = _ON_DEVICE[reservoir] = DeviceReservoirs([reservoir], xp)
     return found
 
 
 @dataclass
 class LaneRun:
-    """Lanes of one reservoir: what drives them is put into `states`, and becomes the states.
+    """Lanes of reservoirs: what drives them is put into `states`, and becomes the states.
 
     x[t] = (1 - c a) x[t-1] + c a f(z[t] + r W x[t-1] + W_fb y[t-1]);  y[t] as in `Closing`
 
@@ -124,19 +134,21 @@ class LaneRun:
 
     Parameters
     ----------
-    reservoir : DeviceReservoir
+    reservoirs : DeviceReservoirs
         What is stepped.
     n_rows : int
         Rows of all lanes in a chunk, at most.
     before : ndarray of shape (n_lanes, n_units)
         The states before; overwritten by the last ones.
     scales : LaneScales, optional
-        What tells the lanes apart, on the device.
+        What tells the lanes of a reservoir apart, on the device.
     closing : Closing, optional
         The maps between state and output, on the device; without, the loop is open. With a first
         axis of lanes, each lane has maps of its own.
     outputs_before : ndarray of shape (n_lanes, n_outputs), optional
         With `closing`: the outputs before; overwritten by the last ones.
+    which : ndarray of int64 of shape (n_lanes,), optional
+        The reservoir of each lane, on the device; the first one if left out.
 
     Attributes
     ----------
@@ -146,25 +158,27 @@ class LaneRun:
         Come as what of the outputs does not depend on the run, and go as the outputs.
     """
 
-    reservoir: DeviceReservoir
+    reservoirs: DeviceReservoirs
     n_rows: int
     before: Any
     scales: LaneScales | None = None
     closing: Closing | None = None
     outputs_before: Any = None
+    which: Any = None
     states: Any = field(init=False)
     outputs: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        xp, dtype, n_lanes = self.reservoir.xp, self.reservoir.dtype, len(self.before)
-        self.states = xp.empty((self.n_rows, self.reservoir.n_units), dtype=dtype)
+        xp, dtype, n_lanes = self.reservoirs.xp, self.reservoirs.dtype, len(self.before)
+        self.states = xp.empty((self.n_rows, self.reservoirs.n_units), dtype=dtype)
         ones = xp.ones(n_lanes, dtype=dtype)
         scales = self.scales or LaneScales(ones, ones)
         self._first_rows, self._n_steps = (xp.zeros(n_lanes, dtype=np.int64) for _ in range(2))
         arrays: list[Any] = [self.states, self.before, self._first_rows, self._n_steps]
-        self._kept = (scales.recurrent, scales.leak)
+        which = xp.zeros(n_lanes, dtype=np.int64) if self.which is None else self.which
+        self._kept = (scales.recurrent, scales.leak, which)
         self._arguments: list[Any] = [
-            self.reservoir.weights,
+            self.reservoirs.weights,
             _struct(_LANES, [*arrays, *self._kept]),
         ]
         self._n_outputs = 0
@@ -176,7 +190,7 @@ class LaneRun:
             arrays = [self.outputs, self.outputs_before, *maps]
             apart = int(closing.state.ndim == 3)
             self._arguments.append(_struct(_CLOSING, arrays, self._n_outputs, apart))
-        self._shared = self.reservoir.shared_bytes(self._n_outputs)
+        self._shared = self.reservoirs.shared_bytes(self._n_outputs)
         self._graph: Any = None
         self._last_length = 0
 
@@ -188,7 +202,7 @@ class LaneRun:
         first_rows, n_steps : ndarray of int of shape (n_lanes,)
             Where its rows begin in `states`, and how many there are; 0 for a lane that rests.
         """
-        xp = self.reservoir.xp
+        xp = self.reservoirs.xp
         self._first_rows[...] = xp.asarray(first_rows)
         self._n_steps[...] = xp.asarray(n_steps)
         if self._shared is not None:
@@ -204,14 +218,14 @@ class LaneRun:
 
     def _run_lanes(self, shared: int) -> None:
         """Run all steps of every lane in a block of its own."""
-        kernel = self.reservoir.kernel("close_lanes" if self._n_outputs else "drive_lanes")
+        kernel = self.reservoirs.kernel("close_lanes" if self._n_outputs else "drive_lanes")
         kernel.max_dynamic_shared_size_bytes = shared
-        block = (self.reservoir.n_lane_threads,)
+        block = (self.reservoirs.n_lane_threads,)
         kernel((len(self.before),), block, tuple(self._arguments), shared_mem=shared)
 
     def _step_all(self, length: int) -> None:
         """Launch all steps of a chunk; the second of a length is captured, and then repeated."""
-        xp = self.reservoir.xp
+        xp = self.reservoirs.xp
         if length != self._last_length:
             # The first launch of a kernel loads it, which a capture does not allow.
             self._graph, self._last_length = None, length
@@ -226,10 +240,10 @@ class LaneRun:
         self._graph.launch()
 
     def _launch_steps(self, length: int) -> None:
-        n_lanes, itemsize = len(self.before), self.reservoir.dtype.itemsize
-        units, outputs = (self.reservoir.kernel(name) for name in ("step_units", "step_outputs"))
+        n_lanes, itemsize = len(self.before), self.reservoirs.dtype.itemsize
+        units, outputs = (self.reservoirs.kernel(name) for name in ("step_units", "step_outputs"))
         arguments = [*self._arguments, *([_struct(_CLOSING, [])] * (not self._n_outputs))]
-        grid = (-(-self.reservoir.n_units // _STEP_THREADS), n_lanes)
+        grid = (-(-self.reservoirs.n_units // _STEP_THREADS), n_lanes)
         for t in range(length):
             at = (*arguments, np.int32(t))
             units(grid, (_STEP_THREADS,), at)

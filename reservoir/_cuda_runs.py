@@ -1,4 +1,4 @@
-"""Many sequences through one reservoir on a GPU, in blocks of rows: driven, and in closed loop."""
+"""Many sequences through reservoirs on a GPU, in blocks of rows: driven, and in closed loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._cuda_lanes import MOST_LANES, DeviceReservoir, LaneRun, on_device
+from reservoir._cuda_lanes import MOST_LANES, DeviceReservoirs, LaneRun, on_device
 from reservoir._loops import Closing, LaneScales
 from reservoir._reservoir import Reservoir
 from reservoir._series import Series, check_finite
@@ -90,7 +90,8 @@ def drive_blocks(
             if len(heard) != len(rows):
                 heard = columns[xp.asarray(rows)]
             states = run.states[: len(rows)]
-            _drive(xp, weights, heard, _noise(xp, all_series, pieces), all_series[0], states)
+            noise = _noise(xp, all_series, pieces)
+            _drive(xp, heard, weights.drive_weights[0], noise, all_series[0], states)
             _advance(run, members, pieces)
             block = Block(states, pieces, rows)
             if not reservoir.is_bounded:
@@ -169,6 +170,13 @@ def parts_of(maps: Closing | LaneScales) -> list[Any]:
     return [getattr(maps, part.name) for part in fields(maps)]
 
 
+def together_on_device(reservoirs: Sequence[Reservoir], xp: Any) -> DeviceReservoirs:
+    """Return reservoirs on the GPU; a single one stays there as long as it lives."""
+    if len(reservoirs) == 1:
+        return on_device(reservoirs[0], xp)
+    return DeviceReservoirs(reservoirs, xp)
+
+
 def stack(xp: Any, parts: Sequence[Any]) -> Any:
     """Return parts one after the other; a single one as it is."""
     return parts[0] if len(parts) == 1 else xp.concatenate(parts)
@@ -182,14 +190,13 @@ def _noise(xp: Any, all_series: Sequence[Series], pieces: Sequence[Piece]) -> An
 
 def _drive(
     xp: Any,
-    weights: DeviceReservoir,
     heard: Any,
+    drive_weights: Any,
     noise: Any,
     series: Series,
     states: Any,
-    scales: Any = None,
 ) -> None:
-    """Write what drives the units to `states`: the columns heard, scaled, and the noise.
+    """Write what drives the units to `states`: the columns heard, and the noise.
 
     `series` says which noise there is; sequences that are run together have the same.
     """
@@ -198,22 +205,24 @@ def _drive(
     if noise is not None and on_outputs:
         heard = heard.copy()
         heard[:, -1 - n_outputs : -1] += noise[:, -n_outputs:]
-    xp.matmul(heard if scales is None else heard * scales, weights.drive_weights, out=states)
+    xp.matmul(heard, drive_weights, out=states)
     if noise is not None and on_units:
-        states += noise[:, : weights.n_units]
+        states += noise[:, : states.shape[-1]]
 
 
 class DeviceVariants:
-    """Variants of one reservoir on a GPU, a lane each; members as those of `SideBySide`.
+    """Variants of reservoirs on a GPU, a lane each; members as those of `SideBySide`.
 
     Parameters
     ----------
     xp : module
         cupy.
-    reservoir : Reservoir
-        What they share.
+    reservoirs : sequence of Reservoir
+        What they are variants of.
+    which : sequence of int
+        The reservoir of each variant.
     recurrent, leak : ndarray of shape (n_variants,)
-        What tells them apart, on the host; see `Variants`.
+        What tells variants apart, on the host; see `Variants`.
     drive : ndarray of shape (n_variants, n_inputs + n_outputs + 1)
         Likewise.
 
@@ -223,12 +232,22 @@ class DeviceVariants:
         Where the variants are, on the device; may be overwritten to start elsewhere.
     """
 
-    def __init__(self, xp: Any, reservoir: Reservoir, recurrent: Any, leak: Any, drive: Any):
-        dtype = reservoir.dtype
-        self._xp, self._reservoir, self._weights = xp, reservoir, on_device(reservoir, xp)
+    def __init__(
+        self,
+        xp: Any,
+        reservoirs: Sequence[Reservoir],
+        which: Sequence[int],
+        recurrent: Any,
+        leak: Any,
+        drive: Any,
+    ) -> None:
+        self._xp, self._reservoir = xp, reservoirs[0]
+        dtype = self._reservoir.dtype
+        self._weights = together_on_device(reservoirs, xp)
+        self._which = xp.asarray(np.asarray(which, dtype=np.int64))
         self._scales = LaneScales(xp.asarray(recurrent, dtype), xp.asarray(leak, dtype))
-        self._drive = xp.asarray(drive, dtype)[:, np.newaxis]
-        self.states = xp.zeros((len(recurrent), reservoir.n_units), dtype=dtype)
+        self._drive = xp.asarray(drive, dtype)[:, :, np.newaxis]
+        self.states = xp.zeros((len(recurrent), self._reservoir.n_units), dtype=dtype)
         self._run: LaneRun | None = None
         self._series: Series | None = None
         self._columns: Any = None
@@ -240,11 +259,18 @@ class DeviceVariants:
         if series is not self._series:
             self._series, self._columns = series, _heard(xp, reservoir, [series])
         if self._run is None or self._run.n_rows < n_variants * n_steps:
-            self._run = LaneRun(self._weights, n_variants * n_steps, self.states, self._scales)
+            self._run = LaneRun(
+                self._weights,
+                n_variants * n_steps,
+                self.states,
+                self._scales,
+                which=self._which,
+            )
         heard = self._columns[start : start + n_steps]
         noise = _noise(xp, [series], [Piece(0, start, start + n_steps)])
         states = self._run.states[: n_variants * n_steps].reshape(n_variants, n_steps, n_units)
-        _drive(xp, self._weights, heard, noise, series, states, self._drive)
+        weights = self._drive * self._weights.drive_weights[self._which]
+        _drive(xp, heard, weights, noise, series, states)
         self._run.advance(n_steps * np.arange(n_variants), np.full(n_variants, n_steps))
         if not reservoir.is_bounded:
             for lane in states:
@@ -263,7 +289,7 @@ class FreeLanes(NamedTuple):
 
 def free_lanes(
     xp: Any,
-    reservoir: Reservoir,
+    reservoirs: Sequence[Reservoir],
     closing: Closing,
     rests: Sequence[Any],
     heard: Sequence[Any],
@@ -271,6 +297,7 @@ def free_lanes(
     outputs: Any,
     *,
     scales: LaneScales | None = None,
+    which: Sequence[int] | None = None,
     return_states: bool = False,
     stop_at_divergence: bool = True,
 ) -> FreeLanes:
@@ -280,8 +307,8 @@ def free_lanes(
     ----------
     xp : module
         cupy.
-    reservoir : Reservoir
-        What runs.
+    reservoirs : sequence of Reservoir
+        What runs, alike in all but weights and leak rates.
     closing : Closing
         The maps between state and output, on the host; with a first axis of lanes, those of each.
     rests : sequence of ndarray of shape (n_steps, n_outputs)
@@ -293,7 +320,9 @@ def free_lanes(
     outputs : ndarray of shape (n_lanes, n_outputs)
         What they hear first; overwritten.
     scales : LaneScales, optional
-        What tells the lanes apart, on the host.
+        What tells the lanes of a reservoir apart, on the host.
+    which : sequence of int, optional
+        The reservoir of each lane; the first one if left out.
     return_states : bool
         Whether all states are kept.
     stop_at_divergence : bool, default=True
@@ -303,7 +332,9 @@ def free_lanes(
     -------
     FreeLanes
     """
-    weights, dtype = on_device(reservoir, xp), reservoir.dtype
+    reservoir = reservoirs[0]
+    weights, dtype = together_on_device(reservoirs, xp), reservoir.dtype
+    own_reservoir = xp.asarray(np.zeros(len(heard), int) if which is None else np.asarray(which))
     closing = Closing(*(xp.asarray(part, dtype) for part in parts_of(closing)))
     apart = closing.state.ndim == 3
     if scales is not None:
@@ -318,7 +349,7 @@ def free_lanes(
         n_rows = max(_starts(pieces)[-1] for pieces in chunks)
         maps = Closing(*(part[places] for part in parts_of(closing))) if apart else closing
         own = None if scales is None else LaneScales(*(part[places] for part in parts_of(scales)))
-        run = LaneRun(weights, n_rows, mine, own, maps, said)
+        run = LaneRun(weights, n_rows, mine, own, maps, said, own_reservoir[places])
         for pieces in chunks:
             stretches = list(itertools.pairwise(_starts(pieces)))
             for piece, (low, high) in zip(pieces, stretches):

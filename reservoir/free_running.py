@@ -182,9 +182,10 @@ def free_run_sequences(
 
 def free_run_variants(
     xp: Any,
-    reservoir: Reservoir,
-    variants: Variants,
+    reservoirs: Sequence[Reservoir],
     which: Sequence[int],
+    variants: Variants,
+    chosen: Sequence[int],
     readouts: Sequence[Readout],
     *,
     initial_states: Sequence[Array],
@@ -192,17 +193,19 @@ def free_run_variants(
     inputs: Sequence[Array],
     output_as_input: bool = False,
 ) -> Array:
-    """Return the outputs of free runs of variants of one reservoir, side by side on a GPU.
+    """Return the outputs of free runs of variants of reservoirs, side by side on a GPU.
 
     Parameters
     ----------
     xp : module
         cupy.
-    reservoir, output_as_input
-        As in `free_run`.
-    variants : Variants
-        What tells the reservoirs apart.
+    reservoirs : sequence of Reservoir
+        Alike in all but weights and leak rates.
     which : sequence of int
+        The reservoir of each variant.
+    variants : Variants
+        What tells the variants of a reservoir apart.
+    chosen : sequence of int
         The variant of each run; what follows has one entry a run too.
     readouts : sequence of Readout
         Alike in what they see.
@@ -210,18 +213,20 @@ def free_run_variants(
         Where each starts.
     inputs : sequence of ndarray of shape (n_steps, n_inputs)
         What each hears from outside, on the host; of shape (n_steps, 0) for nothing.
+    output_as_input : bool, default=False
+        As in `free_run`.
 
     Returns
     -------
     ndarray of shape (n_runs, n_steps, n_outputs)
         On the host. A run that diverges goes on through infinity and NaN.
     """
-    dtype = reservoir.dtype
-    own = {index: variant(reservoir, variants, index) for index in set(which)}
-    for index, readout in zip(which, readouts):
+    dtype = reservoirs[0].dtype
+    own = {index: variant(reservoirs[which[index]], variants, index) for index in set(chosen)}
+    for index, readout in zip(chosen, readouts):
         _check_loop(own[index], readout, output_as_input)
     closings = [
-        _closing(own[index], readout, output_as_input) for index, readout in zip(which, readouts)
+        _closing(own[index], readout, output_as_input) for index, readout in zip(chosen, readouts)
     ]
     heard = np.stack(inputs).astype(dtype)
     rests = np.stack([readout.intercept for readout in readouts])[:, np.newaxis]
@@ -230,17 +235,18 @@ def free_run_variants(
         weights = np.stack([readout.input for readout in readouts if readout.input is not None])
         rests += heard @ weights.transpose(0, 2, 1)
     columns = np.concatenate([heard, np.ones((*heard.shape[:2], 1), dtype)], axis=2)
-    places = np.asarray(which)
+    places = np.asarray(chosen)
     with naming_remedy(MEMORY_REMEDY):
         lanes = free_lanes(
             xp,
-            reservoir,
+            reservoirs,
             Closing(*(np.stack(parts) for parts in zip(*map(parts_of, closings)))),
             list(xp.asarray(rests, dtype)),
             list(xp.asarray(columns)),
             xp.asarray(np.stack(initial_states), dtype),
             xp.asarray(np.stack(initial_outputs), dtype),
             scales=LaneScales(variants.recurrent[places], variants.leak[places]),
+            which=np.asarray(which)[places],
             stop_at_divergence=False,
         )
         return np.asarray(to_host(xp.stack(lanes.outputs)))
@@ -302,7 +308,7 @@ def _run_on_device(
                 rest += columns[:, :-1] @ weights
     lanes = free_lanes(
         xp,
-        reservoir,
+        [reservoir],
         closing,
         rests,
         heard,

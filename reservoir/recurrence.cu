@@ -1,4 +1,5 @@
-// The recurrence on a GPU, many runs side by side: a lane is one sequence through one reservoir.
+// The recurrence on a GPU, many runs side by side: a lane is one sequence through one reservoir,
+// of which there may be several.
 //
 //     x[t] = (1 - c a) x[t-1] + c a f(z[t] + r W x[t-1] + W_fb y[t-1])
 //     y[t] = o[t] + V_x x[t] + V_q x[t]^2 + V_y y[t-1]              in closed loop only
@@ -10,12 +11,12 @@
 
 typedef NUMBER number;
 
-// Rows j of `sources` and `values` are connection j of each unit: threads beside one another read
-// numbers beside one another.
+// Of several reservoirs of one size. Rows j of `sources` and `values` are connection j of each unit:
+// threads beside one another read numbers beside one another.
 struct Weights {
-    const int *sources;       // (n_slots, n_units)
-    const number *values;     // (n_slots, n_units), 0 where a unit has fewer connections
-    const number *leak_rate;  // a, (n_units,)
+    const int *sources;       // (n_reservoirs, n_slots, n_units)
+    const number *values;     // of that shape, 0 where a unit has fewer connections
+    const number *leak_rate;  // a, (n_reservoirs, n_units)
     int n_units, n_slots;
     int activation;           // place of f in the tuple ACTIVATIONS of _reservoir.py
     int unused;
@@ -28,6 +29,7 @@ struct Lanes {
     const long long *n_steps;     // (n_lanes,)
     const number *recurrent;      // r, (n_lanes,)
     const number *leak;           // c, (n_lanes,)
+    const long long *which;       // the reservoir of each lane, (n_lanes,)
 };
 
 struct Closing {
@@ -95,6 +97,15 @@ __device__ inline number whole_output(const Closing &c, const number *parts, int
     return rest;
 }
 
+// Return the weights of one lane.
+__device__ inline Weights of_lane(Weights w, const Lanes &l, int lane) {
+    const long long first = l.which[lane] * w.n_units;
+    w.sources += first * w.n_slots;
+    w.values += first * w.n_slots;
+    w.leak_rate += first;
+    return w;
+}
+
 // Return the maps of one lane.
 __device__ inline Closing of_lane(Closing c, int n_units, int lane) {
     const long long output = c.apart ? lane * c.n_outputs : 0;
@@ -151,11 +162,11 @@ __device__ inline void run_lane(const Weights &w, const Lanes &l, const Closing 
 
 extern "C" __global__ void __launch_bounds__(1024) drive_lanes(Weights w, Lanes l) {
     const Closing none = {};  // a constant: the compiler leaves out what serves outputs
-    run_lane(w, l, none);
+    run_lane(of_lane(w, l, blockIdx.x), l, none);
 }
 
 extern "C" __global__ void __launch_bounds__(1024) close_lanes(Weights w, Lanes l, Closing c) {
-    run_lane(w, l, of_lane(c, w.n_units, blockIdx.x));
+    run_lane(of_lane(w, l, blockIdx.x), l, of_lane(c, w.n_units, blockIdx.x));
 }
 
 // --------------------------------------------------------------------------------------
@@ -172,8 +183,8 @@ extern "C" __global__ void __launch_bounds__(256) step_units(Weights w, Lanes l,
     const number *heard = 0;
     if (c.n_outputs)
         heard = t ? c.outputs + (place - 1) * c.n_outputs : c.before + lane * c.n_outputs;
-    const Closing own = of_lane(c, w.n_units, lane);
-    row[unit] = advance(w, own, here, heard, row[unit], l.recurrent[lane], l.leak[lane], unit);
+    row[unit] = advance(of_lane(w, l, lane), of_lane(c, w.n_units, lane), here, heard, row[unit],
+                        l.recurrent[lane], l.leak[lane], unit);
 }
 
 // One block an output (x) and lane (y), after the units have been stepped.

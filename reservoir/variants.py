@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,6 +62,15 @@ class Variants:
 
     def __len__(self) -> int:
         return len(self.recurrent)
+
+
+def joined(parts: Sequence[Variants]) -> Variants:
+    """Return the variants of several reservoirs, one after the other."""
+    return Variants(
+        np.concatenate([part.recurrent for part in parts]),
+        np.concatenate([part.leak for part in parts]),
+        np.concatenate([part.drive for part in parts]),
+    )
 
 
 def variant(reservoir: Reservoir, variants: Variants, index: int) -> Reservoir:
@@ -184,11 +194,18 @@ class SideBySide:
             piece[index] = states
 
 
-def side_by_side(xp: Any, reservoir: Reservoir, variants: Variants) -> Any:
-    """Return what steps variants in a namespace: SideBySide, or on a GPU DeviceVariants."""
+def side_by_side(
+    xp: Any, reservoirs: Sequence[Reservoir], which: Sequence[int], variants: Variants
+) -> Any:
+    """Return what steps variants in a namespace: SideBySide, or on a GPU DeviceVariants.
+
+    `which` is the reservoir of each variant; on the host there is one reservoir.
+    """
     if xp is np:
+        (reservoir,) = reservoirs
         return SideBySide(reservoir, variants)
-    return DeviceVariants(xp, reservoir, variants.recurrent, variants.leak, variants.drive)
+    scales = (variants.recurrent, variants.leak, variants.drive)
+    return DeviceVariants(xp, reservoirs, which, *scales)
 
 
 def run_variants(

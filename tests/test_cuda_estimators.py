@@ -25,7 +25,7 @@ from reservoir._algebra import DeviceAlgebra, HostAlgebra
 from reservoir._device import is_on_device, to_host
 from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.readout import GramAccumulator, QRAccumulator, RidgeAccumulator, solve_ridge
-from reservoir.search import ReservoirSearchCV
+from reservoir.search import ReservoirSearchCV, _evaluate
 from reservoir.search._folds import make_plan
 from reservoir.search._stacked_sums import StackedSums
 from reservoir.search._sums import ReadoutOptions
@@ -262,6 +262,22 @@ SEARCHES = {
         {"cv": 2, "scoring": "valid_time", "horizon": 12, "n_starts": 4, "threshold": 0.2},
         SPACE,
     ),
+    "several W": (
+        {},
+        {"cv": 2},
+        {
+            **SPACE,
+            "random_state": [1, 2, 3],
+            "connectivity": [3, 6],
+            "spectral_radius": [0.5, None],
+        },
+    ),
+    "several W, closed loop": (
+        {"feedback_scaling": 0.3},
+        {"cv": 2, "scoring": "valid_time", "horizon": 12, "n_starts": 2, "threshold": 0.2},
+        {**SPACE, "random_state": [1, 2], "washout": [0, 5]},
+    ),
+    "several W and noise": ({"noise": 0.01}, {"cv": 2}, {"random_state": [1, 2, 3]}),
     "alphas of two kinds": ({}, {"cv": 2}, [SPACE, {"leak_rate": [0.5], "alpha": [1e-22, 1e-1]}]),
     "lists of alphas": ({}, {"cv": 2}, {"leak_rate": [0.3, 1.0], "alpha": [[1e-2, 1.0]]}),
     "a factor": ({"solver": "qr"}, {"cv": 2}, {"leak_rate": [0.3, 1.0]}),
@@ -311,6 +327,39 @@ def test_free_runs_that_diverge_take_no_other_along(xp, rng, scoring):
     if scoring == "neg_forecast_nrmse":
         assert scores[0][0] == -np.inf < scores[0][1]
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-4)
+
+
+def test_candidates_of_several_w_are_few_launches(stand_in, rng):
+    X = rng.normal(size=(200, 1))
+    esn = ESNRegressor(10, device="cuda")
+    space = {"random_state": list(range(20)), "leak_rate": [0.3, 1.0], "connectivity": [2, 5]}
+    ReservoirSearchCV(esn, space, cv=2, refit=False).fit(X, np.roll(X, 1))
+    assert stand_in.n_launches == 2  # 80 candidates: one for each block of rows
+
+
+def test_batches_hold_as_many_lanes_as_they_may(xp, rng, monkeypatch):
+    X = rng.normal(size=(120, 1))
+    y = np.roll(X, 1)
+    space = {"random_state": [0, 1, 2], "leak_rate": [0.2, 0.4, 0.6, 0.8, 1.0]}
+    # Sums over two blocks, of 10 units, the input, the target and a one: room for four lanes.
+    n_sums = 2 * (10 + 1 + 1 + 1) ** 2
+    monkeypatch.setattr("reservoir.search._evaluate._MOST_SUMS_ON_DEVICE", 4 * n_sums)
+    sizes = []
+    evaluate = _evaluate.evaluate
+    monkeypatch.setattr(
+        "reservoir.search._search_cv.evaluate",
+        lambda batch, task: (
+            sizes.append([len(lanes) for _, lanes in batch]) or evaluate(batch, task)
+        ),
+    )
+    scores = []
+    for device in ("cpu", "cuda"):
+        esn = ESNRegressor(10, device=device)
+        search = ReservoirSearchCV(esn, space, cv=2, refit=False)
+        search.fit(*(xp.asarray(X), xp.asarray(y)) if device == "cuda" else (X, y))
+        scores.append(search.cv_results_["mean_test_score"])
+    assert sizes == [[5], [5], [5], [4], [1, 3], [2, 2], [3]]
+    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-7)
 
 
 def test_free_runs_of_a_search_are_one_launch(stand_in, rng):

@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_array, random_array
 
 import reservoir
-from reservoir._cuda_lanes import DeviceReservoir
+from reservoir._cuda_lanes import DeviceReservoirs
 from reservoir._cuda_runs import DeviceVariants, drive_blocks, plan_chunks
 from reservoir._device import is_on_device, to_host
 from reservoir._reservoir import ACTIVATIONS
@@ -55,7 +55,7 @@ def stacked(xp, reservoir, inputs, **settings):
 def way(request, monkeypatch):
     """Whether a block runs a lane alone, or reservoirs are taken as too large for its memory."""
     if request.param == "step by step":
-        monkeypatch.setattr(DeviceReservoir, "shared_bytes", lambda self, n_outputs: None)
+        monkeypatch.setattr(DeviceReservoirs, "shared_bytes", lambda self, n_outputs: None)
     return request.param
 
 
@@ -154,12 +154,13 @@ def test_closed_loops_of_variants_with_readouts_of_their_own(
     xp, way, rng, monkeypatch, output_as_input, squares
 ):
     monkeypatch.setattr("reservoir._cuda_runs._CHUNK_BYTES", 64 * 3 * 15 * 8)  # three lanes at once
-    reservoir = make_reservoir(rng, 15, np.float64, n_outputs=0 if output_as_input else 2)
+    n_outputs = 0 if output_as_input else 2
+    reservoirs = [make_reservoir(rng, 15, np.float64, n_outputs=n_outputs) for _ in range(2)]
     n_scales = 3 if output_as_input else 5
     variants = Variants(
         rng.uniform(0.1, 1, 4), rng.uniform(0.1, 1, 4), rng.uniform(0.1, 2, (4, n_scales))
     )
-    which = [2, 0, 0, 3, 1]
+    which, chosen = [0, 1, 1, 0], [2, 0, 0, 3, 1]
     readouts = [
         Readout(
             state=rng.normal(size=(2, 15)) / 10,
@@ -167,24 +168,25 @@ def test_closed_loops_of_variants_with_readouts_of_their_own(
             input=rng.normal(size=(2, 2)) / 5,
             squares=rng.normal(size=(2, 15)) / 10 if squares else None,
         )
-        for _ in which
+        for _ in chosen
     ]
     states, outputs = rng.uniform(-1, 1, (5, 15)), rng.normal(size=(5, 2))
     inputs = rng.normal(size=(5, 70, 0 if output_as_input else 2))
     found = free_run_variants(
         xp,
-        reservoir,
-        variants,
+        reservoirs,
         which,
+        variants,
+        chosen,
         readouts,
         initial_states=states,
         initial_outputs=outputs,
         inputs=inputs,
         output_as_input=output_as_input,
     )
-    for k, index in enumerate(which):
+    for k, index in enumerate(chosen):
         wanted = free_run(
-            variant(reservoir, variants, index),
+            variant(reservoirs[which[index]], variants, index),
             readouts[k],
             70,
             initial_state=states[k],
@@ -232,7 +234,9 @@ def test_variants_are_lanes(xp, way, rng):
     variants = Variants(rng.uniform(0.1, 1, 5), rng.uniform(0.1, 1, 5), rng.uniform(0.1, 2, (5, 4)))
     inputs, teacher = rng.normal(size=(90, 2)), rng.normal(size=(90, 1))
     wanted = run_variants(reservoir, variants, inputs, teacher=teacher, engine="numpy")
-    lanes = DeviceVariants(xp, reservoir, variants.recurrent, variants.leak, variants.drive)
+    lanes = DeviceVariants(
+        xp, [reservoir], [0] * 5, variants.recurrent, variants.leak, variants.drive
+    )
     series = Series(
         xp.asarray(inputs), xp.asarray(teacher), np.zeros(21), np.zeros(1), (0.0, 0.0), None
     )
@@ -240,6 +244,22 @@ def test_variants_are_lanes(xp, way, rng):
     for start, stop in ((0, 50), (50, 90)):
         lanes.advance(block[:, start:stop, 1:], series, start)
     np.testing.assert_allclose(to_host(block)[:, :, 1:], wanted, rtol=0, atol=1e-14)
+
+
+def test_lanes_of_several_reservoirs(xp, way, rng):
+    reservoirs = [make_reservoir(rng, 21, np.float64) for _ in range(3)]
+    most = [np.diff(one.recurrent.indptr).max() for one in reservoirs]
+    assert len(set(most)) > 1  # connections of a unit
+    which = [0, 2, 1, 0]
+    variants = Variants(rng.uniform(0.1, 1, 4), rng.uniform(0.1, 1, 4), rng.uniform(0.1, 2, (4, 3)))
+    inputs = rng.normal(size=(40, 2))
+    lanes = DeviceVariants(xp, reservoirs, which, variants.recurrent, variants.leak, variants.drive)
+    series = Series(xp.asarray(inputs), None, np.zeros(21), np.zeros(0), (0.0, 0.0), None)
+    block = xp.zeros((4, 40, 21))
+    lanes.advance(block, series, 0)
+    for lane, index in enumerate(which):
+        wanted = run(variant(reservoirs[index], variants, lane), inputs, engine="numpy")
+        np.testing.assert_allclose(to_host(block)[lane], wanted, rtol=0, atol=1e-14)
 
 
 def test_divergence_names_the_step(xp, rng):
@@ -297,7 +317,7 @@ def test_a_chunk_is_one_launch_or_one_graph(stand_in, rng, monkeypatch):
 
     assert n_blocks() == 6
     assert stand_in.n_launches == 6
-    monkeypatch.setattr(DeviceReservoir, "shared_bytes", lambda self, n_outputs: None)
+    monkeypatch.setattr(DeviceReservoirs, "shared_bytes", lambda self, n_outputs: None)
     stand_in.n_launches = 0
     assert n_blocks() == 6
     # The first chunk is launched, the second captured, the others repeat it.
@@ -307,13 +327,13 @@ def test_a_chunk_is_one_launch_or_one_graph(stand_in, rng, monkeypatch):
 
 def test_large_reservoirs_do_not_ask_for_more_shared_memory_than_there_is(stand_in, rng):
     reservoir = make_reservoir(rng, 70, np.float64)
-    needed = DeviceReservoir(reservoir, stand_in).shared_bytes(0)
+    needed = DeviceReservoirs([reservoir], stand_in).shared_bytes(0)
     assert needed == 2 * 70 * 8
     stand_in.attributes["MaxSharedMemoryPerBlockOptin"] = needed
-    assert DeviceReservoir(reservoir, stand_in).shared_bytes(0) == needed
-    assert DeviceReservoir(reservoir, stand_in).shared_bytes(1) is None
+    assert DeviceReservoirs([reservoir], stand_in).shared_bytes(0) == needed
+    assert DeviceReservoirs([reservoir], stand_in).shared_bytes(1) is None
     stand_in.attributes["MaxSharedMemoryPerBlockOptin"] = needed - 1
-    assert DeviceReservoir(reservoir, stand_in).shared_bytes(0) is None
+    assert DeviceReservoirs([reservoir], stand_in).shared_bytes(0) is None
 
 
 @pytest.mark.parametrize(

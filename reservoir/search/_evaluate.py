@@ -1,8 +1,8 @@
-"""Scores for the candidates that share W: one pass over the data for all of them."""
+"""Scores for candidates side by side: one pass over the data for all that share W, or a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from reservoir.search._scoring import (
 )
 from reservoir.search._stacked_sums import StackedSums
 from reservoir.search._sums import FittedReadout, LaneByLane, LaneSums, ReadoutOptions
-from reservoir.variants import side_by_side
+from reservoir.variants import joined, side_by_side
 
 Array = NDArray[np.floating]
 Floats = NDArray[np.float64]
@@ -114,15 +114,65 @@ def widest_batch(drawn: Any, task: Task) -> int:
     return int(np.clip(most_sums // (n_sums * n_columns**2), 1, n_lanes))
 
 
-def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
+# Candidates that differ in these only have reservoirs that can be run side by side on a GPU.
+_WEIGHTS = ("connectivity", "topology", "distribution", "random_state")
+
+# Estimators from `draw`, each with the lanes that share its W.
+Batch = Sequence[tuple[Any, Sequence[Lane]]]
+
+
+def batches(groups: Iterable[tuple[Any, Sequence[Lane]]], task: Task) -> Iterator[Batch]:
+    """Cut groups of lanes into batches that go side by side.
+
+    Parameters
+    ----------
+    groups : iterable of (ESNRegressor, sequence of Lane)
+        From `draw`, and what each was drawn for.
+    task : Task
+        What they are tried on: on a GPU lanes of several W may share a batch.
+
+    Yields
+    ------
+    Batch
+    """
+    waiting: list[tuple[Any, Sequence[Lane]]] = []
+    for drawn, lanes in groups:
+        width = widest_batch(drawn, task)
+        n_waiting = sum(len(part) for _, part in waiting)
+        if waiting and (n_waiting >= width or not _go_together(waiting[-1][0], drawn, task)):
+            yield waiting
+            waiting, n_waiting = [], 0
+        first = 0
+        while len(lanes) - first + n_waiting >= width:
+            stop = first + width - n_waiting
+            yield [*waiting, (drawn, lanes[first:stop])]
+            first, waiting, n_waiting = stop, [], 0
+        if first < len(lanes):
+            waiting = [*waiting, (drawn, lanes[first:])]
+    if waiting:
+        yield waiting
+
+
+def _go_together(one: Any, other: Any, task: Task) -> bool:
+    """Tell whether the reservoirs of two estimators can be stepped by one kernel, and folded."""
+    if not is_on_device(task.inputs[0]) or one.noise or one.feedback_noise:
+        return False  # noise comes from the seed of each
+    ours, theirs = one.get_params(deep=False), other.get_params(deep=False)
+    return all(
+        ours[name] is theirs[name] or np.array_equal(ours[name], theirs[name])
+        for name in ours
+        # Lanes have radii of their own; whether there is one at all is the reservoir's.
+        if name not in (*_WEIGHTS, "spectral_radius")
+    )
+
+
+def evaluate(batch: Batch, task: Task) -> BatchScores:
     """Score the candidates of some lanes; of those that diverge, none takes others along.
 
     Parameters
     ----------
-    drawn : ESNRegressor
-        From `draw`.
-    lanes : sequence of Lane
-        What it was drawn for, or some of it.
+    batch : Batch
+        What goes side by side.
     task : Task
         What they are tried on.
 
@@ -132,20 +182,31 @@ def evaluate(drawn: Any, lanes: Sequence[Lane], task: Task) -> BatchScores:
     """
     try:
         with naming_remedy(MEMORY_REMEDY):
-            return _evaluate(drawn, lanes, task)
+            return _evaluate(batch, task)
     except DivergenceError:
-        if len(lanes) > 1:
-            return _joined([evaluate(drawn, [lane], task) for lane in lanes])
-    indices = [candidate for candidate, _ in lanes[0].members]
+        alone = [(drawn, [lane]) for drawn, lanes in batch for lane in lanes]
+        if len(alone) > 1:
+            return _joined([evaluate([part], task) for part in alone])
+    drawn, (lane,) = alone[0]
+    indices = [candidate for candidate, _ in lane.members]
     worst = np.full((len(indices), len(task.plan(drawn).folds)), -np.inf)
     return BatchScores(indices, worst, [], indices)
 
 
-def _evaluate(drawn: Any, lanes: Sequence[Lane], task: Task, may_stack: bool = True) -> BatchScores:
+def _evaluate(batch: Batch, task: Task, may_stack: bool = True) -> BatchScores:
+    drawn = batch[0][0]
+    lanes = [lane for _, part in batch for lane in part]
+    which = [index for index, (_, part) in enumerate(batch) for _ in part]
     plan = task.plan(drawn)
     reservoir, feature_map = drawn.reservoir_, drawn._feature_map()
-    variants = scales_of(lanes, drawn.spectral_radius, reservoir.n_inputs, reservoir.n_outputs)
-    together = side_by_side(module_of(task.inputs[0]), reservoir, variants)
+    reservoirs = [one.reservoir_ for one, _ in batch]
+    variants = joined(
+        [
+            scales_of(part, one.spectral_radius, reservoir.n_inputs, reservoir.n_outputs)
+            for one, part in batch
+        ]
+    )
+    together = side_by_side(module_of(task.inputs[0]), reservoirs, which, variants)
     is_stacked = may_stack and _can_stack(drawn, lanes, task)
 
     all_sums = held_out_sums = _new_sums(drawn, lanes, plan, is_stacked)
@@ -160,7 +221,7 @@ def _evaluate(drawn: Any, lanes: Sequence[Lane], task: Task, may_stack: bool = T
     places: list[tuple[Floats, int, int]] = []  # where the score of each run is added
     for index, lane in enumerate(lanes):
         if isinstance(all_sums, StackedSums) and not all_sums.resolves[index]:
-            parts.append(_evaluate(drawn, [lane], task, may_stack=False))
+            parts.append(_evaluate([(batch[which[index]][0], [lane])], task, may_stack=False))
             continue
         n_members = len(lane.members)
         scores = np.zeros((n_members, len(plan.folds)))
@@ -186,7 +247,9 @@ def _evaluate(drawn: Any, lanes: Sequence[Lane], task: Task, may_stack: bool = T
         indices = [candidate for candidate, _ in lane.members]
         parts.append(BatchScores(indices, scores, unsupported, []))
     if runs:
-        values = free_run_scores(task.scoring, reservoir, variants, runs, task.inputs, task.targets)
+        values = free_run_scores(
+            task.scoring, reservoirs, which, variants, runs, task.inputs, task.targets
+        )
         for (scores, member, fold), value in zip(places, values / task.scoring.n_starts):
             scores[member, fold] += value
     return _joined(parts)

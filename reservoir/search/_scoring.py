@@ -148,7 +148,8 @@ class FreeRunTask:
 
 def free_run_scores(
     scoring: Scoring,
-    reservoir: Reservoir,
+    reservoirs: Sequence[Reservoir],
+    which: Sequence[int],
     variants: Variants,
     runs: Sequence[FreeRunTask],
     inputs: Sequence[Array],
@@ -160,11 +161,13 @@ def free_run_scores(
     ----------
     scoring : Scoring
         What is measured.
-    reservoir : Reservoir
+    reservoirs : sequence of Reservoir
         With feedback weights the output is fed back through them while the inputs go on;
         without, the output is the next input.
+    which : sequence of int
+        The reservoir of each recurrence.
     variants : Variants
-        The recurrences, as what they are to the reservoir.
+        The recurrences, as what they are to their reservoirs.
     runs : sequence of FreeRunTask
     inputs, targets : sequences of ndarray
         One a sequence; they are run where the inputs lie.
@@ -173,7 +176,7 @@ def free_run_scores(
     -------
     ndarray of shape (n_runs,)
     """
-    xp, output_as_input = module_of(inputs[0]), reservoir.feedback is None
+    xp, output_as_input = module_of(inputs[0]), reservoirs[0].feedback is None
     inputs = [to_host(part) for part in inputs]
     stretches = [slice(run.start.step, run.start.step + scoring.horizon) for run in runs]
     heard = [inputs[run.start.sequence][rows] for run, rows in zip(runs, stretches)]
@@ -187,12 +190,13 @@ def free_run_scores(
     if xp is np:
         forecasts = []
         for index, own_runs in itertools.groupby(zip(runs, heard, outputs), _variant_of):
-            own = variant(reservoir, variants, index)
+            own = variant(reservoirs[which[index]], variants, index)
             forecasts += [_forecast(own, *run, output_as_input) for run in own_runs]
     else:
         together = free_run_variants(
             xp,
-            reservoir,
+            reservoirs,
+            which,
             variants,
             [run.variant for run in runs],
             [run.readout for run in runs],

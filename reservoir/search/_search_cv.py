@@ -25,7 +25,7 @@ from reservoir._validation import check_choice, check_integer
 from reservoir.estimators import ESNRegressor
 from reservoir.layered import LayeredESNRegressor
 from reservoir.search._candidates import Parameters, describe, expand, group
-from reservoir.search._evaluate import Task, draw, evaluate, widest_batch
+from reservoir.search._evaluate import Task, batches, draw, evaluate
 from reservoir.search._halving import least_steps, least_units, schedule
 from reservoir.search._scoring import Scoring, check_closed_loop, check_range
 from reservoir.sequences import Layout
@@ -415,11 +415,10 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
     @staticmethod
     def _jobs(estimator: ESNRegressor, candidates: list[Parameters], task: Task) -> Iterator[Any]:
         """Yield one call for each batch of lanes; the batches do not depend on the workers."""
-        for lanes in group(candidates, estimator.get_params(deep=False)):
-            drawn = draw(estimator, lanes, task)
-            width = widest_batch(drawn, task)
-            for first in range(0, len(lanes), width):
-                yield delayed(evaluate)(drawn, lanes[first : first + width], task)
+        groups = group(candidates, estimator.get_params(deep=False))
+        drawn = ((draw(estimator, lanes, task), lanes) for lanes in groups)
+        for batch in batches(drawn, task):
+            yield delayed(evaluate)(batch, task)
 
     def _results(
         self, rounds: list[tuple[int, int | None, list[Parameters]]], scores: Floats
