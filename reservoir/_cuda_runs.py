@@ -246,7 +246,8 @@ class DeviceVariants:
         self._weights = together_on_device(reservoirs, xp)
         self._which = xp.asarray(np.asarray(which, dtype=np.int64))
         self._scales = LaneScales(xp.asarray(recurrent, dtype), xp.asarray(leak, dtype))
-        self._drive = xp.asarray(drive, dtype)[:, :, np.newaxis]
+        scales = xp.asarray(drive, dtype)[:, :, np.newaxis]
+        self._drive_weights = scales * self._weights.drive_weights[self._which]
         self.states = xp.zeros((len(recurrent), self._reservoir.n_units), dtype=dtype)
         self._run: LaneRun | None = None
         self._series: Series | None = None
@@ -269,8 +270,7 @@ class DeviceVariants:
         heard = self._columns[start : start + n_steps]
         noise = _noise(xp, [series], [Piece(0, start, start + n_steps)])
         states = self._run.states[: n_variants * n_steps].reshape(n_variants, n_steps, n_units)
-        weights = self._drive * self._weights.drive_weights[self._which]
-        _drive(xp, heard, weights, noise, series, states)
+        _drive(xp, heard, self._drive_weights, noise, series, states)
         self._run.advance(n_steps * np.arange(n_variants), np.full(n_variants, n_steps))
         if not reservoir.is_bounded:
             for lane in states:

@@ -172,6 +172,7 @@ class UpdateCell(SweepingCell):
         slopes = xp.empty((n_kept, n_sequences, n), dtype=work.dtype)
         tanh_slopes = xp.empty_like(slopes) if "tanh_state" in gates else None
         steps = self._step_buffers(work, n_sequences)
+        z_by_gate = {seen: by_gate(step, len(self._gates[seen])) for seen, step in steps.items()}
         new, share, change = xp.empty((3, n_sequences, n), dtype=work.dtype)
         activate = fused(xp, logistic if states_only else logistic_and_slope)
         advance = fused(
@@ -189,7 +190,7 @@ class UpdateCell(SweepingCell):
                 written = (
                     (kept[k, places],) if states_only else (kept[k, places], gate_slopes[k, places])
                 )
-                activate(by_gate(steps[seen], len(self._gates[seen])), *written)
+                activate(z_by_gate[seen], *written)
             xp.multiply(r, state, out=candidate.recurrent_rows[k])
             candidate.apply(t, new)
             driven = None if drive is None else drive[t]

@@ -263,6 +263,7 @@ class LSTMCell(SweepingCell):
         d_memory = work.get("memory", (n_sequences, n))
         scratch = work.get("scratch", (n_sequences, n))
         recurrent = work.get("step", (n_sequences, 4 * n))
+        recurrent_gates = by_gate(recurrent, 4)
         d_gates = work.get("d_gates", slopes.shape[1:])
         d_initial = work.get("d_initial", (n_sequences, 2 * n))
         start = start_tangents(trajectory, d_params, d_initial_state)
@@ -291,7 +292,7 @@ class LSTMCell(SweepingCell):
                         d_memory,
                         scratch,
                     )
-            combine(by_gate(recurrent, 4), driven, slopes[t], d_gates)
+            combine(recurrent_gates, driven, slopes[t], d_gates)
             advance(
                 *d_gates,
                 trajectory.forget[t],
