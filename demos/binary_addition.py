@@ -288,7 +288,7 @@ def draw_states(axes, rnn: RNNClassifier, net: str) -> np.ndarray:
              xticks=[], yticks=[])  # fmt: skip
     axes.margins(0.2)
     axes.set_aspect("equal", adjustable="datalim")
-    axes.legend(fontsize="small", markerscale=3, loc="upper left")
+    axes.legend(fontsize="small", markerscale=3, loc="best")
     return np.array([plane[states == state].mean(axis=0) for state in range(4)])
 
 

@@ -337,10 +337,13 @@ def test_candidates_of_several_w_are_few_launches(stand_in, rng):
     assert stand_in.n_launches == 2  # 80 candidates: one for each block of rows
 
 
-def test_batches_hold_as_many_lanes_as_they_may(xp, rng, monkeypatch):
+@pytest.mark.parametrize(
+    ("n_lanes", "expected"), [(5, [[4], [1, 3], [2, 2], [3]]), (3, [[3, 1], [2, 2], [1]])]
+)
+def test_batches_hold_as_many_lanes_as_they_may(xp, rng, monkeypatch, n_lanes, expected):
     X = rng.normal(size=(120, 1))
     y = np.roll(X, 1)
-    space = {"random_state": [0, 1, 2], "leak_rate": [0.2, 0.4, 0.6, 0.8, 1.0]}
+    space = {"random_state": [0, 1, 2], "leak_rate": [0.2, 0.4, 0.6, 0.8, 1.0][:n_lanes]}
     # Sums over two blocks, of 10 units, the input, the target and a one: room for four lanes.
     n_sums = 2 * (10 + 1 + 1 + 1) ** 2
     monkeypatch.setattr("reservoir.search._evaluate._MOST_SUMS_ON_DEVICE", 4 * n_sums)
@@ -358,7 +361,7 @@ def test_batches_hold_as_many_lanes_as_they_may(xp, rng, monkeypatch):
         search = ReservoirSearchCV(esn, space, cv=2, refit=False)
         search.fit(*(xp.asarray(X), xp.asarray(y)) if device == "cuda" else (X, y))
         scores.append(search.cv_results_["mean_test_score"])
-    assert sizes == [[5], [5], [5], [4], [1, 3], [2, 2], [3]]
+    assert sizes == [[n_lanes]] * 3 + expected
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-7)
 
 

@@ -323,6 +323,21 @@ def test_free_runs_through_feedback(rng):
         assert scores[0] == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_score_is_the_mean_over_free_runs():
+    wave = np.sin(0.3 * np.arange(400))[:, None]
+    search = ReservoirSearchCV(
+        small(alpha=1e-9, washout=20),
+        {"leak_rate": [1.0]},
+        cv=2,
+        scoring="valid_time",
+        horizon=10,
+        n_starts=3,
+        refit=False,
+    )
+    # Each run is right to its end.
+    assert search.fit(wave[:-1], wave[1:]).cv_results_["mean_test_score"] == pytest.approx(10)
+
+
 def test_forecasts_that_diverge_score_worst(rng):
     u = rng.normal(size=(301, 1))
     esn = small(activation="relu", spectral_radius=0.9, alpha=1e-9, bias_scaling=1.0)

@@ -205,7 +205,7 @@ def free_run_scores(
             inputs=heard,
             output_as_input=output_as_input,
         )
-        forecasts = [_until_divergence(forecast) for forecast in together]
+        forecasts = list(together)
     deviations = np.concatenate(targets).std(axis=0)
     scores = [
         _score(scoring, targets[run.start.sequence][rows], forecast, deviations)
@@ -246,20 +246,11 @@ def _forecast(
     return forecast
 
 
-def _until_divergence(outputs: Array) -> Array:
-    """Return the outputs of a free run with NaN from the first on that is not finite."""
-    forecast = outputs.astype(np.float64)
-    left_out = np.flatnonzero(~np.isfinite(forecast).all(axis=1))
-    if left_out.size:
-        forecast[left_out[0] :] = np.nan
-    return forecast
-
-
 def _score(scoring: Scoring, truth: Floats, forecast: Array, deviations: Floats) -> float:
-    """Return the score of a forecast that may end in NaN; `deviations` are those of the targets."""
+    """Return the score of a forecast, which may diverge; `deviations` are those of the targets."""
     if scoring.name == "valid_time":
         return valid_prediction_time(truth, forecast, threshold=scoring.threshold)
-    if np.isnan(forecast).any():
+    if not np.isfinite(forecast).all():
         return -np.inf
     return -float(nrmse(truth, forecast, normalization=deviations))
 
