@@ -18,7 +18,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reservoir._device import resolve_device
+from reservoir.utils.device import resolve_device
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 INTRODUCTION = """# Results

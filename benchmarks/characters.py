@@ -24,8 +24,8 @@ from threadpoolctl import threadpool_limits
 from demos._baselines import PACKERS, packed_bits, trigram_bits
 from hessianfree import Adam, CharacterLanguageModel, HessianFree, LevenbergMarquardt
 from hessianfree.cells import ElmanCell, GRUCell, LSTMCell, MultiplicativeCell
+from hessianfree.language import Vocabulary
 from hessianfree.network import SequenceNetwork
-from hessianfree.text import Vocabulary
 
 CELL_CLASSES: dict[str, Any] = {
     "multiplicative": MultiplicativeCell,

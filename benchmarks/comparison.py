@@ -47,14 +47,16 @@ from hessianfree import (
     compare,
     write_report,
 )
-from hessianfree.comparison import Contender, Run, load_runs
-from hessianfree.comparison_report import (
+from hessianfree.comparison import (
+    Contender,
+    Run,
+    load_runs,
     markdown_table,
     plot_success,
     settings_table,
     share_legend,
 )
-from hessianfree.optimizer import LONG_LAG_HESSIAN_FREE
+from hessianfree.optimize import LONG_LAG_HESSIAN_FREE
 
 # Published: mean number of wrong answers a sequence, by learning biases only, without momentum, and
 # with Nesterov's momentum of 0.995 (Sutskever et al., 2013, table 5; means of 4 seeds).

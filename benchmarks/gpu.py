@@ -29,14 +29,13 @@ from benchmarks.states import N_CONNECTIONS, make_reservoir
 from benchmarks.sweep import ALPHA, WASHOUT, data
 from hessianfree import Batch, SequenceNetwork
 from hessianfree.cells import MultiplicativeCell
-from hessianfree.initialization import sparse_parameters
+from hessianfree.network import sparse_parameters
 from reservoir import ESNRegressor
-from reservoir._device import namespace, resolve_device
 from reservoir.dynamics import iterate_blocks, iterate_sequences
-from reservoir.features import FeatureMap
-from reservoir.fitting import fold_sequences
-from reservoir.readout import RidgeAccumulator, solve_ridge
+from reservoir.harvest import fold_sequences
+from reservoir.readout import FeatureMap, RidgeAccumulator, solve_ridge
 from reservoir.search import ReservoirSearchCV
+from reservoir.utils.device import namespace, resolve_device
 
 SIZES = (300, 1_000, 3_000, 10_000, 30_000)
 BATCHES = (1, 16, 256, 4_096)

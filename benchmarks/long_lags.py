@@ -24,12 +24,10 @@ from threadpoolctl import threadpool_limits
 
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell
-from hessianfree.checkpoints import TrainingState
-from hessianfree.initialization import mean_target_bias, sparse_parameters
-from hessianfree.network import SequenceNetwork
-from hessianfree.optimizer import LONG_LAG_HESSIAN_FREE
+from hessianfree.network import SequenceNetwork, mean_target_bias, sparse_parameters
+from hessianfree.optimize import LONG_LAG_HESSIAN_FREE
 from hessianfree.tasks import Task, make_task
-from hessianfree.training import FreshBatches, start, take_sequences, train
+from hessianfree.training import FreshBatches, TrainingState, start, take_sequences, train
 
 N_UNITS = 100
 GRADIENT_SIZE = 1_000

@@ -20,7 +20,7 @@ from scipy.sparse._sparsetools import csr_matvec
 from threadpoolctl import threadpool_limits
 
 from reservoir.dynamics import Reservoir, free_run, iterate_sequences
-from reservoir.features import Readout
+from reservoir.readout import Readout
 
 try:
     import numba  # noqa: F401

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from demos._baselines import PACKERS, packed_bits, trigram_bits
 from demos._common import Figure, run_demo
 from hessianfree import Adam, CharacterLanguageModel
-from hessianfree.streaming import NetworkStream
+from hessianfree.language import NetworkStream
 
 FULL = {
     "multiplicative": {"n_units": 200, "max_iter": 100},

@@ -34,8 +34,7 @@ from hessianfree import (
     compare,
     write_report,
 )
-from hessianfree.comparison import Run
-from hessianfree.comparison_report import markdown_table, plot_curves, share_legend
+from hessianfree.comparison import Run, markdown_table, plot_curves, share_legend
 
 # The momentum of Sutskever, Martens, Dahl & Hinton (2013), with less of it for so few updates.
 RISING = PiecewiseConstant((0.9, 0.99), (1000,))

@@ -21,9 +21,8 @@ from tqdm import tqdm
 from demos._common import Figure, run_demo
 from hessianfree import Batch, HessianFree, LevenbergMarquardt, Minibatches, start, train
 from hessianfree.cells import ElmanCell
-from hessianfree.initialization import mean_target_bias, sparse_parameters
-from hessianfree.network import SequenceNetwork
-from hessianfree.text import Vocabulary
+from hessianfree.language import Vocabulary
+from hessianfree.network import SequenceNetwork, mean_target_bias, sparse_parameters
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 VOCABULARY = Vocabulary("".join(sorted(set("".join(WORDS)))), end_of_text=True)

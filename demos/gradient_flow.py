@@ -20,10 +20,10 @@ import numpy as np
 from demos._common import Figure, run_demo
 from hessianfree import FreshBatches, SequenceNetwork, start, train
 from hessianfree.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from hessianfree.first_order import SGD
-from hessianfree.history import History
-from hessianfree.initialization import echo_state_parameters
+from hessianfree.network import echo_state_parameters
+from hessianfree.optimize import SGD
 from hessianfree.tasks import make_task
+from hessianfree.training import History
 
 N_UNITS = 100
 N_STEPS = 500

@@ -22,8 +22,8 @@ from demos._common import Figure, run_demo
 from reservoir import ESNRegressor
 from reservoir.datasets import narma
 from reservoir.metrics import nrmse
+from reservoir.plotting import SearchDisplay
 from reservoir.search import ReservoirSearchCV
-from reservoir.search_display import SearchDisplay
 
 N_WASHOUT, N_TRAINING, N_TEST = 100, 2000, 2000
 SEARCH_SEED = 10  # of the series that settings are chosen on; those of the test are 0, 1, ...

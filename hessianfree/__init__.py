@@ -1,6 +1,5 @@
 """Recurrent nets, trained by Hessian-free (truncated Gauss-Newton) and first-order methods."""
 
-from hessianfree.adaptive_rates import Adagrad, Adam, RMSprop
 from hessianfree.batch import Batch
 from hessianfree.cells import (
     ElmanCell,
@@ -13,26 +12,29 @@ from hessianfree.cells import (
     StackedCell,
     TensorCell,
 )
-from hessianfree.checkpoints import load_checkpoint, save_checkpoint
-from hessianfree.comparison import Budget, Problem, compare
-from hessianfree.comparison_report import write_report
-from hessianfree.contenders import EchoStateContender, NetContender
-from hessianfree.damping import LevenbergMarquardt
-from hessianfree.estimators import RNNClassifier, RNNRegressor
-from hessianfree.first_order import SGD, Momentum
-from hessianfree.language import CharacterLanguageModel
-from hessianfree.network import SequenceNetwork
-from hessianfree.optimizer import HessianFree
-from hessianfree.schedules import (
+from hessianfree.comparison._compare import compare
+from hessianfree.comparison._contenders import EchoStateContender, NetContender
+from hessianfree.comparison._protocols import Budget, Problem
+from hessianfree.comparison._report import write_report
+from hessianfree.estimators._rnn import RNNClassifier, RNNRegressor
+from hessianfree.language._model import CharacterLanguageModel
+from hessianfree.network._network import SequenceNetwork
+from hessianfree.optimize._adaptive import Adagrad, Adam, RMSprop
+from hessianfree.optimize._damping import LevenbergMarquardt
+from hessianfree.optimize._first_order import SGD, Momentum
+from hessianfree.optimize._hessian_free import HessianFree
+from hessianfree.optimize._schedules import (
     CosineDecay,
     ExponentialDecay,
     InverseTimeDecay,
     PiecewiseConstant,
     SutskeverMomentum,
 )
-from hessianfree.scipy_training import train_scipy
-from hessianfree.training import FreshBatches, Minibatches, start, train
-from hessianfree.truncated import Chunks, TruncatedBackpropagation
+from hessianfree.training._checkpoints import load_checkpoint, save_checkpoint
+from hessianfree.training._data import FreshBatches, Minibatches
+from hessianfree.training._loop import start, train
+from hessianfree.training._scipy import train_scipy
+from hessianfree.training._truncated import Chunks, TruncatedBackpropagation
 from reservoir import __version__
 
 __all__ = [

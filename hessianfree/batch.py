@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hessianfree.objective import Array
-from reservoir._device import refuse_device_arrays
+from reservoir.utils.device import refuse_device_arrays
+from reservoir.utils.types import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,113 +245,17 @@ def check_initial_inputs(initial_inputs: Any, n_sequences: int) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class PreparedBatch:
-    """A batch, or some sequences of it, in the form the computations use.
+def take_sequences(batch: Batch, indices: NDArray[np.intp]) -> Batch:
+    """Return the sequences of a batch with the given indices, in their order.
 
-    Steps after the last scored one are cut off, padding is overwritten by zeros, and weights are
-    turned into the coefficients of a sum.
-
-    Attributes
-    ----------
-    inputs : ndarray of shape (n_steps, n_sequences, n_inputs) or (n_steps, n_sequences)
-        In the dtype of the parameters, or intp.
-    targets : ndarray of shape (n_rows, n_outputs) or (n_rows,)
-        Of the output rows: the steps from `first_scored` on, n_rows = (n_steps - first_scored) ·
-        n_sequences.
-    coefficients : ndarray of shape (n_rows, 1)
-        w_it / Σ w over the whole batch.
-    first_scored : int
-        The first step at which any sequence is scored.
-    live : ndarray of shape (n_steps, n_sequences, 1) or None
-        1 up to the end of each sequence, 0 after it; None where there is no padding.
-    n_scored : int
-        Number of scored steps of the whole batch.
-    initial_inputs : ndarray of shape (n_sequences, n_initial_inputs) or None
-        In the dtype of the parameters; None where there is an initial state.
-    initial_state : ndarray of shape (n_sequences, state_size) or None
-        In the dtype of the parameters.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batch = Batch(np.arange(6.0).reshape(1, 6, 1), np.zeros((1, 6, 1)))
+    >>> take_sequences(batch, np.array([4, 0])).inputs.ravel()
+    array([4., 0.])
     """
-
-    inputs: NDArray[Any]
-    targets: NDArray[Any]
-    coefficients: Array
-    first_scored: int
-    live: Array | None
-    n_scored: int
-    initial_inputs: Array | None
-    initial_state: Array | None
-
-    @property
-    def n_steps(self) -> int:
-        """Steps up to the last scored one."""
-        return int(self.inputs.shape[0])
-
-    @property
-    def n_sequences(self) -> int:
-        """Number of sequences."""
-        return int(self.inputs.shape[1])
-
-
-def prepare(batch: Batch, dtype: np.dtype[Any], max_rows: int | None) -> list[PreparedBatch]:
-    """Return `batch` ready for computation, cut into slices of whole sequences.
-
-    Parameters
-    ----------
-    batch : Batch
-    dtype : numpy.dtype
-        Of the parameters.
-    max_rows : int or None
-        A slice has at most so many steps times sequences, but at least one sequence.
-
-    Returns
-    -------
-    list of PreparedBatch
-        The sums over the slices are the means over the batch.
-    """
-    n_steps, n_sequences = batch.n_steps, batch.n_sequences
-    n_scored = batch.n_scored
-    per_slice = n_sequences if max_rows is None else max(1, max_rows // n_steps)
-    if batch.mask is None:
-        weights = np.full((n_steps, n_sequences), 1.0 / n_scored)
-    else:
-        weights = batch.mask / np.sum(batch.mask, dtype=np.float64)
-    return [
-        _prepare_slice(batch, weights, n_scored, dtype, slice(start, start + per_slice))
-        for start in range(0, n_sequences, per_slice)
-    ]
-
-
-def _prepare_slice(
-    batch: Batch, weights: Array, n_scored: int, dtype: np.dtype[Any], part: slice
-) -> PreparedBatch:
-    """Return the sequences `part` of the batch in the form the computations use."""
-    weights = weights[:, part]
-    scored = weights > 0
-    steps = np.flatnonzero(scored.any(axis=1))
-    # A slice without a scored step still runs one step, with coefficient zero.
-    first, stop = (int(steps[0]), int(steps[-1]) + 1) if len(steps) else (0, 1)
-    inputs, targets = batch.inputs[:stop, part], batch.targets[first:stop, part]
-    weights, scored = weights[first:stop], scored[:stop]
-    inputs = np.ascontiguousarray(inputs, dtype=np.intp if inputs.ndim == 2 else dtype)
-    targets = np.ascontiguousarray(targets, dtype=np.intp if targets.ndim == 2 else dtype)
-    live = np.logical_or.accumulate(scored[::-1], axis=0)[::-1]
-    if not live.all():
-        inputs = np.where(live if inputs.ndim == 2 else live[..., None], inputs, 0)
-    scored = scored[first:]
-    if not scored.all():
-        targets = np.where(scored if targets.ndim == 2 else scored[..., None], targets, 0)
-    return PreparedBatch(
-        inputs=inputs.astype(inputs.dtype if inputs.ndim == 2 else dtype, copy=False),
-        targets=targets.reshape(-1, *targets.shape[2:]),
-        coefficients=weights.astype(dtype).reshape(-1, 1),
-        first_scored=first,
-        live=None if live.all() else live[..., None].astype(dtype),
-        n_scored=n_scored,
-        initial_inputs=None
-        if batch.initial_inputs is None or batch.initial_state is not None
-        else batch.initial_inputs[part].astype(dtype),
-        initial_state=None
-        if batch.initial_state is None
-        else batch.initial_state[part].astype(dtype, copy=False),
-    )
+    mask = None if batch.mask is None else batch.mask[:, indices]
+    vectors = None if batch.initial_inputs is None else batch.initial_inputs[indices]
+    states = None if batch.initial_state is None else batch.initial_state[indices]
+    return Batch(batch.inputs[:, indices], batch.targets[:, indices], mask, vectors, states)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.batch import Batch
-from hessianfree.objective import Array
-from reservoir._validation import check_choice, check_integer
+from reservoir.utils.types import Array
+from reservoir.utils.validation import check_choice, check_integer
 
 Wrong = Callable[[Array, Batch], NDArray[np.bool_]]
 

@@ -1,16 +1,16 @@
 """Echo state networks: sparse reservoirs, ridge readouts, scikit-learn estimators."""
 
-from reservoir.classifier import ESNClassifier
-from reservoir.conceptor_memory import ConceptorMemory
-from reservoir.delays import DelayEmbedding
-from reservoir.estimators import ESNRegressor
-from reservoir.layered import LayeredESNRegressor
-from reservoir.local import LocalESNRegressor
-from reservoir.model_space import ReservoirModelSpace
-from reservoir.nvar import NVARRegressor
+from reservoir.classification._classifier import ESNClassifier
+from reservoir.classification._model_space import ReservoirModelSpace
+from reservoir.conceptors._memory import ConceptorMemory
+from reservoir.estimators._delays import DelayEmbedding
+from reservoir.estimators._esn import ESNRegressor
+from reservoir.estimators._layered import LayeredESNRegressor
+from reservoir.estimators._nvar import NVARRegressor
+from reservoir.estimators._transformer import ReservoirTransformer
+from reservoir.fields._estimator import LocalESNRegressor
 from reservoir.online import OnlineESNRegressor
-from reservoir.sequences import from_aeon
-from reservoir.transformer import ReservoirTransformer
+from reservoir.sequences._layout import from_aeon
 
 __version__ = "0.1.0"
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from reservoir.dynamics import Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 
 __all__ = ["group_reservoirs", "stack_reservoirs"]
 
@@ -68,7 +68,8 @@ def stack_reservoirs(layers: Sequence[Reservoir]) -> Reservoir:
     Two linear units in a chain, each without memory of its own:
 
     >>> import numpy as np
-    >>> from reservoir.dynamics import Reservoir, run
+    >>> from reservoir.dynamics import Reservoir
+    >>> from reservoir.dynamics import run
     >>> unit = Reservoir(np.zeros((1, 1)), np.ones((1, 1)), np.zeros(1), activation="identity")
     >>> run(stack_reservoirs([unit, unit]), [[5.0], [6.0], [7.0]])
     array([[5., 0.],
@@ -125,7 +126,8 @@ def group_reservoirs(members: Sequence[Reservoir]) -> Reservoir:
     A slow and a fast unit that hear one input:
 
     >>> import numpy as np
-    >>> from reservoir.dynamics import Reservoir, run
+    >>> from reservoir.dynamics import Reservoir
+    >>> from reservoir.dynamics import run
     >>> slow, fast = (
     ...     Reservoir(np.eye(1), np.full((1, 1), rate), np.zeros(1), leak_rate=rate,
     ...               activation="identity")

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reservoir._validation import check_choice, check_real
+from reservoir.utils.validation import check_choice, check_real
 
 __all__ = ["nrmse", "valid_prediction_time"]
 

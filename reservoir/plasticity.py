@@ -12,9 +12,10 @@ from scipy.sparse import csr_array, issparse
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 
-from reservoir._validation import check_integer, check_real
-from reservoir.dynamics import Reservoir, iterate_sequences
-from reservoir.persistence import register
+from reservoir.dynamics._driven import iterate_sequences
+from reservoir.dynamics._reservoir import Reservoir
+from reservoir.utils.persistence import register
+from reservoir.utils.validation import check_integer, check_real
 
 __all__ = ["IntrinsicPlasticity"]
 
@@ -78,7 +79,8 @@ class IntrinsicPlasticity(BaseEstimator):
     A unit that its input saturates learns a low gain:
 
     >>> import numpy as np
-    >>> from reservoir.dynamics import Reservoir, run
+    >>> from reservoir.dynamics import Reservoir
+    >>> from reservoir.dynamics import run
     >>> from reservoir.plasticity import IntrinsicPlasticity
     >>> unit = Reservoir(np.zeros((1, 1)), input=np.full((1, 1), 2.0), bias=np.ones(1))
     >>> u = np.random.default_rng(0).normal(size=(2000, 1))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import stand_in as stand_ins
 
-from reservoir._device import namespace, resolve_device
+from reservoir.utils.device import namespace, resolve_device
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import pytest
 
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell
-from hessianfree.network import SequenceNetwork
-from hessianfree.parameters import ParameterLayout
+from hessianfree.network import ParameterLayout, SequenceNetwork
 
 
 @pytest.mark.parametrize("symbols", [True, False])

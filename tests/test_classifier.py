@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict,
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from reservoir import ESNClassifier
-from reservoir.class_readout import fit_calibration, row_space, stratified_folds
+from reservoir.classification import fit_calibration, row_space, stratified_folds
 
 ROWS_ARE_EXCHANGEABLE = "rows are steps of one series: their order and their past matter"
 EXPECTED_FAILURES = {

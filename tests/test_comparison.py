@@ -18,21 +18,26 @@ from scipy.stats import binomtest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import log_loss
 
-from hessianfree.adaptive_rates import Adam
 from hessianfree.batch import Batch
-from hessianfree.comparison import Budget, Learner, Problem, Run, compare, load_runs, run
-from hessianfree.comparison_report import (
+from hessianfree.comparison import (
+    Budget,
+    EchoStateContender,
+    Learner,
+    NetContender,
+    Problem,
+    Run,
+    compare,
+    load_runs,
     markdown_table,
     plot_curves,
     plot_success,
+    run,
     settings_table,
     share_legend,
     success_interval,
     write_report,
 )
-from hessianfree.contenders import EchoStateContender, NetContender
-from hessianfree.first_order import SGD
-from hessianfree.optimizer import LONG_LAG_HESSIAN_FREE
+from hessianfree.optimize import LONG_LAG_HESSIAN_FREE, SGD, Adam
 from hessianfree.tasks import Task, make_task
 from hessianfree.training import FreshBatches
 from reservoir.dynamics import run as run_reservoir

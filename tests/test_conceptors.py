@@ -6,14 +6,15 @@ from sklearn.linear_model import Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from reservoir import ConceptorMemory
-from reservoir.conceptor_memory import controlled_reservoir, load_patterns
 from reservoir.conceptors import (
     adapt_aperture,
     conceptor,
     conceptor_and,
     conceptor_not,
     conceptor_or,
+    controlled_reservoir,
     correlation,
+    load_patterns,
     morph,
 )
 from reservoir.dynamics import Reservoir, run

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from hessianfree.conjugate_gradient import RelativeProgress, conjugate_gradient
+from hessianfree.optimize import RelativeProgress, conjugate_gradient
 
 
 def symmetric(eigenvalues, rng):

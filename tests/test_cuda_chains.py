@@ -21,9 +21,9 @@ from hessianfree.cells import (
     MUT2Cell,
     MUT3Cell,
 )
-from hessianfree.conjugate_gradient import conjugate_gradient
 from hessianfree.network import SequenceNetwork
-from reservoir._device import fused
+from hessianfree.optimize import conjugate_gradient
+from reservoir.utils.device import fused
 
 CELLS = {
     "elman": lambda n: ElmanCell(n, 5),

@@ -21,14 +21,14 @@ from reservoir import (
     ReservoirModelSpace,
     ReservoirTransformer,
 )
-from reservoir._algebra import DeviceAlgebra, HostAlgebra
-from reservoir._device import is_on_device, to_host
 from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.readout import GramAccumulator, QRAccumulator, RidgeAccumulator, solve_ridge
+from reservoir.readout._algebra import DeviceAlgebra, HostAlgebra
 from reservoir.search import ReservoirSearchCV, _evaluate
 from reservoir.search._folds import make_plan
 from reservoir.search._stacked_sums import StackedSums
 from reservoir.search._sums import ReadoutOptions
+from reservoir.utils.device import is_on_device, to_host
 
 LENGTHS = [130, 3, 167]
 DEVICE = {"device": "cuda"}
@@ -461,7 +461,7 @@ def test_out_of_memory_says_what_to_do(stand_in, series, monkeypatch):
     esn = ESNRegressor(10, random_state=0, device="cuda").fit(X, y)
     fed_back = ESNRegressor(10, random_state=0, feedback_scaling=0.1, device="cuda").fit(X, y)
     search = ReservoirSearchCV(esn, {"leak_rate": [0.1, 1.0]}, cv=2)
-    monkeypatch.setattr("reservoir._cuda_runs.LaneRun", refuse)
+    monkeypatch.setattr("reservoir.dynamics.cuda._lanes.LaneRun.__init__", refuse)
     for method in (
         lambda: esn.fit(X, y),
         lambda: esn.predict(X),

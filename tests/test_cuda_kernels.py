@@ -9,15 +9,24 @@ import pytest
 from scipy.sparse import csr_array, random_array
 
 import reservoir
-from reservoir._cuda_lanes import DeviceReservoirs
-from reservoir._cuda_runs import DeviceVariants, drive_blocks, plan_chunks
-from reservoir._device import is_on_device, to_host
-from reservoir._reservoir import ACTIVATIONS
-from reservoir._series import Series
-from reservoir.dynamics import DivergenceError, Reservoir, free_run, iterate_sequences, run
-from reservoir.features import Readout
-from reservoir.free_running import free_run_variants
-from reservoir.variants import Variants, run_variants, variant
+from reservoir.dynamics import (
+    DivergenceError,
+    Reservoir,
+    Variants,
+    free_run,
+    free_run_variants,
+    iterate_sequences,
+    run,
+    run_variants,
+    variant,
+)
+from reservoir.dynamics._reservoir import ACTIVATIONS
+from reservoir.dynamics._series import Series
+from reservoir.dynamics.cuda._blocks import drive_blocks, plan_chunks
+from reservoir.dynamics.cuda._lanes import DeviceReservoirs
+from reservoir.dynamics.cuda._variants import DeviceVariants
+from reservoir.readout import Readout
+from reservoir.utils.device import is_on_device, to_host
 
 # Sums of a few numbers of size 1, in another order than the host's; errors do not grow, since the
 # reservoirs here contract.
@@ -153,7 +162,9 @@ def test_closed_loop(xp, way, rng, dtype, n_outputs, squares):
 def test_closed_loops_of_variants_with_readouts_of_their_own(
     xp, way, rng, monkeypatch, output_as_input, squares
 ):
-    monkeypatch.setattr("reservoir._cuda_runs._CHUNK_BYTES", 64 * 3 * 15 * 8)  # three lanes at once
+    monkeypatch.setattr(
+        "reservoir.dynamics.cuda._blocks._CHUNK_BYTES", 64 * 3 * 15 * 8
+    )  # three lanes at once
     n_outputs = 0 if output_as_input else 2
     reservoirs = [make_reservoir(rng, 15, np.float64, n_outputs=n_outputs) for _ in range(2)]
     n_scales = 3 if output_as_input else 5
@@ -199,7 +210,7 @@ def test_closed_loops_of_variants_with_readouts_of_their_own(
 
 
 def test_outputs_as_inputs_over_chunk_borders(xp, way, rng, monkeypatch):
-    monkeypatch.setattr("reservoir._cuda_runs._CHUNK_BYTES", 64 * 12 * 8)
+    monkeypatch.setattr("reservoir.dynamics.cuda._blocks._CHUNK_BYTES", 64 * 12 * 8)
     reservoir = make_reservoir(rng, 12, np.float64)
     readout = Readout(
         state=rng.normal(size=(2, 12)) / 10,
@@ -356,7 +367,7 @@ def test_nvcc_compiles_the_kernels(tmp_path, number):
     compiler = shutil.which("nvcc")
     if compiler is None:
         pytest.skip("No CUDA compiler (nvcc).")
-    source = pathlib.Path(reservoir.__file__).with_name("recurrence.cu")
+    source = pathlib.Path(reservoir.__file__).with_name("dynamics") / "cuda" / "recurrence.cu"
     targets = [f"-gencode=arch=compute_{version},code=sm_{version}" for version in (80, 90)]
     options = ["-fatbin", *targets, f"-DNUMBER={number}", "-Werror=all-warnings"]
     ran = subprocess.run(

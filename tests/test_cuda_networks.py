@@ -14,7 +14,6 @@ from hessianfree import (
     RNNRegressor,
     SequenceNetwork,
 )
-from hessianfree.adaptive_rates import Adagrad, Adam, RMSprop
 from hessianfree.cells import (
     ElmanCell,
     GRUCell,
@@ -26,17 +25,24 @@ from hessianfree.cells import (
     StackedCell,
     TensorCell,
 )
-from hessianfree.checkpoints import load_checkpoint
-from hessianfree.conjugate_gradient import CHECK_EVERY, RelativeProgress, conjugate_gradient
-from hessianfree.damping import LevenbergMarquardt
-from hessianfree.first_order import SGD, Momentum
-from hessianfree.functions import FunctionObjective
-from hessianfree.optimizer import HessianFree
-from hessianfree.preconditioning import FisherPreconditioner, JacobiPreconditioner
-from hessianfree.scipy_training import train_scipy
-from hessianfree.streaming import NetworkStream
-from hessianfree.training import Minibatches, start, train
-from reservoir._device import is_on_device, to_host
+from hessianfree.language import NetworkStream
+from hessianfree.optimize import (
+    CHECK_EVERY,
+    SGD,
+    Adagrad,
+    Adam,
+    FisherPreconditioner,
+    FunctionObjective,
+    HessianFree,
+    JacobiPreconditioner,
+    LevenbergMarquardt,
+    Momentum,
+    RelativeProgress,
+    RMSprop,
+    conjugate_gradient,
+)
+from hessianfree.training import Minibatches, load_checkpoint, start, train, train_scipy
+from reservoir.utils.device import is_on_device, to_host
 
 CELLS = {
     "elman": lambda n: ElmanCell(n, 5),

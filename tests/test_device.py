@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from reservoir._device import (
+from reservoir.utils.device import (
     fused,
     host_state,
     is_on_device,

@@ -10,9 +10,9 @@ import pytest
 from scipy.sparse import coo_array, csr_array
 
 import reservoir
-from reservoir import _loops
 from reservoir.dynamics import DivergenceError, Reservoir, free_run, iterate_sequences, run
-from reservoir.features import Readout
+from reservoir.dynamics.loops import _numpy as _loops
+from reservoir.readout import Readout
 
 HAS_NUMBA = importlib.util.find_spec("numba") is not None
 needs_numba = pytest.mark.skipif(not HAS_NUMBA, reason="numba is not installed")
@@ -608,7 +608,7 @@ def test_driven_divergence_is_told_with_its_step(n_sequences):
 @pytest.fixture(scope="module")
 def vector_tanh():
     numba = pytest.importorskip("numba")
-    from reservoir import _kernels
+    from reservoir.dynamics.loops import _numba_kernels as _kernels
 
     def build(function):
         @numba.njit(fastmath={"contract"}, error_model="numpy")
@@ -696,7 +696,7 @@ def test_compiles_without_a_cache_where_none_can_be_written(tmp_path):
 
 
 def test_without_numba(rng, monkeypatch):
-    monkeypatch.setitem(sys.modules, "reservoir._kernels", None)
+    monkeypatch.setitem(sys.modules, "reservoir.dynamics.loops._numba", None)
     res = draw_reservoir(rng)
     inputs = rng.normal(size=(10, 2))
     np.testing.assert_array_equal(run(res, inputs), run(res, inputs, engine="numpy"))

@@ -4,7 +4,7 @@ import stat
 import numpy as np
 import pytest
 
-from reservoir._files import load_arrays, save_arrays, write_atomically
+from reservoir.utils.files import load_arrays, save_arrays, write_atomically
 
 
 def test_round_trip_keeps_bits_dtypes_and_header(tmp_path):

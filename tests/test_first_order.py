@@ -4,20 +4,24 @@ import math
 import numpy as np
 import pytest
 
-from hessianfree.adaptive_rates import Adagrad, Adam, RMSprop
-from hessianfree.checkpoints import load_checkpoint
-from hessianfree.clipping import clip_by_norm, clip_by_value, vector_norm
-from hessianfree.first_order import SGD, Momentum
-from hessianfree.functions import FunctionObjective
-from hessianfree.schedules import (
+from hessianfree.optimize import (
+    SGD,
+    Adagrad,
+    Adam,
     CosineDecay,
     ExponentialDecay,
+    FunctionObjective,
     InverseTimeDecay,
+    Momentum,
     PiecewiseConstant,
+    RMSprop,
     SutskeverMomentum,
+    clip_by_norm,
+    clip_by_value,
+    vector_norm,
 )
-from hessianfree.training import FreshBatches, start, train
-from reservoir.persistence import pack, unpack
+from hessianfree.training import FreshBatches, load_checkpoint, start, train
+from reservoir.utils.persistence import pack, unpack
 
 # What PyTorch 2.13 does in float64 with these gradients, from this start. Each figure is
 # `p.detach().tolist()` of p = torch.nn.Parameter(torch.tensor(START)) after p.grad =

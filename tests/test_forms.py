@@ -5,10 +5,8 @@ import pytest
 
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell, GRUCell, LSTMCell, StackedCell
-from hessianfree.damping import LevenbergMarquardt
-from hessianfree.initialization import mean_target_bias, sparse_parameters
-from hessianfree.network import SequenceNetwork
-from hessianfree.optimizer import HessianFree
+from hessianfree.network import SequenceNetwork, mean_target_bias, sparse_parameters
+from hessianfree.optimize import HessianFree, LevenbergMarquardt
 from hessianfree.training import Minibatches, start, train
 
 CELLS = {

@@ -13,12 +13,12 @@ from hessianfree.cells import (
     StackedCell,
     TensorCell,
 )
-from hessianfree.initialization import (
+from hessianfree.network import (
+    SequenceNetwork,
     echo_state_parameters,
     mean_target_bias,
     sparse_parameters,
 )
-from hessianfree.network import SequenceNetwork
 
 CELLS = {
     "vanilla": ElmanCell(4, 60),

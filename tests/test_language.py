@@ -10,9 +10,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from hessianfree import Adam, CharacterLanguageModel, HessianFree, Momentum
 from hessianfree.cells import ElmanCell, GRUCell, LSTMCell, MultiplicativeCell
+from hessianfree.language import NetworkStream, Vocabulary, generate
 from hessianfree.network import SequenceNetwork
-from hessianfree.streaming import NetworkStream, generate
-from hessianfree.text import Vocabulary
 
 
 def small(**changes):
@@ -138,7 +137,7 @@ def test_reading_on_equals_reading_at_once(monkeypatch, cell):
     parts = [stream.outputs(part[:, None])[:, 0] for part in np.split(symbols, [1, 2, 9, 40])]
     whole = NetworkStream(network, params).outputs(symbols[:, None])[:, 0]
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-12, atol=1e-12)
-    monkeypatch.setattr("hessianfree.streaming._CHUNK", 7)
+    monkeypatch.setattr("hessianfree.language._stream._CHUNK", 7)
     np.testing.assert_allclose(NetworkStream(network, params).read(symbols), whole[-1], rtol=1e-12)
 
 
@@ -179,7 +178,7 @@ def test_bits_are_those_of_the_net_run_over_the_whole_text(periodic, monkeypatch
     probabilities = periodic.network_.predict(periodic.params_, symbols[:, None])[:, 0]
     expected = -np.log2(probabilities[np.arange(len(text) - 1), symbols[1:]])
     for chunk in (1024, 10, 1):
-        monkeypatch.setattr("hessianfree.streaming._CHUNK", chunk)
+        monkeypatch.setattr("hessianfree.language._stream._CHUNK", chunk)
         np.testing.assert_allclose(periodic.character_bits(text), expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(
             periodic.predict_proba(text), probabilities, rtol=1e-4, atol=1e-6
@@ -192,7 +191,7 @@ def test_bits_are_those_of_the_net_run_over_the_whole_text(periodic, monkeypatch
 @pytest.mark.parametrize("rows", [2**16, 50])
 def test_windows_score_each_character_once(periodic, monkeypatch, n, rows):
     """The oracle runs a net over a window of its own for each character."""
-    monkeypatch.setattr("hessianfree.streaming._MAX_ROWS", rows)
+    monkeypatch.setattr("hessianfree.language._stream._MAX_ROWS", rows)
     text = ("abdc abccc ab" * 8)[:n]
     symbols = periodic.vocabulary_.encode(text)
     bits = periodic.character_bits(text, mode="windows")

@@ -14,10 +14,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from reservoir import ESNRegressor, LocalESNRegressor
 from reservoir.datasets import lorenz96
 from reservoir.dynamics import DivergenceError, Reservoir
-from reservoir.features import Readout
-from reservoir.field_running import run_fields_free
+from reservoir.fields import Patches, run_fields_free
 from reservoir.metrics import valid_prediction_time
-from reservoir.patches import Patches
+from reservoir.readout import Readout
 
 ROWS_ARE_EXCHANGEABLE = "rows are steps of one series: their order and their past matter"
 ONE_TARGET = "the check compares predictions with its own target, which is no field on the sites"
@@ -372,7 +371,7 @@ def test_workers_give_the_same_model(rng, shared):
 def test_more_patches_than_one_job_holds(rng, monkeypatch):
     u = rng.normal(size=(60, 12))
     together = small(shared=False, alpha=1.0).fit(u, u**2)
-    monkeypatch.setattr("reservoir.local._PATCHES_PER_JOB", 3)
+    monkeypatch.setattr("reservoir.fields._estimator._PATCHES_PER_JOB", 3)
     apart = small(shared=False, alpha=1.0).fit(u, u**2)
     np.testing.assert_allclose(apart.coef_, together.coef_, rtol=1e-8, atol=1e-12)
     np.testing.assert_allclose(apart.last_state_, together.last_state_)

@@ -4,12 +4,7 @@ import numpy as np
 import plain_nets as plain
 import pytest
 
-from hessianfree.losses import (
-    LogisticCrossEntropy,
-    SoftmaxCrossEntropy,
-    SquaredError,
-    outputs_of,
-)
+from hessianfree.network import LogisticCrossEntropy, SoftmaxCrossEntropy, SquaredError, outputs_of
 
 LOSSES = {
     "squared_error": SquaredError(),

@@ -9,9 +9,9 @@ from sklearn.metrics import r2_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from reservoir import ESNClassifier, ESNRegressor, ReservoirModelSpace, ReservoirTransformer
-from reservoir._missing import hold
 from reservoir.dynamics import run
 from reservoir.search import ReservoirSearchCV
+from reservoir.sequences._missing import hold
 
 
 def small(**parameters):

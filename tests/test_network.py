@@ -21,7 +21,7 @@ from hessianfree.cells import (
     TensorCell,
 )
 from hessianfree.network import SequenceNetwork
-from hessianfree.objective import FisherObjective
+from hessianfree.optimize import FisherObjective
 
 N_INPUTS, N_UNITS, N_OUTPUTS, N_STEPS, N_SEQUENCES = 3, 2, 3, 4, 3
 N_VECTOR = 2

@@ -16,7 +16,7 @@ from reservoir import NVARRegressor
 from reservoir.datasets import lorenz
 from reservoir.dynamics import DivergenceError
 from reservoir.metrics import valid_prediction_time
-from reservoir.polynomials import MonomialMap, delay_vectors
+from reservoir.readout import MonomialMap, delay_vectors
 
 ROWS_ARE_EXCHANGEABLE = "rows are steps of one series: their order and their past matter"
 EXPECTED_FAILURES = {
@@ -175,7 +175,7 @@ def test_sequences_do_not_touch_each_other(rng):
 def test_pieces_of_a_long_series_join(monkeypatch, series):
     u, y = series
     whole = NVARRegressor(3, stride=2, alpha=1e-3).fit(u, y)
-    monkeypatch.setattr("reservoir.nvar.ROWS_PER_FOLD", 7)
+    monkeypatch.setattr("reservoir.estimators._nvar.ROWS_PER_FOLD", 7)
     cut = NVARRegressor(3, stride=2, alpha=1e-3).fit(u, y)
     np.testing.assert_allclose(cut.coef_, whole.coef_, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(cut.predict(u), whole.predict(u), rtol=1e-9, atol=1e-12)

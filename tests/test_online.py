@@ -11,9 +11,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from reservoir import ESNRegressor, OnlineESNRegressor
 from reservoir.diagnostics import driven_lyapunov_exponents
 from reservoir.dynamics import DivergenceError, Reservoir
-from reservoir.features import FeatureMap
 from reservoir.metrics import nrmse
 from reservoir.online import LeastMeanSquares, RecursiveLeastSquares, learn_closed_loop
+from reservoir.readout import FeatureMap
 
 ROWS_ARE_EXCHANGEABLE = "rows are steps of one series: their order and their past matter"
 EXPECTED_FAILURES = {

@@ -7,12 +7,17 @@ from scipy.optimize import minimize, rosen, rosen_der, rosen_hess_prod
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from hessianfree.damping import LevenbergMarquardt, reduction_ratio
-from hessianfree.functions import FunctionObjective
-from hessianfree.line_search import BacktrackingLineSearch, backtrack
-from hessianfree.optimizer import HessianFree
-from hessianfree.preconditioning import FisherPreconditioner, JacobiPreconditioner
-from hessianfree.scipy_method import hessian_free
+from hessianfree.optimize import (
+    BacktrackingLineSearch,
+    FisherPreconditioner,
+    FunctionObjective,
+    HessianFree,
+    JacobiPreconditioner,
+    LevenbergMarquardt,
+    backtrack,
+    hessian_free,
+    reduction_ratio,
+)
 
 UNDAMPED = LevenbergMarquardt(initial=0.0, floor=0.0)
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from reservoir._files import save_arrays
-from reservoir.persistence import FORMAT, SavableMixin, pack, register, unpack
+from reservoir.utils.files import save_arrays
+from reservoir.utils.persistence import FORMAT, SavableMixin, pack, register, unpack
 
 
 @register

@@ -15,13 +15,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import hessianfree._sequence_data as sequence_data
+import hessianfree.estimators._sequence_data as sequence_data
 from hessianfree import HessianFree, LevenbergMarquardt, RNNClassifier, RNNRegressor
-from hessianfree._sequence_data import read_targets
-from hessianfree._stopping import hold_out
 from hessianfree.batch import Batch
-from hessianfree.history import History
-from hessianfree.optimizer import HessianFreeState
+from hessianfree.estimators._sequence_data import read_targets
+from hessianfree.optimize import HessianFreeState
+from hessianfree.training import History
+from hessianfree.training._stopping import hold_out
 from reservoir.sequences import Layout
 
 ROWS_ARE_EXCHANGEABLE = "rows are steps of one series: their order and their past matter"

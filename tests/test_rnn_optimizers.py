@@ -6,12 +6,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from hessianfree import RNNClassifier, RNNRegressor
-from hessianfree._optimizers import OPTIMIZERS, resolve_optimizer
-from hessianfree._stopping import Stall
-from hessianfree.adaptive_rates import Adam
-from hessianfree.first_order import SGD, Momentum
-from hessianfree.optimizer import HessianFree
-from hessianfree.schedules import CosineDecay, SutskeverMomentum
+from hessianfree.estimators._named_optimizers import OPTIMIZERS, resolve_optimizer
+from hessianfree.optimize import SGD, Adam, CosineDecay, HessianFree, Momentum, SutskeverMomentum
+from hessianfree.training._stopping import Stall
 
 FIRST_ORDER = sorted(set(OPTIMIZERS) - {"hessian-free"})
 

@@ -8,9 +8,9 @@ from test_optimizer import Cases, Logistic, positive_definite, quadratic
 
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell
-from hessianfree.functions import FunctionObjective
 from hessianfree.network import SequenceNetwork
-from hessianfree.scipy_training import METHODS, train_scipy
+from hessianfree.optimize import FunctionObjective
+from hessianfree.training import METHODS, train_scipy
 
 ROSENBROCK = FunctionObjective(rosen, rosen_der, rosen_hess_prod)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from reservoir import ESNRegressor
+from reservoir.plotting import SearchDisplay
 from reservoir.search import ReservoirSearchCV
-from reservoir.search_display import SearchDisplay
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 from reservoir import ESNClassifier, ESNRegressor, ReservoirTransformer
 from reservoir.plasticity import IntrinsicPlasticity
-from reservoir.streaming import recut
+from reservoir.sequences import recut
 
 
 def small(**parameters):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hessianfree.text import TextWindows, Vocabulary
+from hessianfree.language import TextWindows, Vocabulary
 
 
 class TestVocabulary:

@@ -12,18 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hessianfree.adaptive_rates import Adam
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell
-from hessianfree.checkpoints import load_checkpoint, save_checkpoint
-from hessianfree.damping import LevenbergMarquardt
-from hessianfree.first_order import Momentum
-from hessianfree.functions import FunctionObjective
-from hessianfree.history import History
 from hessianfree.network import SequenceNetwork
-from hessianfree.optimizer import HessianFree
+from hessianfree.optimize import Adam, FunctionObjective, HessianFree, LevenbergMarquardt, Momentum
 from hessianfree.tasks import make_task
-from hessianfree.training import FreshBatches, Minibatches, start, train
+from hessianfree.training import (
+    FreshBatches,
+    History,
+    Minibatches,
+    load_checkpoint,
+    save_checkpoint,
+    start,
+    train,
+)
 
 OPTIMIZER = HessianFree(
     damping=LevenbergMarquardt(initial=0.1), structural_damping=0.1, max_cg_iterations=15
@@ -88,7 +90,7 @@ class TestResuming:
                 from pathlib import Path
                 sys.path[:0] = sys.argv[4:]
                 from test_training import OPTIMIZERS, small_problem
-                from hessianfree.checkpoints import load_checkpoint
+                from hessianfree.training import load_checkpoint
                 from hessianfree.training import start, train
 
                 file, pause = Path(sys.argv[1]), float(sys.argv[2])
@@ -392,7 +394,7 @@ class TestFiles:
         assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
     def test_other_files_are_refused(self, tmp_path):
-        from reservoir._files import save_arrays
+        from reservoir.utils.files import save_arrays
 
         save_arrays(tmp_path / "a.npz", header={"format": "model"}, arrays={})
         with pytest.raises(ValueError, match="holds 'model' of version None, but"):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from hessianfree.adaptive_rates import Adam
 from hessianfree.batch import Batch
 from hessianfree.cells import (
     ElmanCell,
@@ -14,14 +13,19 @@ from hessianfree.cells import (
     StackedCell,
     TensorCell,
 )
-from hessianfree.checkpoints import load_checkpoint
-from hessianfree.first_order import SGD, Momentum
-from hessianfree.initialization import echo_state_parameters
-from hessianfree.network import SequenceNetwork
-from hessianfree.optimizer import HessianFree
-from hessianfree.training import Minibatches, start, take_sequences, train
-from hessianfree.truncated import Chunk, Chunks, TruncatedBackpropagation
-from reservoir.persistence import pack, unpack
+from hessianfree.network import SequenceNetwork, echo_state_parameters
+from hessianfree.optimize import SGD, Adam, HessianFree, Momentum
+from hessianfree.training import (
+    Chunk,
+    Chunks,
+    Minibatches,
+    TruncatedBackpropagation,
+    load_checkpoint,
+    start,
+    take_sequences,
+    train,
+)
+from reservoir.utils.persistence import pack, unpack
 
 CELLS = {
     "vanilla": ElmanCell(2, 5),

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from reservoir._random import seed_sequence
-from reservoir._validation import check_choice, check_integer, check_real
+from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.validation import check_choice, check_integer, check_real
 
 
 def test_numbers_of_every_kind_pass():

@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
 
-from reservoir.dynamics import DivergenceError, Reservoir, run
-from reservoir.variants import SideBySide, Variants, run_variants, variant
+from reservoir.dynamics import (
+    DivergenceError,
+    Reservoir,
+    SideBySide,
+    Variants,
+    run,
+    run_variants,
+    variant,
+)
 from reservoir.weights import input_weights, recurrent_weights
 
 

@@ -5,9 +5,9 @@ import pytest
 import scipy.sparse as sp
 from scipy import stats
 
-from reservoir import _spectral_radius
 from reservoir.weights import (
     ConvergenceError,
+    _spectral_radius,
     bias_weights,
     input_weights,
     recurrent_weights,

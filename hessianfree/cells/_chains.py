@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hessianfree.objective import Array
-from reservoir._device import scipy_module
+from reservoir.utils.device import scipy_module
+from reservoir.utils.types import Array
 
 ACTIVATIONS = ("tanh", "logistic", "relu")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from hessianfree.cells._inputs import Inputs, Maps, flatten_rows
 from hessianfree.cells._workspace import Workspace
-from hessianfree.objective import Array
+from reservoir.utils.types import Array
 
 
 def gate_maps(blocks: Mapping[str, Array], gates: Iterable[str]) -> Maps:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from hessianfree.cells._workspace import Workspace
-from hessianfree.objective import Array
-from reservoir._device import is_on_device, module_of, to_host
+from reservoir.utils.device import is_on_device, module_of, to_host
+from reservoir.utils.types import Array
 
 # W, W_x and b of one map, or their cotangents.
 Maps = Sequence[tuple[Array, Array, Array]]

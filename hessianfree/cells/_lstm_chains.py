@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hessianfree.objective import Array
+from reservoir.utils.types import Array
 
 
 def renew(xp: Any, g: Array, i: Array, f: Array, before: Array, memory: Array, read: Array) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hessianfree.objective import Array
-from reservoir._device import module_of
+from reservoir.utils.device import module_of
+from reservoir.utils.types import Array
 
 
 class Workspace:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hessianfree.cells._inputs import Inputs
 from hessianfree.cells._workspace import Workspace
-from hessianfree.objective import Array
+from reservoir.utils.types import Array
 
 Blocks = Mapping[str, Array]
 

@@ -26,9 +26,9 @@ from hessianfree.cells.base import (
     start_states,
     start_tangents,
 )
-from hessianfree.objective import Array
-from reservoir._device import fused
-from reservoir._validation import check_choice, check_integer
+from reservoir.utils.device import fused
+from reservoir.utils.types import Array
+from reservoir.utils.validation import check_choice, check_integer
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,9 +26,9 @@ from hessianfree.cells.base import (
     start_states,
     start_tangents,
 )
-from hessianfree.objective import Array
-from reservoir._device import fused
-from reservoir._validation import check_integer, check_real
+from reservoir.utils.device import fused
+from reservoir.utils.types import Array
+from reservoir.utils.validation import check_integer, check_real
 
 # In the order in which pre-activations lie side by side: what drives the memory, then the reading.
 GATES = ("", "input_gate_", "forget_gate_", "output_gate_")

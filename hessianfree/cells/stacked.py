@@ -10,8 +10,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from hessianfree.cells.base import Blocks, Cell
-from hessianfree.objective import Array
-from reservoir._device import module_of
+from reservoir.utils.device import module_of
+from reservoir.utils.types import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reservoir._random import RandomState, seed_sequence
-from reservoir._validation import check_integer, check_real
 from reservoir.datasets._common import Series, finite, initial_state_or
+from reservoir.utils.seeds import RandomState, seed_sequence
+from reservoir.utils.validation import check_integer, check_real
 
 
 def lorenz(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reservoir._random import RandomState, seed_sequence
-from reservoir._validation import check_integer, check_real
 from reservoir.datasets._common import Series, finite, initial_state_or
 from reservoir.datasets._exponential import Modes, etdrk4_coefficients, etdrk4_step
+from reservoir.utils.seeds import RandomState, seed_sequence
+from reservoir.utils.validation import check_integer, check_real
 
 
 def kuramoto_sivashinsky(

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from scipy.signal import lfilter
 
-from reservoir._random import RandomState, seed_sequence
-from reservoir._validation import check_choice, check_integer, check_real
 from reservoir.datasets._common import Series
+from reservoir.utils.seeds import RandomState, seed_sequence
+from reservoir.utils.validation import check_choice, check_integer, check_real
 
 
 def mackey_glass(

@@ -7,9 +7,9 @@ from collections import deque
 
 import numpy as np
 
-from reservoir._random import RandomState, seed_sequence
-from reservoir._validation import check_integer
 from reservoir.datasets._common import Series
+from reservoir.utils.seeds import RandomState, seed_sequence
+from reservoir.utils.validation import check_integer
 
 # Of 10^8 simulated steps of orders 2 to 10, no value above 1.26 came back below 0.7: a series
 # beyond this limit is running away.

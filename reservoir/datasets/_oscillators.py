@@ -7,9 +7,9 @@ import numbers
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reservoir._random import RandomState, seed_sequence
-from reservoir._validation import check_integer, check_real
 from reservoir.datasets._common import Series
+from reservoir.utils.seeds import RandomState, seed_sequence
+from reservoir.utils.validation import check_integer, check_real
 
 # Radians per step; each pair is incommensurable for all practical purposes (Koryakin et al. 2012).
 _OSCILLATOR_FREQUENCIES = (0.2, 0.311, 0.42, 0.51, 0.63, 0.74, 0.85, 0.97)

@@ -13,11 +13,12 @@ from scipy.linalg import svd
 from scipy.special import eval_legendre
 from scipy.stats import chi2
 
-from reservoir._random import seed_sequence
-from reservoir._ridge_systems import FactoredSystem, NormalEquations
-from reservoir._validation import check_integer, check_real
-from reservoir.accumulators import GramAccumulator, QRAccumulator
 from reservoir.diagnostics._system import System, draw_inputs, driven_system, stream
+from reservoir.readout._factored import FactoredSystem
+from reservoir.readout._normal_equations import NormalEquations
+from reservoir.readout._sums import GramAccumulator, QRAccumulator
+from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.validation import check_integer, check_real
 
 Floats = NDArray[np.float64]
 # One factor of a basis function: (delay in steps, input channel, degree of the polynomial).

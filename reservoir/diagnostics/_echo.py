@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._random import seed_sequence
-from reservoir._validation import check_integer, check_real
 from reservoir.diagnostics._system import check_inputs, draw_states, driven_system, stream
+from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.validation import check_integer, check_real
 
 Floats = NDArray[np.float64]
 

@@ -10,10 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from reservoir._loops import drive_weights
-from reservoir._random import seed_sequence
-from reservoir._reservoir import Reservoir
-from reservoir._validation import check_integer, check_real
 from reservoir.diagnostics._system import (
     Block,
     System,
@@ -22,6 +18,10 @@ from reservoir.diagnostics._system import (
     free_system,
     stream,
 )
+from reservoir.dynamics._reservoir import Reservoir
+from reservoir.dynamics.loops._maps import drive_weights
+from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.validation import check_integer, check_real
 
 Floats = NDArray[np.float64]
 # Stretches of a run whose means give the standard error.
@@ -214,7 +214,7 @@ def free_lyapunov_exponents(
     if X is None:
         state, output = model.last_state_, model.last_output_
     else:
-        contexts, _ = model._read(X, None, None)
+        contexts, _ = model._reader().inputs(X, None, None)
         if len(contexts) != 1:
             raise ValueError(
                 f"`X` holds {len(contexts)} series, but one was expected. Pass one context."

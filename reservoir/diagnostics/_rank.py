@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from reservoir._random import seed_sequence
-from reservoir._validation import check_integer, check_real
 from reservoir.diagnostics._system import draw_inputs, driven_system, stream
+from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.validation import check_integer, check_real
 
 
 def kernel_rank(

@@ -12,10 +12,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from reservoir._reservoir import Array, Reservoir, as_series
-from reservoir._validation import check_real
-from reservoir.dynamics import free_run, iterate_sequences
-from reservoir.features import Readout
+from reservoir.dynamics._driven import iterate_sequences
+from reservoir.dynamics._free import free_run
+from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._series import as_series
+from reservoir.readout._features import Readout
+from reservoir.utils.validation import check_real
 
 # Rows of states in memory at a time, over all trajectories.
 ROWS = 2048

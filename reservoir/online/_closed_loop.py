@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from reservoir._random import seed_sequence
-from reservoir._readout_rows import raise_if_not_finite
-from reservoir._reservoir import Array, Reservoir, as_series, as_vector
-from reservoir._series import Series
-from reservoir._validation import check_integer, check_real
-from reservoir.features import FeatureMap
+from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._series import Series, as_series, as_vector
 from reservoir.online._learner import Floats, Learner
 from reservoir.online._stepping import Stepper
+from reservoir.readout._features import FeatureMap
+from reservoir.readout._rows import raise_if_not_finite
+from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.validation import check_integer, check_real
 
 
 class ClosedLoopRun(NamedTuple):

@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from reservoir._regressor import ReservoirRegressor
-from reservoir._validation import check_choice
-from reservoir.fitting import fold_sequences
+from reservoir.estimators._reservoir_regressor import ReservoirRegressor
+from reservoir.harvest._fold import fold_sequences
 from reservoir.online._closed_loop import learn_closed_loop
 from reservoir.online._learner import Learner, is_finite
 from reservoir.online._least_squares import RecursiveLeastSquares
 from reservoir.online._mean_squares import LeastMeanSquares
 from reservoir.online._stepping import Stepper
-from reservoir.persistence import register
+from reservoir.utils.persistence import register
+from reservoir.utils.validation import check_choice
 
 Array = NDArray[np.floating]
 
@@ -235,7 +235,9 @@ class OnlineESNRegressor(ReservoirRegressor):
         DivergenceError
             If the outputs grow beyond bounds, as with a too large learning rate.
         """
-        inputs, targets, weights, layout = self._read_training(X, y, groups, lengths, step_weight)
+        inputs, targets, weights, layout, self._y_is_1d = self._reader().training(
+            X, y, groups, lengths, step_weight
+        )
         self._check_washout(layout.lengths)
         self._begin(inputs[0].shape[1], targets[0].shape[1])
         return self._learn(inputs, targets, weights)

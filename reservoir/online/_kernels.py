@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from reservoir._kernels import _ANY_ORDER, _compile
+from reservoir.dynamics.loops._numba_kernels import _ANY_ORDER, _compile
 
 
 @_compile(**_ANY_ORDER)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reservoir._readout_rows import check_rows, raise_if_not_finite
-from reservoir._reservoir import DivergenceError
-from reservoir._validation import check_choice, check_integer
+from reservoir.dynamics._reservoir import DivergenceError
+from reservoir.readout._rows import check_rows, raise_if_not_finite
+from reservoir.utils.validation import check_choice, check_integer
 
 Floats = NDArray[np.float64]
 

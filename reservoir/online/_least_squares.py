@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
 
-from reservoir._validation import check_real
 from reservoir.online._learner import Floats, Learner
+from reservoir.utils.validation import check_real
 
 # How far a coefficient's penalty may fade before it is topped up: two decades, so that one top-up
 # a row will do while the memory 1 / (1 - forgetting) is no shorter than a fifth of the columns.

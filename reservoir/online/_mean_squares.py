@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._validation import check_real
 from reservoir.online._learner import Floats, Learner
+from reservoir.utils.validation import check_real
 
 
 class LeastMeanSquares(Learner):

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from reservoir._reservoir import Array, Reservoir
-from reservoir._series import check_finite, choose_loop
-from reservoir.features import FeatureMap
+from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._series import check_finite
+from reservoir.dynamics.loops._choose import choose_loop
+from reservoir.readout._features import FeatureMap
 
 
 class Stepper:

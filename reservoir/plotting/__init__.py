@@ -6,10 +6,12 @@ array of several) and the artists it drew.
 
 from reservoir.plotting._attractor import AttractorDisplay
 from reservoir.plotting._curves import AlphaPathDisplay, MemoryCurveDisplay
+from reservoir.plotting._search import SearchDisplay
 from reservoir.plotting._series import ForecastDisplay, StatesDisplay
 from reservoir.plotting._spectrum import EigenvalueDisplay
 
 __all__ = [
+    "SearchDisplay",
     "AlphaPathDisplay",
     "AttractorDisplay",
     "EigenvalueDisplay",

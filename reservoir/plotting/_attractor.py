@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from reservoir._validation import check_integer
 from reservoir.plotting._axes import as_columns, as_names, one_or_all, several_axes
+from reservoir.utils.validation import check_integer
 
 
 class AttractorDisplay:

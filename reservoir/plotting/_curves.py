@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from reservoir.diagnostics import MemoryCapacity, memory_capacity
 from reservoir.plotting._axes import as_columns, one_axes
-from reservoir.readout import check_alphas
+from reservoir.readout._solve import check_alphas
 
 
 class MemoryCurveDisplay:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from reservoir._validation import check_integer, check_real
 from reservoir.diagnostics._system import check_inputs, driven_system, stream
 from reservoir.plotting._axes import as_columns, as_names, one_axes, one_or_all, several_axes
+from reservoir.utils.validation import check_integer, check_real
 
 
 class ForecastDisplay:

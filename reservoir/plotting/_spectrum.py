@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigvals
 from scipy.sparse import issparse
 
-from reservoir._reservoir import Reservoir
 from reservoir.diagnostics._system import fitted_reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.plotting._axes import one_axes
 
 

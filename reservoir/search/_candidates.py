@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
-from reservoir._reservoir import Array
-from reservoir._validation import check_real
-from reservoir.variants import Variants
-from reservoir.weights import check_scaling
+from reservoir.dynamics._reservoir import Array
+from reservoir.dynamics._variants import Variants
+from reservoir.utils.validation import check_real
+from reservoir.weights._draw import check_scaling
 
 Parameters = dict[str, Any]
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from reservoir._cuda_lanes import MOST_LANES
-from reservoir._device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
-from reservoir._missing import is_known
-from reservoir._reservoir import DivergenceError
-from reservoir._series import Series, choose_loop
-from reservoir.features import FeatureMap
-from reservoir.readout import check_alphas
+from reservoir.dynamics._reservoir import DivergenceError
+from reservoir.dynamics._series import Series
+from reservoir.dynamics._variants import joined, side_by_side
+from reservoir.dynamics.cuda._lanes import MOST_LANES
+from reservoir.dynamics.loops._choose import choose_loop
+from reservoir.readout._features import FeatureMap
+from reservoir.readout._solve import check_alphas
 from reservoir.search._candidates import Lane, scales_of, shared_parameters
 from reservoir.search._folds import Plan, make_plan
 from reservoir.search._scoring import (
@@ -28,7 +28,8 @@ from reservoir.search._scoring import (
 )
 from reservoir.search._stacked_sums import StackedSums
 from reservoir.search._sums import FittedReadout, LaneByLane, LaneSums, ReadoutOptions
-from reservoir.variants import joined, side_by_side
+from reservoir.sequences._missing import is_known
+from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
 
 Array = NDArray[np.floating]
 Floats = NDArray[np.float64]

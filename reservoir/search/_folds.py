@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._validation import check_integer, check_real
+from reservoir.utils.validation import check_integer, check_real
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-from reservoir._validation import check_integer
+from reservoir.utils.validation import check_integer
 
 
 def schedule(n_candidates: int, factor: Any, least: int, most: int) -> list[tuple[int, int]]:

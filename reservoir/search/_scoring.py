@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._device import module_of, to_host
-from reservoir._missing import check_values, first_unknown, is_known
-from reservoir._reservoir import Array, DivergenceError, Reservoir
-from reservoir._validation import check_choice, check_integer, check_real
-from reservoir.features import Readout
-from reservoir.free_running import free_run, free_run_variants
+from reservoir.dynamics._free import free_run, free_run_variants
+from reservoir.dynamics._reservoir import Array, DivergenceError, Reservoir
+from reservoir.dynamics._variants import Variants, variant
 from reservoir.metrics import nrmse, valid_prediction_time
+from reservoir.readout._features import Readout
 from reservoir.search._folds import Plan
-from reservoir.variants import Variants, variant
+from reservoir.sequences._missing import check_values, first_unknown, is_known
+from reservoir.utils.device import module_of, to_host
+from reservoir.utils.validation import check_choice, check_integer, check_real
 
 Floats = NDArray[np.float64]
 

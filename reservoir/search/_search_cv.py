@@ -19,16 +19,17 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from reservoir._device import is_on_device, to_host
-from reservoir._random import seed_sequence
-from reservoir._validation import check_choice, check_integer
-from reservoir.estimators import ESNRegressor
-from reservoir.layered import LayeredESNRegressor
+from reservoir.estimators._esn import ESNRegressor
+from reservoir.estimators._layered import LayeredESNRegressor
 from reservoir.search._candidates import Parameters, describe, expand, group
 from reservoir.search._evaluate import Task, batches, draw, evaluate
 from reservoir.search._halving import least_steps, least_units, schedule
 from reservoir.search._scoring import Scoring, check_closed_loop, check_range
-from reservoir.sequences import Layout
+from reservoir.sequences._layout import Layout
+from reservoir.sequences._reading import SequenceReader
+from reservoir.utils.device import is_on_device, to_host
+from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.validation import check_choice, check_integer
 
 Floats = NDArray[np.float64]
 
@@ -239,12 +240,10 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         candidates = self._candidates(estimator)
         scoring = Scoring(self.scoring, self.horizon, self.n_starts, self.threshold)
         # Candidates round to their own dtype.
-        reader = clone(estimator).set_params(dtype="float64")
-        inputs, targets, _, layout = reader._read_training(X, y, groups, lengths, None)
-        targets = [np.asarray(to_host(part), dtype=np.float64) for part in targets]
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(reader, name):
-                setattr(self, name, getattr(reader, name))
+        reader = SequenceReader(self, np.dtype(np.float64), estimator.missing, estimator.device)
+        read = reader.training(X, y, groups, lengths, None)
+        inputs, layout = read.inputs, read.layout
+        targets = [np.asarray(to_host(part), dtype=np.float64) for part in read.targets]
         defaults = estimator.get_params(deep=False)  # slow: it reads the signature
         parameters = [{**defaults, **one} for one in candidates]
         for dtype in {one["dtype"] for one in parameters} & {"float32", "float64"}:

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._device import module_of, to_host
-from reservoir._missing import is_known
-from reservoir._readout_rows import Floats
-from reservoir.accumulators import EPS, GRAM_MARGIN
+from reservoir.readout._rows import Floats
+from reservoir.readout._sums import EPS, GRAM_MARGIN
 from reservoir.search._folds import Fold, Plan
 from reservoir.search._sums import FittedReadout, ReadoutOptions
+from reservoir.sequences._missing import is_known
+from reservoir.utils.device import module_of, to_host
 
 
 class Stack(NamedTuple):

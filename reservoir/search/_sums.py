@@ -10,19 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir._device import module_of, to_host
-from reservoir._missing import is_known
-from reservoir._readout_rows import Floats
-from reservoir._ridge_systems import ridge_system, squared_errors
-from reservoir.readout import (
-    GramAccumulator,
-    QRAccumulator,
-    RidgeAccumulator,
-    check_alphas,
-    solve_ridge,
-)
-from reservoir.ridge_accumulator import as_factor
+from reservoir.readout._accumulator import RidgeAccumulator, as_factor
+from reservoir.readout._rows import Floats
+from reservoir.readout._solve import check_alphas, ridge_system, solve_ridge, squared_errors
+from reservoir.readout._sums import GramAccumulator, QRAccumulator
 from reservoir.search._folds import Fold, Plan
+from reservoir.sequences._missing import is_known
+from reservoir.utils.device import module_of, to_host
 
 Sums = GramAccumulator | QRAccumulator
 

@@ -1,0 +1,230 @@
+"""Optimizers, cells and echo state networks on the same problems, seeds and budget."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from hessianfree.batch import Batch
+from hessianfree.comparison._protocols import Budget, Contender, Learner, Problem, Run
+from hessianfree.comparison._watch import Watch
+from hessianfree.training._history import json_line
+from reservoir.utils.files import write_atomically
+from reservoir.utils.validation import check_integer
+
+N_TEST = 1_000
+
+
+N_FRESH = 5_000
+
+
+N_VALIDATION = 200
+
+
+def compare(
+    contenders: Sequence[Contender],
+    problems: Sequence[Problem],
+    budget: Budget,
+    *,
+    seeds: Iterable[int] = range(5),
+    n_looks: int = 100,
+    folder: str | Path | None = None,
+    n_jobs: int | None = None,
+    progress: bool = False,
+) -> list[Run]:
+    """Run each contender on each problem from each seed, all with the same budget.
+
+    A seed stands for the same starting weights of contenders with the same cell, and for the same
+    training and test data of all. A contender with several settings (learning rates) has to find
+    the best within its budget: all settings learn side by side, and in rounds that cost the same
+    the worse half, by the loss on 200 sequences that are not learned from, is given up.
+
+    Parameters
+    ----------
+    contenders : sequence of Contender
+        With distinct names.
+    problems : sequence of Problem
+    budget : Budget
+        Of one run.
+    seeds : iterable of int
+    n_looks : int, default=100
+        How often, in equal shares of the budget, a run is looked at: its loss on held-out
+        sequences, how many of 1,000 test sequences are wrong, and whether that solves the task,
+        which ends the run. Looking is not charged.
+    folder : path-like, optional
+        Where each run leaves a file of its own, ``CONTENDER-TASK-STEPS-SEED.jsonl``: a line on its
+        setting, one a look, one on the result. Runs whose file is there are not run again, so that
+        a comparison that was cut short, or is extended, goes on.
+    n_jobs : int, optional
+        As in joblib; a dask or ray backend spreads the runs over a cluster. Each run computes on
+        one thread.
+    progress : bool, default=False
+        Whether to show a progress bar that counts runs; not with a joblib backend that returns
+        results all at once.
+
+    Returns
+    -------
+    list of Run
+        In the order of problems, contenders, seeds.
+
+    Raises
+    ------
+    ValueError
+        If two contenders have one name, or a file of `folder` is that of another setting.
+
+    Notes
+    -----
+    Seconds depend on what else the machine does, and on whether `n_jobs` runs share its memory
+    bandwidth; sequence gradients do not, but count a step through an LSTM as one of a vanilla net.
+    Look at both. With a limit in seconds the moment of a look is not the same in each run of the
+    same program; with one in sequence gradients a run is reproducible.
+
+    Examples
+    --------
+    >>> from hessianfree.comparison import NetContender
+    >>> from hessianfree.optimize import SGD
+    >>> contender = NetContender("sgd", optimizers=(SGD(0.1), SGD(0.01)), n_units=8)
+    >>> runs = compare([contender], [Problem("adding", 10)],
+    ...                Budget(sequence_gradients=2_000), seeds=[0], n_looks=2)
+    >>> runs[0].solved, round(runs[0].sequence_gradients)
+    (False, 2033)
+    """
+    check_integer("n_looks", n_looks, minimum=1)
+    names = [contender.name for contender in contenders]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"`contenders` have the names {names}, but distinct ones were expected. Name the "
+            "settings apart."
+        )
+    jobs = [
+        delayed(_run_or_read)(contender, problem, seed, budget, n_looks, folder)
+        for problem in problems
+        for contender in contenders
+        for seed in seeds
+    ]
+    # Some backends, as that of ray, have no generators.
+    runs = Parallel(n_jobs=n_jobs, return_as="generator" if progress else "list")(jobs)
+    return list(tqdm(runs, total=len(jobs), disable=not progress, desc="runs"))
+
+
+def run(
+    contender: Contender, problem: Problem, seed: int, budget: Budget, *, n_looks: int = 100
+) -> Run:
+    """Return what a contender comes to on a problem; see `compare`."""
+    task = problem.make()
+    weights, data, test, validation, fresh = np.random.SeedSequence(seed).spawn(5)
+    with threadpool_limits(1):
+        watch = Watch(
+            task,
+            budget,
+            n_looks,
+            task.draw(N_TEST, np.random.default_rng(test)),
+        )
+        learners = contender.learners(task, weights, data)
+        held_out = task.draw(N_VALIDATION, np.random.default_rng(validation))
+        learner = _search(learners, held_out, watch)
+        rng = np.random.default_rng(fresh)
+        wrong = []
+        for _ in range(N_FRESH // N_TEST):
+            batch = task.draw(N_TEST, rng)
+            predictions = learner.predict(batch)
+            wrong.append(
+                (task.fraction_wrong(predictions, batch), task.wrong_steps(predictions, batch))
+            )
+        fraction_wrong, wrong_steps = np.mean(wrong, axis=0)
+    return Run(
+        contender=contender.name,
+        task=problem.task,
+        n_steps=problem.n_steps,
+        seed=seed,
+        solved=watch.solved,
+        fraction_wrong=float(fraction_wrong),
+        wrong_steps=float(wrong_steps),
+        loss=watch.looks[-1]["loss"],
+        seconds=watch.seconds,
+        sequence_gradients=watch.sequence_gradients,
+        setting=learner.name,
+        looks=watch.looks,
+    )
+
+
+def _search(learners: list[Learner], held_out: Batch, watch: Watch) -> Learner:
+    """Train side by side, give up the worse half at the end of each round, return the last."""
+    n_rounds = 1 + math.ceil(math.log2(len(learners)))
+    for number in range(1, n_rounds + 1):
+        begin, share = watch.fraction, number / n_rounds - watch.fraction
+        for position, learner in enumerate(learners, start=1):
+            watch.train(learner, until=begin + share * position / len(learners))
+            if watch.solved:
+                return learner
+        if number < n_rounds:
+            losses = [watch.judge(learner, held_out) for learner in learners]
+            order = np.argsort(losses, kind="stable")[: (len(learners) + 1) // 2]
+            learners = [learners[index] for index in sorted(order)]
+    watch.look(learners[0])
+    return learners[0]
+
+
+def load_runs(folder: str | Path) -> list[Run]:
+    """Return the runs that `compare` left in a folder, whoever made them and when.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    Returns
+    -------
+    list of Run
+        Sorted by task, number of steps, contender and seed.
+    """
+    runs = [_read(path)[1] for path in Path(folder).glob("*.jsonl")]
+    return sorted(runs, key=lambda run: (run.task, run.n_steps, run.contender, run.seed))
+
+
+def _run_or_read(
+    contender: Contender,
+    problem: Problem,
+    seed: int,
+    budget: Budget,
+    n_looks: int,
+    folder: str | Path | None,
+) -> Run:
+    """Return a run, from its file where it is there already."""
+    if folder is None:
+        return run(contender, problem, seed, budget, n_looks=n_looks)
+    key = f"{contender.name}-{problem.task}-{problem.n_steps}-{seed}"
+    path = Path(folder) / f"{key.replace(' ', '_').replace('/', '_')}.jsonl"
+    header = {"contender": repr(contender), "budget": asdict(budget), "n_looks": n_looks}
+    if path.exists():
+        found, result = _read(path)
+        different = [name for name in header if found.get(name) != header[name]]
+        if different:
+            raise ValueError(
+                f"`folder` holds a run {path.name!r} of another {' and '.join(different)}. Choose "
+                "another folder, another name, or delete the file."
+            )
+        return result
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = run(contender, problem, seed, budget, n_looks=n_looks)
+    row = asdict(result)
+    looks = row.pop("looks")
+    lines = [json_line(header), *map(json_line, looks), json_line(row)]
+    write_atomically(path, "".join(lines).encode())
+    return result
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Run]:
+    """Return the setting of a run and what it came to."""
+    header, *looks, row = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    for values in (row, *looks):
+        values.update({name: math.nan for name, value in values.items() if value is None})
+    return header, Run(**row, looks=looks)

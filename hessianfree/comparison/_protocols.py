@@ -1,0 +1,153 @@
+"""See `comparison.py` of old."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from hessianfree.batch import Batch
+from hessianfree.tasks import Task, make_task
+from reservoir.utils.types import Array
+from reservoir.utils.validation import check_real
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task at one length; see `make_task`."""
+
+    task: str
+    n_steps: int
+
+    def __post_init__(self) -> None:
+        """Check that there is such a task."""
+        self.make()
+
+    def make(self) -> Task:
+        """Return the task."""
+        return make_task(self.task, self.n_steps)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may cost, its search for a learning rate included; the first limit met ends it.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        Of processor time of the thread that computes. Looks at the test data do not count.
+    sequence_gradients : float, optional
+        Gradients of one sequence, or what costs as much: a curvature product on a sequence counts
+        4/3, a forward pass 1/3.
+
+    Examples
+    --------
+    >>> Budget(seconds=60.0).fraction(15.0, 1e6)
+    0.25
+    """
+
+    seconds: float | None = None
+    sequence_gradients: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is a limit."""
+        limits = asdict(self)
+        if all(limit is None for limit in limits.values()):
+            raise ValueError(
+                "`seconds` and `sequence_gradients` are None, but a budget needs a limit. Pass "
+                "one of them, or both."
+            )
+        for name, limit in limits.items():
+            if limit is not None:
+                check_real(name, limit, minimum=0, exclusive=True)
+
+    def fraction(self, seconds: float, sequence_gradients: float) -> float:
+        """Return how much of the budget that is; 1 where it is spent."""
+        spent = (seconds, self.seconds), (sequence_gradients, self.sequence_gradients)
+        return max(amount / limit for amount, limit in spent if limit is not None)
+
+
+class Learner(Protocol):
+    """One setting of a contender, on its way.
+
+    Attributes
+    ----------
+    name : str
+        What tells it from the other settings of the contender.
+    """
+
+    name: str
+
+    def advance(self, callback: Callable[[float], bool]) -> None:
+        """Learn on; `callback` gets the cost of each iteration and says when to stop."""
+        ...
+
+    def get_ready(self) -> None:
+        """Do what is left to do before `predict`; it counts as learning."""
+        ...
+
+    def loss(self, batch: Batch) -> float:
+        """Return the loss on a batch."""
+        ...
+
+    def predict(self, batch: Batch) -> Array:
+        """Return predictions of shape (n_steps, n_sequences, n_outputs)."""
+        ...
+
+
+class Contender(Protocol):
+    """What takes part in a comparison: `NetContender`, `EchoStateContender`.
+
+    Its `repr` says all that its runs depend on.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return the name in the report."""
+        ...
+
+    def learners(
+        self, task: Task, weights_seed: np.random.SeedSequence, data_seed: np.random.SeedSequence
+    ) -> list[Learner]:
+        """Return a learner for each setting that is to be tried."""
+        ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one contender came to on one problem, from one seed.
+
+    Attributes
+    ----------
+    contender, task : str
+    n_steps, seed : int
+    solved : bool
+        Whether fewer sequences of the test were wrong, at one of the looks, than the task's
+        published criterion asks for.
+    fraction_wrong, wrong_steps : float
+        Sequences that are wrong, and scored steps of a sequence that are, of sequences that had no
+        part in the decision to stop.
+    loss : float
+        Of the setting that was left, on data not learned from, at the last look.
+    seconds, sequence_gradients : float
+        Spent, in the units of `Budget`.
+    setting : str
+        Name of the setting that was left at the end.
+    looks : list of dict
+        `seconds`, `sequence_gradients`, `setting`, `loss`, `fraction_wrong` at each look.
+    """
+
+    contender: str
+    task: str
+    n_steps: int
+    seed: int
+    solved: bool
+    fraction_wrong: float
+    wrong_steps: float
+    loss: float
+    seconds: float
+    sequence_gradients: float
+    setting: str
+    looks: list[dict[str, Any]] = field(default_factory=list, repr=False)

@@ -1,0 +1,439 @@
+"""Recurrent nets trained by Hessian-free optimization, as scikit-learn estimators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, column_or_1d
+
+from hessianfree.estimators._base import RNNEstimator
+from reservoir.utils.device import in_kind
+from reservoir.utils.types import Array
+
+# Standard deviation that the targets of a regression are scaled to: that of the mean of two
+# uniform numbers, on which the constants of the optimizer were chosen. The output weights start
+# small, and how far the hidden weights have to move grows with the targets: at 1 the adding problem
+# takes half as many iterations more, at 10 a net may not learn at all.
+_TARGET_SCALE = 0.2
+
+
+class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
+    """Recurrent net that predicts numbers, trained by Hessian-free or first-order optimization.
+
+    h_t = φ(W_hh h_{t-1} + W_hx x_t + b),     o_t = W_oh h_t + b_o
+
+    and other cells. The loss is half the mean squared error over all targets; Gauss-Newton steps
+    [1]_ [2]_ carry what it says over many steps of time. Rows of a 2-D `X` are steps, in time
+    order. Several sequences come as a list of 2-D arrays, as a 3-D array (n_sequences, n_steps,
+    n_features), or as rows with `groups` or `lengths`; they may have various lengths. There is one
+    target a step, or one a sequence, for its last step.
+
+    Parameters
+    ----------
+    n_units : int, default=100
+        Units of a recurrent layer.
+    cell : {"vanilla", "multiplicative", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"}, \
+default="vanilla"
+        How a state follows from the one before: `ElmanCell`, `MultiplicativeCell` [3]_,
+        `TensorCell`, or one with gates: `LSTMCell`, `GRUCell`, `MUT1Cell`, `MUT2Cell`, `MUT3Cell`.
+    n_layers : int, default=1
+        Recurrent layers on top of each other, each of `n_units` units; see `StackedCell`.
+    n_factors : int, optional
+        Factors of the multiplicative cell; by default `n_units`.
+    gain : {"auto", "linear", "shifted_tanh"}, default="auto"
+        Gains of the multiplicative cell. "auto" is "linear", the paper's, for symbols, and
+        "shifted_tanh" for numbers: linear gains vanish where x_t = 0, and the past with them.
+    activation : {"tanh", "logistic", "relu"}, default="tanh"
+        φ, of the cells without gates.
+    n_symbols : int, optional
+        Not None: `X` has one column of integers from 0 to n_symbols - 1, and each symbol has
+        weights of its own, as if it came one-hot.
+    learned_initial_state : bool, default=True
+        Whether the state before the first step is learned; otherwise it is zero.
+    initialization : {"sparse", "echo_state"}, default="sparse"
+        `sparse_parameters` (15 incoming connections a unit) or `echo_state_parameters` (those
+        scaled to a spectral radius of 1.1), with their defaults.
+    optimizer : str or Optimizer, default="hessian-free"
+        "hessian-free" is `HessianFree` with λ from 0.03 on, structural damping μ = 0.05, at most 20
+        iterations of conjugate gradients, no preconditioner; chosen by measurements on long time
+        lags, see the notes. "sgd", "momentum", "nesterov", "adagrad", "rmsprop" and "adam" are the
+        first-order ones, with the gradient clipped to a norm of 1; pass ``Adam(0.003)`` or the like
+        to choose the learning rate, which matters.
+    gradient_batch_size : int or "auto", default="auto"
+        Most sequences that loss and gradient are taken on in an iteration; more are split into
+        batches of equal size, shuffled anew each epoch. "auto" is 1,000; with a first-order
+        optimizer 100.
+    curvature_batch_size : int, default=200
+        Sequences for the curvature, drawn anew from the gradient batch at each iteration. Of no
+        effect with a first-order optimizer.
+    max_iter : int or "auto", default="auto"
+        Iterations at most. "auto" is 100; with a first-order optimizer, whose iterations are single
+        cheap updates, 10,000.
+    tol : float, default=1e-4
+        Relative improvement of the loss that counts as one.
+    n_iter_no_change : int or "auto", default="auto"
+        Iterations without improvement after which training ends. "auto" is 30, since [2]_ reports
+        plateaus of 10 to 30 iterations before anything is learned; with a first-order optimizer
+        1,000.
+    l2 : float, default=0.0
+        Weight of half the squared weights in the loss; biases are not penalised.
+    validation_fraction : float, default=0.0
+        Fraction of the sequences held out, drawn at random; of a single sequence, of its targets,
+        the last ones. Not 0, it is the loss on these that has to improve, and the parameters that
+        had the lowest are kept. With a first-order optimizer it is looked at once an epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on where the last call ended, for `max_iter` iterations more.
+    dtype : {"float32", "float64"}, default="float32"
+        Of all computations. float32 is twice as fast, and digits are not what limits training.
+    random_state : int, Generator, RandomState, SeedSequence or None, default=None
+        Seed of the initial weights, the batches, and what is held out.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+    callback : callable, optional
+        Called with the estimator after each iteration, with all its fitted attributes so far: it
+        can `score` or `save` it. True ends training.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where to compute: "cuda" is an NVIDIA GPU, by CuPy; "auto" takes one where there is one.
+        Sequences may then be CuPy arrays, and predictions are of the kind of `X`; what was learned
+        is kept in NumPy arrays.
+
+    Attributes
+    ----------
+    params_ : ndarray of shape (n_params,)
+        All that was learned, one flat vector.
+    weights_ : dict of str to ndarray
+        Its blocks by name, as views: those of the cell, `output` and `output_bias`.
+    network_ : SequenceNetwork
+        The net; `network_.predict(params_, inputs)` takes inputs with time first.
+    n_iter_ : int
+        Iterations made.
+    loss_curve_ : ndarray of shape (n_iterations,)
+        Loss before each iteration, on its gradient batch. The targets have a standard deviation of
+        0.2 there: predicting their mean gives 0.02 an output.
+    validation_curve_ : ndarray
+        Loss after each iteration (epoch, where first-order) on what was held out; only with
+        `validation_fraction`.
+    history_ : History
+        What the optimizer said at each iteration: loss, norm of the gradient, cost, seconds;
+        damping and iterations of conjugate gradients, or learning rate.
+    stop_reason_ : {"max_iter", "converged", "callback", "interrupted"}
+        Why training ended; "converged" after `n_iter_no_change` iterations.
+    device_ : {"cpu", "cuda"}
+        Where `fit` computed.
+    n_outputs_ : int
+        Number of outputs.
+    n_features_in_ : int
+        Number of input features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where `X` had string column names.
+
+    See Also
+    --------
+    RNNClassifier : The same for classes.
+    reservoir.ESNRegressor : Only the readout is learned, in seconds.
+
+    Notes
+    -----
+    Scale the inputs to about unit variance, for instance by a StandardScaler. The targets are
+    scaled inside, and `params_` has that undone.
+
+    An iteration works on whole sequences and is fastest on many side by side. A single series of
+    many thousand steps is better cut into pieces of as many steps as memory is needed for:
+    ``X.reshape(-1, 100, n_features)``.
+
+    With the default settings the adding problem over 50 steps [2]_ is learned from 20,000 sequences
+    in 33 to 36 iterations (3 seeds), after ten or more on a plateau.
+
+    References
+    ----------
+    .. [1] Martens (2010), Deep learning via Hessian-free optimization.
+    .. [2] Martens & Sutskever (2011), Learning recurrent neural networks with Hessian-free
+       optimization.
+    .. [3] Sutskever, Martens & Hinton (2011), Generating text with recurrent neural networks.
+
+    Examples
+    --------
+    The product of what came in one and two steps ago, in 60 sequences:
+
+    >>> import numpy as np
+    >>> from hessianfree import RNNRegressor
+    >>> X = np.random.default_rng(0).uniform(-1, 1, size=(60, 20, 1))
+    >>> y = np.roll(X[..., 0], 1, axis=1) * np.roll(X[..., 0], 2, axis=1)
+    >>> y[:, :2] = 0
+    >>> rnn = RNNRegressor(n_units=20, max_iter=40, random_state=0).fit(X[:40], y[:40])
+    >>> rnn.predict(X[40:]).shape
+    (20, 20)
+    >>> bool(rnn.score(X[40:], y[40:]) > 0.9)
+    True
+    """
+
+    n_outputs_: int
+
+    def predict(
+        self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
+    ) -> Any:
+        """Return the output for each step, or each sequence, of `X`.
+
+        Parameters
+        ----------
+        X, groups, lengths
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            In float64. One prediction a step, in the form of `X`, or, where `fit` had one target a
+            sequence, an array of shape (n_sequences,) or (n_sequences, n_outputs).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` does not match what the model was fitted with.
+        """
+        outputs, layout = self._outputs(X, groups, lengths)
+        outputs = outputs.astype(np.float64)
+        outputs = in_kind(outputs[:, 0] if self._y_is_1d else outputs, X)
+        return self._restore(outputs, layout)
+
+    def score(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> float:
+        """Return the coefficient of determination R² of `predict`, over all targets.
+
+        Parameters
+        ----------
+        X, y, groups, lengths
+            As in `fit`.
+        sample_weight : array-like, optional
+            Weight of each target, in the form of `y`.
+
+        Returns
+        -------
+        float
+            1 for a perfect prediction, 0 for the mean of `y`.
+        """
+        true, predicted, weights = self._stack_for_score(
+            X, y, self.predict(X, groups, lengths), sample_weight, groups, lengths
+        )
+        return float(r2_score(true, predicted, sample_weight=weights))
+
+    def _check_targets(self, y: Any) -> NDArray[Any]:
+        targets: NDArray[Any] = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        return targets
+
+    def _encode(self, y: NDArray[Any], weights: Array | None, goes_on: bool) -> NDArray[Any]:
+        """Return targets of mean 0 and a standard deviation of 0.2, of shape (n, n_outputs)."""
+        self._y_is_1d = y.ndim == 1
+        targets = y.reshape(len(y), -1)
+        self.n_outputs_ = targets.shape[1]
+        if not goes_on:
+            self._target_mean = np.average(targets, axis=0, weights=weights)
+            squares = (targets - self._target_mean) ** 2
+            deviation = np.sqrt(np.average(squares, axis=0, weights=weights))
+            self._target_scale = np.where(deviation > 0, deviation / _TARGET_SCALE, 1)
+        encoded: Array = (targets - self._target_mean) / self._target_scale
+        return encoded
+
+    def _loss_and_outputs(self) -> tuple[str, int]:
+        return "squared_error", self.n_outputs_
+
+    def _in_units_of_targets(self, params: Array) -> Array:
+        """Return parameters with the scaling of the targets undone."""
+        params = params.copy()
+        blocks = self.network_.layout.views(params)
+        blocks["output"] *= self._target_scale[:, None]
+        blocks["output_bias"] *= self._target_scale
+        blocks["output_bias"] += self._target_mean
+        return params
+
+
+class RNNClassifier(ClassifierMixin, RNNEstimator):
+    """Recurrent net that predicts classes, trained by Hessian-free or first-order optimization.
+
+    P(y_t = k) = softmax(W_oh h_t + b_o)_k, or logistic for two classes
+
+    with the states h_t of a recurrent cell. The loss is the mean cross-entropy over all targets.
+    Sequences come as those of `RNNRegressor`; there is one label a step, or one a sequence.
+
+    Parameters
+    ----------
+    n_units, cell, n_layers, n_factors, gain, activation, n_symbols
+        As in `RNNRegressor`: the net.
+    learned_initial_state, initialization
+        As in `RNNRegressor`: how it starts.
+    optimizer, gradient_batch_size, curvature_batch_size, max_iter, tol, n_iter_no_change, l2
+        As in `RNNRegressor`: how it is trained.
+    validation_fraction, warm_start, dtype, random_state, verbose, callback, device
+        As in `RNNRegressor`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    params_ : ndarray of shape (n_params,)
+        All that was learned, one flat vector.
+    weights_ : dict of str to ndarray
+        Its blocks by name, as views: those of the cell, `output` and `output_bias`.
+    network_ : SequenceNetwork
+        The net; `network_.predict(params_, inputs)` takes inputs with time first.
+    n_iter_ : int
+        Iterations made.
+    loss_curve_ : ndarray of shape (n_iterations,)
+        Loss before each iteration, on its gradient batch, in nats.
+    validation_curve_ : ndarray
+        Loss after each iteration (epoch, where first-order) on what was held out; only with
+        `validation_fraction`.
+    history_ : History
+        What the optimizer said at each iteration: loss, norm of the gradient, cost, seconds;
+        damping and iterations of conjugate gradients, or learning rate.
+    stop_reason_ : {"max_iter", "converged", "callback", "interrupted"}
+        Why training ended; "converged" after `n_iter_no_change` iterations.
+    device_ : {"cpu", "cuda"}
+        Where `fit` computed.
+    n_features_in_ : int
+        Number of input features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where `X` had string column names.
+
+    See Also
+    --------
+    RNNRegressor : The same for numbers; its notes hold here too.
+
+    Examples
+    --------
+    Has there been an odd number of ones so far? Labels at every step, sequences of symbols:
+
+    >>> import numpy as np
+    >>> from hessianfree import RNNClassifier
+    >>> X = np.random.default_rng(0).integers(2, size=(100, 12, 1))
+    >>> y = np.where(X[..., 0].cumsum(axis=1) % 2, "odd", "even")
+    >>> rnn = RNNClassifier(n_units=10, cell="multiplicative", n_symbols=2, max_iter=20,
+    ...                     random_state=0).fit(X, y)
+    >>> rnn.predict(np.array([[[1], [0], [1]]]))
+    array([['odd', 'odd', 'even']], dtype='<U4')
+    """
+
+    classes_: NDArray[Any]
+
+    def predict(
+        self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
+    ) -> Any:
+        """Return the most probable label for each step, or each sequence, of `X`.
+
+        Parameters
+        ----------
+        X, groups, lengths
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            One label a step, in the form of `X`, or, where `fit` had one label a sequence, an array
+            of shape (n_sequences,).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` does not match what the model was fitted with.
+        """
+        probabilities, layout = self._probabilities(X, groups, lengths)
+        return self._restore(self.classes_[np.argmax(probabilities, axis=1)], layout)
+
+    def predict_proba(
+        self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
+    ) -> Any:
+        """Return the probability of each class for each step, or each sequence, of `X`.
+
+        Parameters
+        ----------
+        X, groups, lengths
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            As those of `predict`, with one more axis: the classes, in the order of `classes_`.
+        """
+        probabilities, layout = self._probabilities(X, groups, lengths)
+        return self._restore(in_kind(probabilities, X), layout)
+
+    def score(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> float:
+        """Return the fraction of right labels, over all targets.
+
+        Parameters
+        ----------
+        X, y, groups, lengths
+            As in `fit`.
+        sample_weight : array-like, optional
+            Weight of each label, in the form of `y`.
+
+        Returns
+        -------
+        float
+        """
+        true, predicted, weights = self._stack_for_score(
+            X, y, self.predict(X, groups, lengths), sample_weight, groups, lengths
+        )
+        return float(accuracy_score(true, predicted, sample_weight=weights))
+
+    def _probabilities(self, X: Any, groups: Any, lengths: Any) -> tuple[Array, Any]:
+        """Return float64 probabilities, one row per target, and the layout of the inputs."""
+        outputs, layout = self._outputs(X, groups, lengths)
+        outputs = outputs.astype(np.float64)
+        if len(self.classes_) == 2:
+            outputs = np.column_stack([1 - outputs, outputs])
+        # Rows that sum to 1 in float32 do not in float64.
+        return outputs / outputs.sum(axis=1, keepdims=True), layout
+
+    def _check_targets(self, y: Any) -> NDArray[Any]:
+        labels: NDArray[Any] = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
+        check_classification_targets(labels)
+        return labels
+
+    def _encode(self, y: NDArray[Any], weights: Array | None, goes_on: bool) -> NDArray[Any]:
+        """Return class numbers (n,), or for two classes 0 and 1 as a column."""
+        classes = np.unique(y)
+        if goes_on:
+            if not np.isin(classes, self.classes_).all():
+                raise ValueError(
+                    f"`y` holds the classes {classes.tolist()}, but the call before had "
+                    f"{self.classes_.tolist()}. Pass no new ones, or set `warm_start` to False."
+                )
+        elif len(classes) < 2:
+            raise ValueError(
+                f"`y` holds the one class {classes.tolist()}, but at least 2 classes were "
+                "expected. Pass sequences of more than one class."
+            )
+        else:
+            self.classes_ = classes
+        numbers: NDArray[Any] = np.searchsorted(self.classes_, y)
+        if len(self.classes_) == 2:
+            return numbers[:, None].astype(np.float64)
+        return numbers
+
+    def _loss_and_outputs(self) -> tuple[str, int]:
+        n_classes = len(self.classes_)
+        return ("logistic", 1) if n_classes == 2 else ("softmax", n_classes)

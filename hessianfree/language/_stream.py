@@ -1,0 +1,283 @@
+"""A net that reads on and on, its state carried along: what a text costs, and writing one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hessianfree.cells._single_step import Step, step_of
+from hessianfree.language._text import Symbols, TextWindows
+from hessianfree.network._losses import SoftmaxCrossEntropy
+from hessianfree.network._network import SequenceNetwork
+from reservoir.utils.device import refuse_device_arrays
+from reservoir.utils.types import Array
+
+# Symbols of a stream that are run at once, and steps times windows side by side: bounds of memory.
+_CHUNK = 1024
+
+
+_MAX_ROWS = 2**16
+
+
+class NetworkStream:
+    """Run a net over symbols that come bit by bit.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+    params : ndarray of shape (n_params,)
+
+    Attributes
+    ----------
+    state : ndarray of shape (n_streams, state_size) or None
+        Of the cell; None before the first step, for the one it learned to start from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hessianfree.cells import ElmanCell
+    >>> network = SequenceNetwork(ElmanCell(3, 4), n_outputs=3, loss="softmax")
+    >>> params = np.random.default_rng(0).standard_normal(network.n_params)
+    >>> stream = NetworkStream(network, params)
+    >>> parts = [stream.predict(np.array([[0], [2]])), stream.predict(np.array([[1]]))]
+    >>> whole = network.predict(params, np.array([[0], [2], [1]]))
+    >>> bool(np.allclose(np.concatenate(parts), whole))
+    True
+    """
+
+    def __init__(self, network: SequenceNetwork, params: Array) -> None:
+        refuse_device_arrays("a NetworkStream", params=params)
+        self._network = network
+        self._blocks = network.layout.views(network.layout.check(params))
+        self._step: Step | None = None
+        self.state: Array | None = None
+
+    def step(self, symbol: int) -> Array:
+        """Read one symbol of a single stream and return the output pre-activations after it.
+
+        Parameters
+        ----------
+        symbol : int
+
+        Returns
+        -------
+        ndarray of shape (n_outputs,)
+        """
+        if self._step is None:
+            self._step = step_of(self._network.cell, self._blocks)
+        self.state, states = self._step(self.state, symbol)
+        outputs: Array = self._blocks["output"] @ states[0]
+        outputs += self._blocks["output_bias"]
+        return outputs
+
+    def states(self, inputs: NDArray[Any]) -> Array:
+        """Take some steps and return the states h_t.
+
+        Parameters
+        ----------
+        inputs : ndarray of int of shape (n_steps, n_streams)
+
+        Returns
+        -------
+        ndarray of shape (n_steps, n_streams, n_units)
+        """
+        trajectory = self._network.cell.forward(
+            self._blocks, inputs.astype(np.intp, copy=False), self.state, states_only=True
+        )
+        # A copy, not a view that keeps all states alive.
+        self.state = trajectory.final_state.copy()
+        states: Array = trajectory.states
+        return states
+
+    def outputs(self, inputs: NDArray[Any]) -> Array:
+        """Take some steps and return the output pre-activations o_t; parameters as of `states`.
+
+        Returns
+        -------
+        ndarray of shape (n_steps, n_streams, n_outputs)
+        """
+        outputs: Array = self.states(inputs) @ self._blocks["output"].T
+        outputs += self._blocks["output_bias"]
+        return outputs
+
+    def predict(self, inputs: NDArray[Any]) -> Array:
+        """Take some steps and return the predictions link(o_t); parameters as of `states`.
+
+        Returns
+        -------
+        ndarray of shape (n_steps, n_streams, n_outputs)
+        """
+        outputs = self.outputs(inputs)
+        rows = outputs.reshape(-1, outputs.shape[-1])
+        return self._network.loss.predict(rows, out=rows).reshape(outputs.shape)
+
+    def read(self, symbols: Symbols) -> Array:
+        """Read some symbols and return the output pre-activations after the last.
+
+        Parameters
+        ----------
+        symbols : ndarray of int of shape (n_steps,)
+            At least one.
+
+        Returns
+        -------
+        ndarray of shape (n_outputs,)
+        """
+        for chunk in _chunks(symbols):
+            outputs = self.outputs(chunk[:, None])
+        last: Array = outputs[-1, 0]
+        return last
+
+    def in_chunks(self, what: Literal["states", "outputs", "predict"], symbols: Symbols) -> Array:
+        """Return what one of these methods says of a single, long stream, in bounded memory.
+
+        Parameters
+        ----------
+        what : {"states", "outputs", "predict"}
+        symbols : ndarray of int of shape (n_steps,)
+
+        Returns
+        -------
+        ndarray of shape (n_steps, n_units) or (n_steps, n_outputs)
+        """
+        n_columns = self._network.cell.n_units if what == "states" else self._network.n_outputs
+        rows: Array = np.empty((len(symbols), n_columns), dtype=self._blocks["output"].dtype)
+        done = 0
+        for chunk in _chunks(symbols):
+            rows[done : done + len(chunk)] = getattr(self, what)(chunk[:, None])[:, 0]
+            done += len(chunk)
+        return rows
+
+
+def bits_in_stream(network: SequenceNetwork, params: Array, symbols: Symbols) -> Array:
+    """Return what each symbol but the first costs a net that has read all before.
+
+    -log2 P(s_{t+1} | s_1, ..., s_t)
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        With the softmax loss.
+    params : ndarray of shape (n_params,)
+    symbols : ndarray of int of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n - 1,)
+        In bits.
+    """
+    stream = NetworkStream(network, params)
+    pieces = zip(_chunks(symbols[:-1]), _chunks(symbols[1:]), strict=True)
+    bits = [_bits(stream.outputs(chunk[:, None])[:, 0], targets) for chunk, targets in pieces]
+    return np.concatenate(bits)
+
+
+def bits_in_windows(network: SequenceNetwork, params: Array, windows: TextWindows) -> Array:
+    """Return what each symbol but the first costs a net that has read the ones just before.
+
+    Windows start each `n_scored` symbols, and each counts what none before it has: the first one
+    all its steps, the others the last `n_scored`, and the last one, which is moved back to end with
+    the text, what is left. They run side by side.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        With the softmax loss.
+    params : ndarray of shape (n_params,)
+    windows : TextWindows
+        Of n symbols.
+
+    Returns
+    -------
+    ndarray of shape (n - 1,)
+        In bits.
+    """
+    n_targets = len(windows.symbols) - 1
+    n_steps = min(windows.n_steps, n_targets)
+    n_read = windows.n_steps - windows.n_scored
+    starts = np.minimum(
+        np.arange(0, max(1, n_targets - n_read), windows.n_scored), n_targets - n_steps
+    )
+    bits = np.empty(n_targets, dtype=params.dtype)
+    per_slice = max(1, _MAX_ROWS // n_steps)
+    done = 0
+    for first in range(0, len(starts), per_slice):
+        some = starts[first : first + per_slice]
+        batch = windows.at(some)
+        outputs = NetworkStream(network, params).outputs(batch.inputs)
+        rows = _bits(outputs.reshape(-1, outputs.shape[-1]), batch.targets.ravel())
+        for start, column in zip(some, rows.reshape(n_steps, -1).T, strict=True):
+            bits[done : start + n_steps] = column[done - start :]
+            done = start + n_steps
+    return bits
+
+
+def generate(
+    stream: NetworkStream,
+    outputs: Array,
+    n: int,
+    *,
+    temperature: float,
+    rng: np.random.Generator,
+    never: int | None = None,
+    last: int | None = None,
+) -> list[int]:
+    """Draw symbols one by one, each read before the next is drawn.
+
+    P(k) ∝ exp(o_k / temperature)
+
+    Parameters
+    ----------
+    stream : NetworkStream
+        Where it has got to; goes on.
+    outputs : ndarray of shape (n_outputs,)
+        Pre-activations that the first symbol is drawn from.
+    n : int
+        Symbols to draw at most.
+    temperature : float
+        0 takes the largest output each time.
+    rng : numpy.random.Generator
+    never : int, optional
+        A symbol that is not drawn.
+    last : int, optional
+        A symbol that ends the text, and is not returned.
+
+    Returns
+    -------
+    list of int
+    """
+    symbols: list[int] = []
+    for _ in range(n):
+        symbol = _choose(outputs, temperature, rng, never)
+        if symbol == last:
+            break
+        symbols.append(symbol)
+        outputs = stream.step(symbol)
+    return symbols
+
+
+def _choose(outputs: Array, temperature: float, rng: np.random.Generator, never: int | None) -> int:
+    """Draw a symbol with probabilities ∝ exp(outputs / temperature)."""
+    outputs = outputs.astype(np.float64)
+    if never is not None:
+        outputs[never] = -np.inf
+    if temperature == 0:
+        return int(np.argmax(outputs))
+    with np.errstate(over="ignore"):  # what is infinitely less probable has weight 0
+        weights = np.exp((outputs - outputs.max()) / temperature)
+    cumulated = np.cumsum(weights)
+    return int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))
+
+
+def _bits(outputs: Array, targets: Symbols) -> Array:
+    """Return -log2 softmax(outputs)[target] of each row."""
+    return SoftmaxCrossEntropy().values(outputs, targets) / outputs.dtype.type(math.log(2))
+
+
+def _chunks(symbols: Symbols) -> Iterator[Symbols]:
+    """Return a stream in pieces of bounded length."""
+    return (symbols[first : first + _CHUNK] for first in range(0, len(symbols), _CHUNK))

@@ -1,0 +1,274 @@
+"""Text as symbols: a vocabulary of characters, and windows drawn from a long text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hessianfree.batch import Batch
+from reservoir.utils.persistence import register
+from reservoir.utils.validation import check_integer
+
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+
+Symbols = NDArray[np.intp]
+
+
+@register
+@dataclass(frozen=True)
+class Vocabulary:
+    """Characters and the symbols that stand for them.
+
+    Symbol 0 stands for every unknown character; with `end_of_text`, symbol 1 for the end of a text;
+    the characters follow in the order of their code points.
+
+    Parameters
+    ----------
+    characters : str
+        All different, sorted.
+    end_of_text : bool, default=False
+        Whether texts have a start and an end: both are the same symbol.
+
+    Raises
+    ------
+    ValueError
+        If `characters` is not sorted or a character comes twice.
+
+    Examples
+    --------
+    >>> vocabulary = Vocabulary("abc")
+    >>> vocabulary.encode("cab!")
+    array([3, 1, 2, 0])
+    >>> vocabulary.decode([3, 1, 2, 0])
+    'cab�'
+    """
+
+    characters: str
+    end_of_text: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the order."""
+        codes = _codes(self.characters)
+        if np.any(np.diff(codes.astype(np.int64)) <= 0):
+            raise ValueError(
+                f"`characters` is {self.characters[:20]!r}, but characters that are all different, "
+                "in the order of their code points, were expected. Pass ''.join(sorted(set(text)))."
+            )
+
+    @classmethod
+    def from_text(cls, text: str, *, min_count: int = 1, end_of_text: bool = False) -> Self:
+        """Take in the characters that a text has often enough.
+
+        Parameters
+        ----------
+        text : str
+        min_count : int, default=1
+            Characters that come less often stay unknown. With 1 the text has no unknown character,
+            and a net that is trained on it does not learn when to expect one.
+        end_of_text : bool, default=False
+
+        Returns
+        -------
+        Vocabulary
+
+        Examples
+        --------
+        >>> Vocabulary.from_text("banana", min_count=2).characters
+        'an'
+        """
+        check_integer("min_count", min_count, minimum=1)
+        codes, counts = np.unique(_codes(text), return_counts=True)
+        return cls(_from_codes(codes[counts >= min_count]), end_of_text)
+
+    @property
+    def n_symbols(self) -> int:
+        """Number of symbols."""
+        return len(self.characters) + self.n_special
+
+    @property
+    def n_special(self) -> int:
+        """Number of symbols that stand for no character of their own; they come first."""
+        return 2 if self.end_of_text else 1
+
+    @property
+    def end_symbol(self) -> int | None:
+        """The symbol of the start and the end of a text, or None."""
+        return 1 if self.end_of_text else None
+
+    def encode(self, text: str) -> Symbols:
+        """Return the symbol of each character.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        ndarray of intp of shape (len(text),)
+        """
+        if not isinstance(text, str):
+            raise TypeError(
+                f"`text` is of type {type(text).__name__}, but a str was expected. Decode bytes, "
+                "for instance by .decode('utf-8')."
+            )
+        codes, known = _codes(text), _codes(self.characters)
+        if not len(known):
+            return np.zeros(len(codes), dtype=np.intp)
+        position = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+        return np.where(known[position] == codes, position + self.n_special, 0)
+
+    def decode(self, symbols: Any) -> str:
+        """Return the text of some symbols; an unknown character is U+FFFD, an end of text nothing.
+
+        Parameters
+        ----------
+        symbols : array-like of int of shape (n,)
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            If a number is no symbol.
+        """
+        values = np.asarray(symbols, dtype=np.intp)
+        if values.size and (values.min() < 0 or values.max() >= self.n_symbols):
+            raise ValueError(
+                f"`symbols` has numbers from {values.min()} to {values.max()}, but 0 to "
+                f"{self.n_symbols - 1} were expected. Pass symbols that `encode` gave."
+            )
+        if self.end_of_text:
+            values = values[values != self.end_symbol]
+        special = _codes(UNKNOWN * self.n_special)
+        return _from_codes(np.concatenate([special, _codes(self.characters)])[values])
+
+    def stream(self, texts: Iterable[str]) -> Symbols:
+        """Return the symbols of texts one after the other, with their starts and ends if any.
+
+        Parameters
+        ----------
+        texts : iterable of str
+
+        Returns
+        -------
+        ndarray of intp of shape (n,)
+
+        Examples
+        --------
+        >>> Vocabulary("ab", end_of_text=True).stream(["a", "ba"])
+        array([1, 2, 1, 3, 2, 1])
+        """
+        end = np.ones(1 if self.end_of_text else 0, dtype=np.intp)
+        return np.concatenate([end, *(np.append(self.encode(text), end) for text in texts)])
+
+
+@dataclass(frozen=True, eq=False)
+class TextWindows:
+    """Windows of a stream of symbols, each to be predicted from the ones before.
+
+    x_t = s_{i+t},   y_t = s_{i+t+1},   t = 0, ..., n_steps - 1,   scored: the last n_scored
+
+    The net starts each window without a past; the first n_steps - n_scored steps are there for it
+    to find out where it is, and count nothing [1]_.
+
+    Parameters
+    ----------
+    symbols : ndarray of int of shape (n,)
+        The stream, of at least two symbols.
+    n_steps : int
+        Steps of a window. A stream too short for one is a single, shorter window.
+    n_scored : int
+        Steps at its end that are scored.
+    start : int, optional
+        The symbol of the start of a text. A window that begins with it is scored from its first
+        step: nothing came before.
+
+    Raises
+    ------
+    ValueError
+        If the stream is too short, or `n_scored` larger than `n_steps`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> windows = TextWindows(np.arange(10), n_steps=4, n_scored=2)
+    >>> batch = windows.at([0, 5])
+    >>> batch.inputs.T
+    array([[0, 1, 2, 3], [5, 6, 7, 8]])
+    >>> batch.targets.T
+    array([[1, 2, 3, 4], [6, 7, 8, 9]])
+    >>> batch.mask[:, 0]
+    array([False, False,  True,  True])
+
+    References
+    ----------
+    .. [1] Sutskever, Martens & Hinton (2011), Generating text with recurrent neural networks, ICML,
+       section 4: windows of 250 characters, of which the last 200 are scored.
+    """
+
+    symbols: Symbols
+    n_steps: int
+    n_scored: int
+    start: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        check_integer("n_steps", self.n_steps, minimum=1)
+        check_integer("n_scored", self.n_scored, minimum=1, maximum=self.n_steps)
+        if len(self.symbols) < 2:
+            raise ValueError(
+                f"`symbols` has {len(self.symbols)} entries, but at least 2 were expected: one to "
+                "predict, and one to predict it from. Pass a longer text."
+            )
+
+    def draw(self, n_windows: int, rng: np.random.Generator) -> Batch:
+        """Return windows that start anywhere in the stream, each place as likely as the others.
+
+        Parameters
+        ----------
+        n_windows : int
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        Batch
+        """
+        last = max(0, len(self.symbols) - 1 - self.n_steps)
+        return self.at(rng.integers(last + 1, size=n_windows))
+
+    def at(self, starts: Any) -> Batch:
+        """Return the windows that start at the given places.
+
+        Parameters
+        ----------
+        starts : array-like of int of shape (n_windows,)
+
+        Returns
+        -------
+        Batch
+        """
+        n_steps = min(self.n_steps, len(self.symbols) - 1)
+        places = np.asarray(starts)[None, :] + np.arange(n_steps + 1)[:, None]
+        windows = self.symbols[places]
+        mask = np.zeros((n_steps, windows.shape[1]), dtype=bool)
+        mask[-self.n_scored :] = True
+        if self.start is not None:
+            mask[:, windows[0] == self.start] = True
+        return Batch(windows[:-1], windows[1:], mask)
+
+
+def _codes(text: str) -> NDArray[np.uint32]:
+    """Return the code points of a text."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+def _from_codes(codes: NDArray[Any]) -> str:
+    """Return the text of some code points."""
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")

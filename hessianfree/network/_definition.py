@@ -1,0 +1,108 @@
+"""What a recurrent net is made of: cell, output layer, loss and penalty, and where it computes."""
+
+from __future__ import annotations
+
+from hessianfree.cells.base import Cell
+from hessianfree.network._losses import (
+    LogisticCrossEntropy,
+    Loss,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
+from hessianfree.network._parameters import ParameterLayout
+from reservoir.utils.device import door_namespace, module_of, resolve_device, to_namespace
+from reservoir.utils.types import Array
+from reservoir.utils.validation import check_choice, check_integer, check_real
+
+LOSSES: dict[str, type[Loss]] = {
+    "squared_error": SquaredError,
+    "logistic": LogisticCrossEntropy,
+    "softmax": SoftmaxCrossEntropy,
+}
+
+
+class NetworkDefinition:
+    """All that the sweeps need to know of a net; see `SequenceNetwork` for the parameters."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        n_outputs: int,
+        loss: str | Loss = "squared_error",
+        *,
+        l2: float = 0.0,
+        structural_distance: str = "squared",
+        max_rows: int | None = None,
+        n_initial_inputs: int | None = None,
+        device: str = "cpu",
+    ) -> None:
+        if isinstance(loss, str):
+            loss = LOSSES[check_choice("loss", loss, LOSSES)]()
+        check_choice("structural_distance", structural_distance, ("squared", "quarter"))
+        if structural_distance == "quarter" and getattr(cell, "activation", None) != "tanh":
+            raise ValueError(
+                "`structural_distance` is 'quarter', but that form belongs to cells whose states "
+                "are a tanh. Use 'squared'."
+            )
+        self.cell = cell
+        self.device = resolve_device(device)
+        self.n_outputs = check_integer("n_outputs", n_outputs, minimum=1)
+        self.loss = loss
+        self.l2 = check_real("l2", l2, minimum=0)
+        self.structural_distance = structural_distance
+        self.max_rows = None if max_rows is None else check_integer("max_rows", max_rows, minimum=1)
+        shapes = cell.parameter_shapes
+        self.n_initial_inputs = n_initial_inputs
+        if n_initial_inputs is not None:
+            check_integer("n_initial_inputs", n_initial_inputs, minimum=1)
+            shapes["initial_input"] = (cell.state_size, n_initial_inputs)
+        shapes["output"] = (self.n_outputs, cell.n_units)
+        shapes["output_bias"] = (self.n_outputs,)
+        self.layout = ParameterLayout(shapes)
+        self.n_params = self.layout.n_params
+
+    def initial_state(self, blocks: dict[str, Array], initial_inputs: Array | None) -> Array | None:
+        """Return W_s v_i + s_0 of each sequence, or None where only s_0 is learned.
+
+        Parameters
+        ----------
+        blocks : dict of str to ndarray
+            Parameters by name.
+        initial_inputs : ndarray of shape (n_sequences, n_initial_inputs) or None
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, state_size) or None
+        """
+        if initial_inputs is None:
+            return None
+        state: Array = initial_inputs @ blocks["initial_input"].T
+        for name, part in self.cell.learned_states.items():
+            state[:, part] += blocks[name]
+        return state
+
+    def place(self, params: Array, name: str = "params") -> Array:
+        """Return a flat vector where the network computes, after a check."""
+        self.layout.check(params, name)
+        xp = door_namespace(type(self).__name__, self.device, **{name: params})
+        placed: Array = to_namespace(xp, params)
+        return placed
+
+    def _penalised(self) -> list[slice]:
+        """Return the ranges of the flat vector that the penalty acts on."""
+        return [
+            part for name, part in self.layout.slices.items() if len(self.layout.shapes[name]) > 1
+        ]
+
+    def penalty(self, params: Array) -> float:
+        """Return (l2 / 2) Σ ‖W‖²."""
+        if not self.l2:
+            return 0.0
+        xp = module_of(params)
+        return 0.5 * self.l2 * sum(float(xp.vdot(params[p], params[p])) for p in self._penalised())
+
+    def add_penalty_product(self, v: Array, out: Array) -> None:
+        """Add l2 · v on the weights to `out`."""
+        if self.l2:
+            for part in self._penalised():
+                out[part] += self.l2 * v[part]

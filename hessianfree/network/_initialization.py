@@ -1,0 +1,329 @@
+"""Starting points: sparse weights, or recurrent weights as of an echo state network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from hessianfree.batch import Batch
+from hessianfree.network._losses import outputs_of
+from hessianfree.network._network import SequenceNetwork
+from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.types import Array
+from reservoir.utils.validation import check_integer, check_real
+from reservoir.weights._draw import recurrent_weights
+from reservoir.weights._spectral_radius import spectral_radius as radius_of
+
+# Blocks of weights that carry states on to states end in one of these.
+RECURRENT = ("recurrent", "state_to_factor", "factor_to_state")
+
+
+def sparse_parameters(
+    network: SequenceNetwork,
+    *,
+    n_connections: int = 15,
+    connection_scale: float | None = None,
+    input_scale: float = 0.1,
+    n_input_connections: int | None = None,
+    gain_scale: float = 1.0,
+    output_scale: float = 0.1,
+    output_bias: ArrayLike | None = None,
+    random_state: Any = None,
+    dtype: DTypeLike = np.float64,
+) -> Array:
+    """Draw parameters with a few incoming connections a unit.
+
+    Each unit, and each factor of a multiplicative net, hears `n_connections` others, drawn without
+    replacement, through weights s · N(0, 1). With s = 1/√n_connections a layer hands on the
+    variance it gets, whatever its width, and units stay diverse: each sees a different part [1]_.
+    The weights to gates are drawn as those to units, and so are the weights from one layer to the
+    next.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+    n_connections : int, default=15
+        Of [1]_; all, where there are fewer.
+    connection_scale : float, optional
+        s; by default 1/√n_connections.
+    input_scale : float, default=0.1
+        Standard deviation of the weights from the input. Inputs that are too strong saturate the
+        units and wipe out what they remember; 0.1 solved long-lag problems that 1 did not. The
+        code of [2]_ takes 0.25/√15 with `n_input_connections` 15. The weights from
+        `Batch.initial_inputs` to the initial state have the same.
+    n_input_connections : int, optional
+        How many inputs a unit of the lowest layer hears at a step; by default all.
+    gain_scale : float, default=1.0
+        Standard deviation of the weights from the input to the gain of a factor. With one-hot
+        inputs a gain of variance 1 keeps the variance of the states.
+    output_scale : float, default=0.1
+        Standard deviation of the weights to the outputs.
+    output_bias : array_like of shape (n_outputs,), optional
+        By default 0; see `mean_target_bias`.
+    random_state : int, Generator, RandomState, SeedSequence or None, default=None
+        Each block has a stream of its own: the seed gives the same recurrent weights whatever is
+        asked of the others.
+    dtype : {float64, float32}, default=float64
+        Drawn in float64, then converted.
+
+    Returns
+    -------
+    ndarray of shape (n_params,)
+        Biases, peepholes and initial states are 0, save the bias of a shifted gain, which is 1 (the
+        net then starts near a vanilla one with the matrix W_hf W_fh), and that of a forget gate,
+        which is the `forget_bias` of the cell.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hessianfree.cells import ElmanCell
+    >>> network = SequenceNetwork(ElmanCell(2, 100), n_outputs=1)
+    >>> params = sparse_parameters(network, random_state=0)
+    >>> np.unique(np.count_nonzero(network.layout.views(params)["recurrent"], axis=1))
+    array([15])
+
+    References
+    ----------
+    .. [1] Martens (2010), Deep learning via Hessian-free optimization, ICML, section 5.
+    .. [2] Martens & Sutskever (2011), Learning recurrent neural networks with Hessian-free
+       optimization, ICML.
+    """
+    n_connections = check_integer("n_connections", n_connections, minimum=1)
+    if connection_scale is None:
+        connection_scale = 1 / np.sqrt(n_connections)
+    connection_scale = check_real("connection_scale", connection_scale, minimum=0)
+
+    def recurrent(shape: tuple[int, int], rng: np.random.Generator) -> Array:
+        return _sparse(shape, n_connections, connection_scale, rng)
+
+    blocks = _draw(
+        network,
+        recurrent,
+        recurrent,
+        input_scale,
+        n_input_connections,
+        gain_scale,
+        output_scale,
+        output_bias,
+        random_state,
+    )
+    return network.layout.flatten(blocks, dtype)
+
+
+def echo_state_parameters(
+    network: SequenceNetwork,
+    *,
+    spectral_radius: float = 1.1,
+    connectivity: int | float = 15,
+    input_scale: float = 0.1,
+    n_input_connections: int | None = None,
+    gain_scale: float = 1.0,
+    output_scale: float = 0.1,
+    output_bias: ArrayLike | None = None,
+    random_state: Any = None,
+    dtype: DTypeLike = np.float64,
+) -> Array:
+    """Draw parameters whose recurrent weights are those of an echo state network.
+
+    Sparse normal weights, scaled to a spectral radius near 1, at which signals neither die out nor
+    explode over many steps: a start from which first-order methods learn long lags too [1]_.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+    spectral_radius : float, default=1.1
+        That of [1]_. Of each matrix of a full-tensor net, and of each that leads to a gate; of
+        W_hf W_fh in a multiplicative net, the matrix from state to state where all gains are 1.
+    connectivity : int or float, default=15
+        Number, or fraction, of incoming connections of a unit, from its own layer and from the one
+        below; the latter have the scale that `sparse_parameters` gives them.
+    input_scale : float, default=0.1
+        Standard deviation of the weights from the input. [1]_ takes 0.001 for the adding and
+        multiplication problems, 0.1 for memorization.
+    n_input_connections, gain_scale, output_scale, output_bias, random_state, dtype
+        As in `sparse_parameters`.
+
+    Returns
+    -------
+    ndarray of shape (n_params,)
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hessianfree.cells import ElmanCell
+    >>> network = SequenceNetwork(ElmanCell(2, 100), n_outputs=1)
+    >>> params = echo_state_parameters(network, random_state=0)
+    >>> recurrent = network.layout.views(params)["recurrent"]
+    >>> float(np.abs(np.linalg.eigvals(recurrent)).max().round(9))
+    1.1
+
+    References
+    ----------
+    .. [1] Sutskever, Martens, Dahl & Hinton (2013), On the importance of initialization and
+       momentum in deep learning, ICML, section 4.
+    """
+    spectral_radius = check_real("spectral_radius", spectral_radius, minimum=0)
+
+    def between(shape: tuple[int, int], rng: np.random.Generator) -> Array:
+        n_connections = (
+            max(1, round(connectivity * shape[1]))
+            if isinstance(connectivity, float)
+            else connectivity
+        )
+        return _sparse(shape, n_connections, 1 / np.sqrt(n_connections), rng)
+
+    def recurrent(shape: tuple[int, int], rng: np.random.Generator) -> Array:
+        if shape[0] != shape[1]:
+            # The radius is that of a product of two such blocks, and is set below.
+            return between(shape, rng)
+        matrix = recurrent_weights(
+            shape[0],
+            spectral_radius=spectral_radius,
+            connectivity=min(connectivity, shape[0]),
+            distribution="normal",
+            random_state=rng,
+        )
+        return np.asarray(matrix if isinstance(matrix, np.ndarray) else matrix.toarray())
+
+    blocks = _draw(
+        network,
+        recurrent,
+        between,
+        input_scale,
+        n_input_connections,
+        gain_scale,
+        output_scale,
+        output_bias,
+        random_state,
+    )
+    for name in blocks:
+        if name.endswith("factor_to_state"):
+            to_state = blocks[name]
+            to_factor = blocks[name.replace("factor_to_state", "state_to_factor")]
+            factor = np.sqrt(spectral_radius / radius_of(to_state @ to_factor))
+            to_state *= factor
+            to_factor *= factor
+    return network.layout.flatten(blocks, dtype)
+
+
+# By the names that estimators and contenders call them by.
+INITIALIZATIONS: dict[str, Callable[..., Array]] = {
+    "sparse": sparse_parameters,
+    "echo_state": echo_state_parameters,
+}
+
+
+def mean_target_bias(network: SequenceNetwork, batch: Batch) -> Array:
+    """Return the output bias of the best constant prediction on a batch.
+
+    b_o = link⁻¹(mean target), the mean weighted as the loss is
+
+    Starting there spares the optimizer a first phase in which nothing but the mean is learned.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        One of the losses of this package.
+    batch : Batch
+
+    Returns
+    -------
+    ndarray of shape (n_outputs,)
+        Means of probabilities are kept 0.001 away from 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hessianfree.cells import ElmanCell
+    >>> network = SequenceNetwork(ElmanCell(2, 5), n_outputs=1)
+    >>> mean_target_bias(network, Batch(np.zeros((1, 2, 2)), np.array([[[1.0], [2.0]]])))
+    array([1.5])
+    """
+    mask = np.ones(batch.targets.shape[:2]) if batch.mask is None else batch.mask
+    scored = mask > 0
+    weights, targets = mask[scored].astype(float), batch.targets[scored]
+    if targets.ndim == 1:
+        mean = np.bincount(targets, weights, minlength=network.n_outputs) / weights.sum()
+    else:
+        mean = weights @ targets / weights.sum()
+    return outputs_of(network.loss, mean)
+
+
+def _sparse(
+    shape: tuple[int, int], n_connections: int, scale: float, rng: np.random.Generator
+) -> Array:
+    """Return a matrix with `n_connections` entries scale · N(0, 1) in each row."""
+    n_connections = min(n_connections, shape[1])
+    matrix = np.zeros(shape)
+    columns = np.argsort(rng.random(shape), axis=1)[:, :n_connections]
+    np.put_along_axis(
+        matrix, columns, scale * rng.standard_normal((shape[0], n_connections)), axis=1
+    )
+    return matrix
+
+
+def _draw(
+    network: SequenceNetwork,
+    recurrent: Any,
+    between: Any,
+    input_scale: float,
+    n_input_connections: int | None,
+    gain_scale: float,
+    output_scale: float,
+    output_bias: ArrayLike | None,
+    random_state: Any,
+) -> dict[str, Array]:
+    """Return all blocks, the recurrent ones by `recurrent(shape, rng)`.
+
+    Those from the states of a layer to the next are drawn by `between(shape, rng)`.
+    """
+    if n_input_connections is not None:
+        n_input_connections = check_integer("n_input_connections", n_input_connections, minimum=1)
+    input_scale = check_real("input_scale", input_scale, minimum=0)
+    scales = {
+        "input_to_factor": check_real("gain_scale", gain_scale, minimum=0),
+        "output": check_real("output_scale", output_scale, minimum=0),
+    }
+    shapes = network.layout.shapes
+    blocks: dict[str, Array] = {name: np.zeros(shape) for name, shape in shapes.items()}
+    seeds = seed_sequence(random_state).spawn(len(shapes))
+    for (name, shape), seed in zip(shapes.items(), seeds):
+        rng = np.random.default_rng(seed)
+        layer, _, block = name.rpartition(".")
+        if block.endswith(RECURRENT):
+            matrices = blocks[name].reshape(-1, *shape[-2:])
+            for matrix in matrices:
+                matrix[...] = recurrent(shape[-2:], rng)
+        elif layer not in ("", "layer1") and block.endswith(("input", "input_to_factor")):
+            blocks[name] = between((shape[0], shape[1]), rng)
+        elif block == "initial_input":
+            blocks[name] = _sparse((shape[0], shape[1]), shape[1], input_scale, rng)
+        elif block.endswith("input"):
+            n_connections = n_input_connections or shape[1]
+            blocks[name] = _sparse((shape[0], shape[1]), n_connections, input_scale, rng)
+        elif block in scales:
+            blocks[name] = _sparse((shape[0], shape[1]), shape[1], scales[block], rng)
+        elif name in network.cell.initial_biases:
+            blocks[name][...] = network.cell.initial_biases[name]
+    if output_bias is not None:
+        bias = np.asarray(output_bias, dtype=float)
+        if bias.shape != shapes["output_bias"]:
+            raise ValueError(
+                f"`output_bias` has shape {bias.shape}, but {shapes['output_bias']} was expected. "
+                "Pass one number per output."
+            )
+        blocks["output_bias"] = bias
+    return blocks

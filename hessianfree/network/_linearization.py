@@ -1,0 +1,311 @@
+"""A recurrent net around one point: the stored forward pass, and the sweeps over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from hessianfree.batch import Batch
+from hessianfree.cells._inputs import flatten_rows
+from hessianfree.cells._workspace import Workspace
+from hessianfree.network._definition import NetworkDefinition
+from hessianfree.network._prepared import PreparedBatch, prepare_for
+from reservoir.utils.device import module_of, namespace_of, to_namespace
+from reservoir.utils.types import Array
+
+# A loss or product that is not finite is a result and no warning: the optimizer rejects the step.
+OVERFLOW_IS_A_RESULT: Any = {"over": "ignore", "invalid": "ignore"}
+
+
+class NetworkLinearization:
+    """A `SequenceNetwork` around one point, on one batch, with the forward pass kept.
+
+    Attributes
+    ----------
+    value : float
+        f(θ).
+    nbytes : int
+        Memory of the stored pass and of the buffers made so far, in bytes.
+
+    Notes
+    -----
+    After the first product, and with the copies of the parameters left out, memory is
+
+        itemsize · B (T m + k (N + 3 n_outputs)),
+
+    with T steps, the last k of them scored, B sequences, and m numbers per step and sequence: 3 N
+    for `ElmanCell`, 4 N for `TensorCell`, 3 N + 5 F for `MultiplicativeCell` with F factors (7 F
+    with the shifted gain), and n_inputs + 1 to n_inputs + 4 more with real-valued inputs to the
+    first and the last. Later products allocate nothing, `TensorCell` excepted, which gathers rows
+    by symbol. A batch of more than `max_rows` steps times sequences takes that of one slice.
+    """
+
+    def __init__(self, network: NetworkDefinition, params: Array, batch: Batch) -> None:
+        self._network = network
+        self._came = module_of(params)
+        params = network.place(params).copy()
+        self._params = params
+        self._batches = prepare_for(network, params, batch)
+        # One slice is kept; several are run again for every product.
+        self._kept = (
+            LinearizedSlice(network, params, self._batches[0]) if len(self._batches) == 1 else None
+        )
+        self.value = float(network.penalty(params) + sum(part.value for part in self._parts()))
+
+    def gradient(self) -> Array:
+        """Return ∇f(θ), of shape (n_params,)."""
+        gradient = module_of(self._params).empty_like(self._params)
+        self._sum(gradient, lambda part, out: part.gradient(out))
+        self._network.add_penalty_product(self._params, gradient)
+        answer: Array = to_namespace(self._came, gradient)
+        return answer
+
+    def gauss_newton_product(
+        self, v: Array, structural_damping: float = 0.0, *, out: Array | None = None
+    ) -> Array:
+        """Return (Jᵀ H_L J + μ J_hᵀ D″ J_h + l2) v, exactly.
+
+        Parameters
+        ----------
+        v : ndarray of shape (n_params,)
+        structural_damping : float, default=0.0
+            μ. The sum over the states of all sequences, up to the last scored step of each, is
+            divided by the number of scored steps, as the loss is.
+        out : ndarray of shape (n_params,), optional
+            Written to and returned, v itself excepted; made where it is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_params,)
+        """
+        came = namespace_of(v=v, out=out)
+        v = self._network.place(v, "v")
+        xp = module_of(v)
+        product = out if out is not None and came is xp else xp.empty_like(v)
+        with np.errstate(**OVERFLOW_IS_A_RESULT):
+            self._sum(
+                product, lambda part, out: part.gauss_newton_product(v, structural_damping, out)
+            )
+        self._network.add_penalty_product(v, product)
+        if came is xp:
+            return product
+        answer: Array = to_namespace(came, product)
+        if out is None:
+            return answer
+        out[...] = answer
+        return out
+
+    def _sum(self, total: Array, contribution: Callable[[LinearizedSlice, Array], Array]) -> None:
+        """Write the sum of the contributions of all slices to `total`."""
+        for i, part in enumerate(self._parts()):
+            if i == 0:
+                contribution(part, total)
+            else:
+                total += contribution(part, part.params_bar())
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the stored pass and of the buffers made so far, in bytes."""
+        return 0 if self._kept is None else self._kept.nbytes
+
+    def _parts(self) -> Iterator[LinearizedSlice]:
+        """Return the stored slice, or run the slices again, each when it is asked for."""
+        if self._kept is not None:
+            yield self._kept
+            return
+        for prepared in self._batches:
+            yield LinearizedSlice(self._network, self._params, prepared)
+
+
+def forward(
+    network: NetworkDefinition,
+    blocks: dict[str, Array],
+    batch: PreparedBatch,
+    *,
+    states_only: bool = False,
+) -> tuple[Any, Array, Any]:
+    """Return the trajectory, the output rows and the loss of a slice, the penalty left out.
+
+    The loss is an array without axes: on a GPU it need not be waited for where it is not read.
+    """
+    with np.errstate(**OVERFLOW_IS_A_RESULT):
+        initial_state = batch.initial_state
+        if initial_state is None:
+            initial_state = network.initial_state(blocks, batch.initial_inputs)
+        trajectory = network.cell.forward(
+            blocks, batch.inputs, initial_state, states_only=states_only
+        )
+        outputs = flatten_rows(trajectory.states[batch.first_scored :]) @ blocks["output"].T
+        outputs += blocks["output_bias"]
+        values = network.loss.values(outputs, batch.targets)
+        coefficients = batch.coefficients[:, 0].astype(np.float64)
+        value = module_of(values).vdot(coefficients, values.astype(np.float64, copy=False))
+    return trajectory, outputs, value
+
+
+class LinearizedSlice:
+    """The stored forward pass of some sequences, and the sweeps over it."""
+
+    def __init__(self, network: NetworkDefinition, params: Array, batch: PreparedBatch) -> None:
+        self.network = network
+        self.batch = batch
+        self.params = network.layout.views(params)
+        self.work = Workspace(params)
+        self.trajectory, outputs, self.value = forward(network, self.params, batch)
+        with np.errstate(**OVERFLOW_IS_A_RESULT):
+            self.predictions = network.loss.predict(outputs, out=outputs)
+
+    @property
+    def rows(self) -> Array:
+        """States that the output layer sees, one row per step and sequence."""
+        return flatten_rows(self.trajectory.states[self.batch.first_scored :])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the pass and of the buffers made so far, in bytes."""
+        return int(self.trajectory.nbytes + self.predictions.nbytes + self.work.nbytes)
+
+    def params_bar(self) -> Array:
+        """Return a vector to write this slice's contributions to."""
+        return self.work.get("params_bar", (self.network.n_params,))
+
+    def last_gradient(self, out: Array) -> Array:
+        """Write the gradient, and leave no forward pass behind."""
+        self.network.cell.spend(self.trajectory)
+        return self.gradient(out)
+
+    def gradient(self, out: Array) -> Array:
+        """Write the gradient of this slice's share of the loss, the penalty left out."""
+        with np.errstate(**OVERFLOW_IS_A_RESULT):
+            self._pull_back(self._outputs_bar(), self.network.layout.views(out))
+        return out
+
+    def gauss_newton_product(self, v: Array, structural_damping: float, out: Array) -> Array:
+        """Write this slice's share of the curvature product, the penalty left out."""
+        network, batch, work = self.network, self.batch, self.work
+        direction, blocks = network.layout.views(v), network.layout.views(out)
+        d_states = network.cell.jvp(
+            self.params, self.trajectory, direction, d_initial_state=self._d_initial(direction)
+        )
+        d_rows = flatten_rows(d_states[batch.first_scored :])
+        d_outputs = work.get("d_outputs", self.predictions.shape)
+        outputs_bar = work.get("outputs_bar", self.predictions.shape)
+        work.xp.matmul(d_rows, self.params["output"].T, out=d_outputs)
+        work.xp.matmul(self.rows, direction["output"].T, out=outputs_bar)
+        d_outputs += outputs_bar
+        d_outputs += direction["output_bias"]
+        network.loss.hessian_product(self.predictions, d_outputs, out=outputs_bar)
+        outputs_bar *= batch.coefficients
+        self._pull_back(outputs_bar, blocks, d_states, structural_damping)
+        return out
+
+    def squared_gradients(self, out: Array) -> Array:
+        """Write n_scored · Σ_i (gradient of the share of sequence i)²."""
+        network, batch = self.network, self.batch
+        blocks = network.layout.views(out)
+        outputs_bar = self._outputs_bar()
+        states_bar = self._states_bar(outputs_bar)
+        initial_bar = self._initial_bar()
+        squares, _ = network.cell.squared_vjp(
+            self.params, self.trajectory, states_bar, initial_state_bar=initial_bar
+        )
+        for name, block in squares.items():
+            blocks[name][...] = block
+        if initial_bar is not None and batch.initial_inputs is not None:
+            self._pull_back_initial(initial_bar**2, batch.initial_inputs**2, blocks)
+        elif "initial_input" in blocks:
+            blocks["initial_input"][...] = 0
+        by_sequence = outputs_bar.reshape(-1, batch.n_sequences, network.n_outputs)
+        states = self.rows.reshape(-1, batch.n_sequences, network.cell.n_units)
+        blocks["output"][...] = 0
+        for i in range(batch.n_sequences):
+            blocks["output"] += (by_sequence[:, i].T @ states[:, i]) ** 2
+        blocks["output_bias"][...] = (by_sequence.sum(axis=0) ** 2).sum(axis=0)
+        out *= batch.n_scored
+        return out
+
+    def _outputs_bar(self) -> Array:
+        """Return the cotangents of the output pre-activations."""
+        outputs_bar = self.work.get("outputs_bar", self.predictions.shape)
+        self.network.loss.gradient(self.predictions, self.batch.targets, out=outputs_bar)
+        outputs_bar *= self.batch.coefficients
+        return outputs_bar
+
+    def _states_bar(self, outputs_bar: Array) -> Array:
+        """Return the cotangents of the states that the output layer sees."""
+        shape = self.trajectory.states[self.batch.first_scored :].shape
+        states_bar = self.work.get("states_bar", shape)
+        self.work.xp.matmul(outputs_bar, self.params["output"], out=flatten_rows(states_bar))
+        return states_bar
+
+    def _d_initial(self, direction: dict[str, Array]) -> Array | None:
+        """Return the tangents of initial states that come from a vector of each sequence."""
+        vectors = self.batch.initial_inputs
+        if vectors is None:
+            return None
+        d_initial = self.work.get("d_initial", (len(vectors), self.network.cell.state_size))
+        self.work.xp.matmul(vectors, direction["initial_input"].T, out=d_initial)
+        for name, part in self.network.cell.learned_states.items():
+            d_initial[:, part] += direction[name]
+        return d_initial
+
+    def _initial_bar(self) -> Array | None:
+        """Return a buffer for the cotangents of such initial states."""
+        vectors = self.batch.initial_inputs
+        if vectors is None:
+            return None
+        return self.work.get("initial_bar", (len(vectors), self.network.cell.state_size))
+
+    def _pull_back_initial(
+        self, initial_bar: Array, vectors: Array, blocks: dict[str, Array]
+    ) -> None:
+        """Write the cotangents of the parameters that initial states are made of."""
+        self.work.xp.matmul(initial_bar.T, vectors, out=blocks["initial_input"])
+        for name, part in self.network.cell.learned_states.items():
+            initial_bar[:, part].sum(axis=0, out=blocks[name])
+
+    def _pull_back(
+        self,
+        outputs_bar: Array,
+        blocks: dict[str, Array],
+        d_states: Array | None = None,
+        structural_damping: float = 0.0,
+    ) -> None:
+        """Write the cotangents of the parameters to `blocks`.
+
+        Structural damping adds to the cotangents of the states, or of the pre-activations:
+        D″ R{z} = ¼ (1 - h²) R{z} = ¼ R{h}.
+        """
+        batch, cell = self.batch, self.network.cell
+        states_bar = self._states_bar(outputs_bar)
+        xp = self.work.xp
+        preactivations_bar: Array | None = None
+        damping: Any = None
+        if structural_damping and d_states is not None:
+            quarter = self.network.structural_distance == "quarter"
+            form = 0.25 if quarter else 1.0
+            damping = d_states.dtype.type(form * structural_damping / batch.n_scored)
+            if batch.live is not None:
+                damping = xp.multiply(
+                    batch.live, damping, out=self.work.get("damping", batch.live.shape)
+                )
+            if quarter:
+                preactivations_bar, damping = xp.multiply(d_states, damping, out=d_states), None
+        initial_bar = self._initial_bar()
+        xp.matmul(outputs_bar.T, self.rows, out=blocks["output"])
+        outputs_bar.sum(axis=0, out=blocks["output_bias"])
+        cell.vjp(
+            self.params,
+            self.trajectory,
+            states_bar,
+            params_bar=blocks,
+            preactivations_bar=preactivations_bar,
+            damping=damping,
+            initial_state_bar=initial_bar,
+        )
+        if initial_bar is not None and batch.initial_inputs is not None:
+            self._pull_back_initial(initial_bar, batch.initial_inputs, blocks)
+        elif "initial_input" in blocks:
+            blocks["initial_input"][...] = 0

@@ -1,0 +1,79 @@
+"""Plain functions as an objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reservoir.utils.device import module_of
+from reservoir.utils.types import Array
+
+
+class FunctionObjective:
+    """An objective without data, made of three functions.
+
+    Parameters
+    ----------
+    value : callable
+        θ of shape (n_params,) -> f(θ).
+    gradient : callable
+        θ -> ∇f(θ) of shape (n_params,).
+    product : callable
+        θ, v -> the curvature at θ times v, both of shape (n_params,): of the Gauss-Newton matrix,
+        or of the Hessian itself, which may be indefinite (`HessianFree` then raises its damping).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sphere = FunctionObjective(
+    ...     value=lambda x: 0.5 * x @ x, gradient=lambda x: x, product=lambda x, v: v)
+    >>> sphere.linearize(np.ones(2)).gauss_newton_product(np.array([3.0, 4.0]))
+    array([3., 4.])
+    """
+
+    def __init__(
+        self,
+        value: Callable[[Array], float],
+        gradient: Callable[[Array], Array],
+        product: Callable[[Array, Array], Array],
+    ) -> None:
+        self._value = value
+        self._gradient = gradient
+        self._product = product
+
+    def value(self, params: Array, batch: Any = None) -> float:
+        """Return f(θ)."""
+        return float(self._value(params))
+
+    def value_and_gradient(self, params: Array, batch: Any = None) -> tuple[float, Array]:
+        """Return f(θ) and ∇f(θ)."""
+        return self.value(params), module_of(params).asarray(self._gradient(params))
+
+    def linearize(self, params: Array, batch: Any = None) -> _FunctionLinearization:
+        """Return the linearization at θ."""
+        return _FunctionLinearization(self, params.copy())
+
+
+class _FunctionLinearization:
+    """The three functions at one point."""
+
+    def __init__(self, objective: FunctionObjective, params: Array) -> None:
+        self._objective = objective
+        self._params = params
+        self.value = objective.value(params)
+
+    def gradient(self) -> Array:
+        """Return ∇f(θ)."""
+        gradient: Array = module_of(self._params).asarray(self._objective._gradient(self._params))
+        return gradient
+
+    def gauss_newton_product(
+        self, v: Array, structural_damping: float = 0.0, *, out: Array | None = None
+    ) -> Array:
+        """Return the curvature times v; there are no hidden states to damp."""
+        product = self._objective._product(self._params, v)
+        if out is None:
+            new: Array = module_of(product).array(product)
+            return new
+        out[...] = product
+        return out

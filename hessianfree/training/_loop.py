@@ -1,0 +1,145 @@
+"""The training loop: batches, callbacks, progress, history and checkpoints for any optimizer."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tqdm import tqdm
+
+from hessianfree.optimize._protocols import Objective, Optimizer
+from hessianfree.training._checkpoints import TrainingState, save_checkpoint
+from hessianfree.training._data import DataSource
+from hessianfree.training._history import History, append_line
+from reservoir.utils.device import module_of, move_state
+from reservoir.utils.seeds import RandomState, seed_sequence
+from reservoir.utils.types import Array
+from reservoir.utils.validation import check_integer
+
+
+def start(
+    optimizer: Optimizer[Any], params: Array, random_state: RandomState = None
+) -> TrainingState:
+    """Return the state of a run before its first iteration.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    params : ndarray of shape (n_params,)
+        Where to start; copied.
+    random_state : None, int, Generator, RandomState or SeedSequence
+        What the data of all iterations are drawn from.
+
+    Returns
+    -------
+    TrainingState
+    """
+    seed = seed_sequence(random_state)
+    return TrainingState(optimizer.init(params), 0, seed, History())
+
+
+def train(
+    objective: Objective,
+    optimizer: Optimizer[Any],
+    data: DataSource,
+    state: TrainingState,
+    *,
+    n_iterations: int,
+    callback: Callable[[TrainingState], Any] | None = None,
+    progress: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 1,
+    log: str | os.PathLike[str] | None = None,
+) -> TrainingState:
+    """Minimize an objective, one batch after the other.
+
+    Parameters
+    ----------
+    objective : Objective
+    optimizer : Optimizer
+    data : DataSource
+        `FreshBatches`, `Minibatches`, or anything with their `batches`.
+    state : TrainingState
+        From `start`, from another call, or from `load_checkpoint`; not changed.
+    n_iterations : int
+        Iterations since the start of the run, those in `state` among them: the same call goes on
+        with a run that was cut short, and does nothing for one that is complete.
+    callback : callable, optional
+        Called with the state after each iteration; True ends the run.
+    progress : bool, default=False
+        Whether to show a progress bar.
+    checkpoint : path-like, optional
+        File for the state, replaced in one piece each `checkpoint_every` iterations and at the end.
+    checkpoint_every : int, default=1
+    log : path-like, optional
+        File for the history, one JSON object a line. A line is there as soon as its iteration is
+        done; a run that goes on continues the file.
+
+    Returns
+    -------
+    TrainingState
+        With `stop_reason` "n_iterations", "callback" or "interrupted". Its arrays are NumPy's if
+        those of `state` are, also where the objective computes on a GPU; callbacks see them there.
+
+    Notes
+    -----
+    A run killed at any moment and resumed from its checkpoint gives the same parameters, bit for
+    bit, as one never stopped, on the same machine and number of threads. Ctrl-C ends the run after
+    the last complete iteration: the state is returned, and saved, as if that had been asked for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hessianfree.optimize import FunctionObjective
+    >>> from hessianfree.optimize import HessianFree
+    >>> from hessianfree.training import FreshBatches
+    >>> sphere = FunctionObjective(
+    ...     value=lambda x: 0.5 * x @ x, gradient=lambda x: x, product=lambda x, v: v)
+    >>> optimizer, data = HessianFree(), FreshBatches(lambda n, rng: None, 1)
+    >>> state = train(sphere, optimizer, data, start(optimizer, np.ones(2)), n_iterations=30)
+    >>> state.params.round(6), state.stop_reason
+    (array([0., 0.]), 'n_iterations')
+    >>> bool(state.history["loss"][-1] < 1e-9)
+    True
+    """
+    check_integer("n_iterations", n_iterations, minimum=0)
+    check_integer("checkpoint_every", checkpoint_every, minimum=1)
+    came = module_of(state.params)
+    # Rows are appended to a history of our own, so that the one given stays as it is.
+    state = replace(state, history=state.history.head(state.iteration), stop_reason="n_iterations")
+    if log is not None:
+        state.history.write_jsonl(log)
+    bar = tqdm(total=n_iterations, initial=state.iteration, disable=not progress)
+    try:
+        while state.iteration < n_iterations:
+            began = time.perf_counter()
+            batches = data.batches(state.iteration, state.seed)
+            optimizer_state, info = optimizer.step(objective, state.optimizer_state, *batches)
+            info["seconds"] = time.perf_counter() - began
+            state.history.append(info)
+            state = replace(state, optimizer_state=optimizer_state, iteration=state.iteration + 1)
+            if log is not None:
+                append_line(log, info)
+            if checkpoint is not None and state.iteration % checkpoint_every == 0:
+                save_checkpoint(checkpoint, state)
+            bar.set_postfix(loss=f"{info['loss']:.4g}", refresh=False)
+            bar.update()
+            if callback is not None and callback(state):
+                state = replace(state, stop_reason="callback")
+                break
+    except KeyboardInterrupt:
+        # The row of an iteration may be there already whose state is not.
+        history = state.history.head(state.iteration)
+        state = replace(state, history=history, stop_reason="interrupted")
+        if log is not None:
+            history.write_jsonl(log)
+    finally:
+        bar.close()
+    if module_of(state.params) is not came:
+        state = replace(state, optimizer_state=move_state(came, state.optimizer_state))
+    if checkpoint is not None:
+        save_checkpoint(checkpoint, state)
+    return state

@@ -1,0 +1,81 @@
+"""See `classifier.py` of old."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import _num_samples, column_or_1d
+
+from reservoir.sequences._layout import Layout, stack_like
+
+
+def labels_by_row(
+    y: Any, layout: Layout, label_per: str
+) -> tuple[Any, Literal["sequence", "step"]]:
+    """Return one label for each row of the stacked sequences, and what a label belongs to.
+
+    Parameters
+    ----------
+    y : array-like or list of array-like
+        One label a sequence or one a step.
+    layout : Layout
+        What `stack_sequences` returned for the inputs.
+    label_per : {"auto", "sequence", "step"}
+        What a label belongs to; "auto" goes by their number.
+
+    Returns
+    -------
+    labels : array-like of shape (n_rows,)
+        Checked for its length only where there is one label a sequence.
+    label_per : {"sequence", "step"}
+
+    Raises
+    ------
+    ValueError
+        If `y` has neither form, or another one than `label_per` says.
+
+    Examples
+    --------
+    >>> labels_by_row(["a", "b"], Layout((2, 1), "list"), "auto")
+    (array(['a', 'a', 'b'], dtype='<U1'), 'sequence')
+    """
+    n_sequences, n_rows = len(layout.lengths), layout.n_rows
+    if layout.form == "rows":
+        n_labels = _num_samples(y)
+        by_number = "sequence" if n_labels == n_sequences != n_rows else "step"
+        label_per = by_number if label_per == "auto" else label_per
+        if label_per == "step":
+            return y, "step"
+        labels = column_or_1d(y, warn=True)
+        if n_labels == n_rows:
+            labels = _common_labels(labels, layout)
+    else:
+        n_labels = len(y) if hasattr(y, "__len__") else 0
+        is_flat = n_labels == n_sequences and all(np.ndim(label) == 0 for label in y)
+        label_per = ("sequence" if is_flat else "step") if label_per == "auto" else label_per
+        if label_per == "step":
+            return stack_like(y, layout, name="y"), "step"
+        labels = np.asarray(y) if is_flat else np.empty(0)
+    if len(labels) != n_sequences:
+        raise ValueError(
+            f"`y` has {n_labels} entries that are not all labels of sequences, but `X` holds "
+            f"{n_sequences} sequences. Pass one label a sequence."
+        )
+    return np.repeat(labels, layout.lengths), "sequence"
+
+
+def _common_labels(labels: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """Return the label that all rows of each sequence share."""
+    common = labels[layout.offsets[:-1]]
+    differs = np.flatnonzero(np.repeat(common, layout.lengths) != labels)
+    if len(differs):
+        row = int(differs[0])
+        index = int(np.searchsorted(layout.offsets, row, side="right")) - 1
+        raise ValueError(
+            f"`y` is {labels[row]!s} at row {row}, but {common[index]!s} at the start of the same "
+            f"sequence {index}, and `label_per` is 'sequence'. Give all rows of a group the same "
+            "label, or set `label_per` to 'step'."
+        )
+    return common

@@ -1,0 +1,21 @@
+"""The recurrence: driven by input, teacher-forced, free-running, in variants."""
+
+from reservoir.dynamics._driven import iterate_blocks, iterate_sequences, run
+from reservoir.dynamics._free import FreeRun, free_run, free_run_variants
+from reservoir.dynamics._reservoir import DivergenceError, Reservoir
+from reservoir.dynamics._variants import SideBySide, Variants, run_variants, variant
+
+__all__ = [
+    "DivergenceError",
+    "FreeRun",
+    "Reservoir",
+    "SideBySide",
+    "Variants",
+    "free_run",
+    "free_run_variants",
+    "iterate_blocks",
+    "iterate_sequences",
+    "run",
+    "run_variants",
+    "variant",
+]

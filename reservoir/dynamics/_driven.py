@@ -1,0 +1,405 @@
+"""The recurrence: driven by input, teacher-forced, free-running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._series import LANE_PIECE, PIECE, Series, as_series, as_vector, check_finite
+from reservoir.dynamics.cuda._blocks import Block, drive_blocks
+from reservoir.dynamics.loops._choose import check_engine, choose_loop
+from reservoir.utils.device import namespace_of
+from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.validation import check_integer, check_real
+
+# Rows of states in memory, unless the caller says.
+_CHUNK = 2048
+
+
+def run(
+    reservoir: Reservoir,
+    inputs: Any,
+    *,
+    initial_state: Any = None,
+    teacher: Any = None,
+    initial_output: Any = None,
+    state_noise: float = 0.0,
+    feedback_noise: float = 0.0,
+    random_state: Any = None,
+    engine: str = "auto",
+) -> Array:
+    """Return the states of a reservoir driven by one series.
+
+    x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb (y[t-1] + η[t]) + b + ν[t])   [1]_
+
+    The terms that do not depend on x are one matrix product; what is left is stepped in place.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        W, W_in, W_fb, b, a and f.
+    inputs : array-like of shape (n_steps, n_inputs)
+        u[t]. With a CuPy array the run is one on the GPU, and the states stay there.
+    initial_state : array-like of shape (n_units,), optional
+        x[-1]; zeros if left out.
+    teacher : array-like of shape (n_steps, n_outputs), optional
+        y[t], fed back one step later in place of the output (teacher forcing); needed where
+        the reservoir has feedback weights.
+    initial_output : array-like of shape (n_outputs,), optional
+        y[-1]; zeros if left out.
+    state_noise, feedback_noise : float, default 0.0
+        Standard deviations of ν and η: normal, independent for each step and each unit or output.
+    random_state : None, int, Generator, RandomState or SeedSequence
+        Seed of the noise.
+    engine : {"auto", "numpy", "numba"}, default "auto"
+        "auto" takes the compiled loop where numba is installed and f is tanh. Both give the
+        same states to rounding.
+
+    Returns
+    -------
+    ndarray of shape (n_steps, n_units)
+        Of the dtype of `reservoir.recurrent`.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a noise is negative, or a teacher is missing or too many.
+    DivergenceError
+        If a state is not finite while f is unbounded.
+    ImportError
+        If `engine` is "numba" and numba is not there.
+
+    Examples
+    --------
+    A line of three linear units holds what came one, two and three steps ago:
+
+    >>> import numpy as np
+    >>> line = Reservoir(recurrent=np.eye(3, k=-1), input=np.eye(3, 1), bias=np.zeros(3),
+    ...                  activation="identity")
+    >>> run(line, [[5.0], [6.0], [7.0]])
+    array([[5., 0., 0.],
+           [6., 5., 0.],
+           [7., 6., 5.]])
+
+    References
+    ----------
+    .. [1] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, eqs. 2-3.
+    """
+    (series,) = _prepare(
+        reservoir,
+        [inputs],
+        None if teacher is None else [teacher],
+        [initial_state],
+        [initial_output],
+        (state_noise, feedback_noise),
+        random_state,
+        None,
+    )
+    xp = _namespace([series], engine)
+    states: Array = xp.empty((series.n_steps, reservoir.n_units), dtype=reservoir.dtype)
+    if xp is not np:
+        for block in drive_blocks(xp, reservoir, [series]):
+            states[xp.asarray(block.rows)] = block.states
+        return states
+    loop = choose_loop(reservoir, engine)
+    _drive_one(reservoir, loop, series, 0, states)
+    return states
+
+
+def iterate_sequences(
+    reservoir: Reservoir,
+    sequences: Sequence[Any],
+    *,
+    teachers: Sequence[Any] | None = None,
+    initial_states: Sequence[Any] | None = None,
+    initial_outputs: Sequence[Any] | None = None,
+    state_noise: float = 0.0,
+    feedback_noise: float = 0.0,
+    random_state: Any = None,
+    generators: Sequence[np.random.Generator] | None = None,
+    chunk_size: int | None = None,
+    engine: str = "auto",
+) -> Iterator[tuple[int, int, Array]]:
+    """Yield the states of many driven series, a block of rows at a time.
+
+    The same states as `run` on each sequence (to rounding), in memory for one chunk. Several
+    sequences are stepped side by side, each weight being loaded once for all of them. Neither
+    the size of a chunk nor the company of other sequences changes the noise of a sequence; the
+    size of a chunk does not change a bit.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        W, W_in, W_fb, b, a and f.
+    sequences : sequence of array-like of shape (n_steps, n_inputs)
+        u[t] of each; lengths may differ. With CuPy arrays the run is one on the GPU.
+    teachers : sequence of array-like of shape (n_steps, n_outputs), optional
+        See `run`; likewise what follows.
+    initial_states : sequence of array-like of shape (n_units,) or None, optional
+        x[-1] of each; None for zeros.
+    initial_outputs : sequence of array-like of shape (n_outputs,) or None, optional
+        y[-1] of each; None for zeros. Without feedback weights nothing hears them.
+    state_noise, feedback_noise : float, default 0.0
+        Standard deviations of normal noise on the drive of each unit and on each teacher value.
+    random_state : None, int, Generator, RandomState or SeedSequence
+        Seed of the noise; sequence i has the i-th child of it to itself.
+    generators : sequence of numpy.random.Generator, optional
+        The source of the noise of each sequence, in place of `random_state`. Each is advanced
+        step by step, so that a sequence given in two parts gets the noise of the whole.
+    chunk_size : int, optional
+        Rows of states in memory, over all sequences; rounded up to a multiple of 256, and, for
+        sequences side by side, to 64 rows for each. Left out, 2,048, or on a GPU as many as make
+        256 MiB.
+    engine : {"auto", "numpy", "numba"}, default "auto"
+        As in `run`.
+
+    Yields
+    ------
+    index : int
+        Which sequence.
+    start : int
+        The step of the first row.
+    states : ndarray of shape (n_rows, n_units)
+        The next rows of this sequence. The array is a buffer that the next block overwrites:
+        copy what must stay.
+
+    Raises
+    ------
+    ValueError, DivergenceError, ImportError
+        As `run`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> echo = Reservoir(recurrent=np.array([[0.5]]), input=np.ones((1, 1)), bias=np.zeros(1),
+    ...                  activation="identity")
+    >>> for index, start, states in iterate_sequences(echo, [[[8.0], [0.0]], [[2.0]]]):
+    ...     print(index, start, states.tolist())
+    0 0 [[8.0], [4.0]]
+    1 0 [[2.0]]
+    """
+    if chunk_size is not None:
+        chunk_size = PIECE * -(-check_integer("chunk_size", chunk_size, minimum=1) // PIECE)
+    all_series = _prepare(
+        reservoir,
+        sequences,
+        teachers,
+        initial_states,
+        initial_outputs,
+        (state_noise, feedback_noise),
+        random_state,
+        generators,
+    )
+    xp = _namespace(all_series, engine)
+    if xp is np:
+        return _iterate(reservoir, choose_loop(reservoir, engine), all_series, chunk_size or _CHUNK)
+    return (
+        (piece.sequence, piece.start, block.states[low:high])
+        for block in drive_blocks(xp, reservoir, all_series, chunk_size)
+        for piece, (low, high) in zip(block.pieces, block.bounds)
+    )
+
+
+def iterate_blocks(
+    reservoir: Reservoir,
+    sequences: Sequence[Any],
+    *,
+    teachers: Sequence[Any] | None = None,
+    initial_states: Sequence[Any] | None = None,
+    initial_outputs: Sequence[Any] | None = None,
+    state_noise: float = 0.0,
+    feedback_noise: float = 0.0,
+    random_state: Any = None,
+    generators: Sequence[np.random.Generator] | None = None,
+) -> Iterator[Block]:
+    """Yield the states of sequences on a GPU, many sequences in a block.
+
+    Arguments and errors as those of `iterate_sequences`.
+    """
+    all_series = _prepare(
+        reservoir,
+        sequences,
+        teachers,
+        initial_states,
+        initial_outputs,
+        (state_noise, feedback_noise),
+        random_state,
+        generators,
+    )
+    return drive_blocks(_namespace(all_series, "auto"), reservoir, all_series)
+
+
+def _namespace(all_series: list[Series], engine: str) -> Any:
+    """Return where the inputs and teachers lie."""
+    xp = namespace_of(
+        inputs=[series.inputs for series in all_series] or None,
+        teacher=[series.teacher for series in all_series if series.teacher is not None] or None,
+    )
+    if xp is not np:
+        check_engine(engine)
+    return xp
+
+
+def _prepare(
+    reservoir: Reservoir,
+    sequences: Sequence[Any],
+    teachers: Sequence[Any] | None,
+    initial_states: Sequence[Any] | None,
+    initial_outputs: Sequence[Any] | None,
+    deviations: tuple[float, float],
+    random_state: Any,
+    generators: Sequence[np.random.Generator] | None,
+) -> list[Series]:
+    """Check the arguments of a driven run and put them together, one Series a sequence."""
+    n_sequences, dtype = len(sequences), reservoir.dtype
+    for name, values in (
+        ("teachers", teachers),
+        ("initial_states", initial_states),
+        ("initial_outputs", initial_outputs),
+        ("generators", generators),
+    ):
+        if values is not None and len(values) != n_sequences:
+            raise ValueError(
+                f"`{name}` has {len(values)} entries, but {n_sequences} were expected. "
+                "Pass one a sequence."
+            )
+    if (reservoir.feedback is None) != (teachers is None):
+        has, got = ("no", "one") if reservoir.feedback is None else ("them", "none")
+        raise ValueError(
+            f"A `teacher` goes with feedback weights, but the reservoir has {has} and {got} was "
+            "given. Pass both or neither, or use `free_run` to feed outputs back."
+        )
+    check_real("state_noise", deviations[0], minimum=0)
+    check_real("feedback_noise", deviations[1], minimum=0)
+    if reservoir.feedback is None:
+        deviations = (deviations[0], 0.0)
+    if not any(deviations):
+        generators = None
+    elif generators is None:
+        children = seed_sequence(random_state).spawn(n_sequences)
+        generators = [np.random.default_rng(child) for child in children]
+    all_series = []
+    for index in range(n_sequences):
+        inputs = as_series("inputs", sequences[index], reservoir.n_inputs)
+        all_series.append(
+            Series(
+                inputs,
+                None
+                if teachers is None
+                else as_series("teacher", teachers[index], reservoir.n_outputs, len(inputs)),
+                as_vector(
+                    "initial_state",
+                    None if initial_states is None else initial_states[index],
+                    reservoir.n_units,
+                    dtype,
+                ),
+                as_vector(
+                    "initial_output",
+                    None if initial_outputs is None or teachers is None else initial_outputs[index],
+                    reservoir.n_outputs,
+                    dtype,
+                ),
+                deviations,
+                None if generators is None else generators[index],
+            )
+        )
+    return all_series
+
+
+def _drive_one(reservoir: Reservoir, loop: Any, series: Series, start: int, states: Array) -> None:
+    """Fill `states` with the steps from `start` on, piece by piece."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first in range(0, len(states), PIECE):
+            piece = states[first : first + PIECE]
+            columns, noise = series.hear(start + first, start + first + len(piece))
+            loop.advance(piece, series.state, columns, noise)
+            if not reservoir.is_bounded:
+                check_finite(piece, start + first, "state")
+
+
+def _iterate(
+    reservoir: Reservoir, loop: Any, all_series: list[Series], chunk_size: int
+) -> Iterator[tuple[int, int, Array]]:
+    """Yield blocks of the longest sequences first, in groups as wide as the loop has lanes."""
+    # Neighbours of like length leave few idle lanes. The sort is stable: equal ones in order.
+    order = sorted(range(len(all_series)), key=lambda index: -all_series[index].n_steps)
+    order = [index for index in order if all_series[index].n_steps]
+    if not order:
+        return
+    longest = all_series[order[0]].n_steps
+    n_wide = min(loop.n_lanes, len(order))
+    n_rows = max(min(chunk_size, longest), n_wide * _rows_a_lane(chunk_size, n_wide, longest))
+    buffer = np.empty((n_rows, reservoir.n_units), dtype=reservoir.dtype)
+    for first in range(0, len(order), loop.n_lanes):
+        group = order[first : first + loop.n_lanes]
+        members = [all_series[index] for index in group]
+        begun = 0
+        if len(group) >= loop.min_lanes:
+            # From there on too few are left to go side by side.
+            begun = members[loop.min_lanes - 1].n_steps
+            n_rows = _rows_a_lane(chunk_size, len(group), begun)
+            block = buffer[: len(group) * n_rows].reshape(len(group), n_rows, -1)
+            for lane, start, states in _drive_lanes(reservoir, loop, members, begun, block):
+                yield group[lane], start, states
+        for index, series in zip(group, members):
+            for start in range(begun, series.n_steps, chunk_size):
+                states = buffer[: min(chunk_size, series.n_steps - start)]
+                _drive_one(reservoir, loop, series, start, states)
+                yield index, start, states
+
+
+def _rows_a_lane(chunk_size: int, n_lanes: int, n_steps: int) -> int:
+    """Return how many rows of each lane fit a chunk: whole pieces, and no more than needed."""
+    pieces = min(chunk_size // n_lanes // LANE_PIECE, -(-n_steps // LANE_PIECE))
+    return LANE_PIECE * max(pieces, 1)
+
+
+def _drive_lanes(
+    reservoir: Reservoir, loop: Any, members: list[Series], end: int, block: Array
+) -> Iterator[tuple[int, int, Array]]:
+    """Yield (lane, start, states) of sequences side by side, which come longest first."""
+    lanes = np.stack([series.state for series in members])
+    n_rows = block.shape[1]
+    for start in range(0, end, n_rows):
+        stop = min(start + n_rows, end)
+        _fill_lanes(reservoir, loop, members, block, start, stop, lanes)
+        for lane, series in enumerate(members):
+            n_valid = min(series.n_steps, stop) - start
+            if n_valid > 0:
+                yield lane, start, block[lane, :n_valid]
+    for series, state in zip(members, lanes):
+        series.state[:] = state
+
+
+def _fill_lanes(
+    reservoir: Reservoir,
+    loop: Any,
+    members: list[Series],
+    block: Array,
+    start: int,
+    stop: int,
+    lanes: Array,
+) -> None:
+    """Fill `block` with the steps from `start` to `stop`; finished lanes drop out by the piece."""
+    n_columns = reservoir.n_inputs + reservoir.n_outputs + 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first in range(start, stop, LANE_PIECE):
+            n_steps = min(LANE_PIECE, stop - first)
+            rows = slice(first - start, first - start + n_steps)
+            n_active = sum(series.n_steps > first for series in members)
+            columns = np.zeros((n_steps, n_columns, n_active), dtype=reservoir.dtype)
+            noise = None
+            for lane, series in enumerate(members[:n_active]):
+                n_valid = min(series.n_steps - first, n_steps)
+                columns[:n_valid, :, lane], noise = series.hear(first, first + n_valid)
+                if noise is not None:
+                    block[lane, rows][:n_valid] = noise
+                    block[lane, rows][n_valid:] = 0
+            noisy = noise is not None
+            loop.advance_lanes(block, rows.start, rows.stop, lanes[:n_active], columns, noisy)
+            if not reservoir.is_bounded:
+                for lane, series in enumerate(members[:n_active]):
+                    check_finite(block[lane, rows][: series.n_steps - first], first, "state")

@@ -1,0 +1,392 @@
+"""A reservoir that hears its own output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._series import PIECE, as_series, as_vector, check_finite
+from reservoir.dynamics._variants import Variants, variant
+from reservoir.dynamics.cuda._free import free_lanes, parts_of
+from reservoir.dynamics.loops._choose import check_engine, choose_loop
+from reservoir.dynamics.loops._maps import Closing, LaneScales, drive_weights
+from reservoir.readout._features import Readout
+from reservoir.utils.device import MEMORY_REMEDY, namespace_of, naming_remedy, to_host, to_namespace
+from reservoir.utils.validation import check_integer
+
+
+@dataclass(frozen=True)
+class FreeRun:
+    """What a free run gives.
+
+    Attributes
+    ----------
+    outputs : ndarray of shape (n_steps, n_outputs)
+        y[t].
+    final_state : ndarray of shape (n_units,)
+        x after the last step; with the last output it is where to go on.
+    states : ndarray of shape (n_steps, n_units) or None
+        x[t], where they were asked for.
+    """
+
+    outputs: Array
+    final_state: Array
+    states: Array | None = None
+
+
+def free_run(
+    reservoir: Reservoir,
+    readout: Readout,
+    n_steps: int,
+    *,
+    initial_state: Any = None,
+    initial_output: Any = None,
+    inputs: Any = None,
+    output_as_input: bool = False,
+    return_states: bool = False,
+    engine: str = "auto",
+) -> FreeRun:
+    """Return the outputs of a reservoir that is driven by its own output.
+
+    x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb y[t-1] + b)   [1]_
+
+    y[t] = V_u u[t] + V_x x[t] + V_q x[t]² + c
+
+    State and readout are one loop, without noise. With `output_as_input`, u[t] = y[t-1]: a model
+    trained one step ahead forecasts on its own.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        W, W_in, W_fb, b, a and f.
+    readout : Readout
+        V_u, V_x, V_q and c; rounded to the dtype of the reservoir.
+    n_steps : int
+        Steps to run.
+    initial_state : array-like of shape (n_units,), optional
+        x[-1]; zeros if left out.
+    initial_output : array-like of shape (n_outputs,), optional
+        y[-1]; zeros if left out. If this, the state or the inputs are CuPy arrays, the run is one
+        on the GPU, and its results stay there.
+    inputs : array-like of shape (n_steps, n_inputs), optional
+        u[t]; may be left out if the reservoir has no inputs or its output takes their place.
+    output_as_input : bool, default False
+        Whether u[t] = y[t-1].
+    return_states : bool, default False
+        Whether all states are kept.
+    engine : {"auto", "numpy", "numba"}, default "auto"
+        As in `run`.
+
+    Returns
+    -------
+    FreeRun
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, inputs are missing or too many, or nothing feeds the output back.
+    DivergenceError
+        If an output is not finite; `step` says which.
+    ImportError
+        If `engine` is "numba" and numba is not there.
+
+    Examples
+    --------
+    A unit that hears half of its last output, read out as it is, halves at each step:
+
+    >>> import numpy as np
+    >>> unit = Reservoir(recurrent=np.zeros((1, 1)), input=np.zeros((1, 0)), bias=np.zeros(1),
+    ...                  feedback=np.array([[0.5]]), activation="identity")
+    >>> readout = Readout(state=np.ones((1, 1)), intercept=np.zeros(1))
+    >>> free_run(unit, readout, 3, initial_output=[8.0]).outputs.ravel()
+    array([4., 2., 1.])
+
+    References
+    ----------
+    .. [1] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, eqs. 2-4.
+    """
+    xp = namespace_of(inputs=inputs, initial_state=initial_state, initial_output=initial_output)
+    (run,) = free_run_sequences(
+        reservoir,
+        readout,
+        [check_integer("n_steps", n_steps)],
+        initial_states=[initial_state],
+        initial_outputs=[initial_output],
+        inputs=None if inputs is None else [inputs],
+        output_as_input=output_as_input,
+        return_states=return_states,
+        engine=engine,
+        xp=xp,
+    )
+    return run
+
+
+def free_run_sequences(
+    reservoir: Reservoir,
+    readout: Readout,
+    lengths: Sequence[int],
+    *,
+    initial_states: Sequence[Any],
+    initial_outputs: Sequence[Any],
+    inputs: Sequence[Any] | None = None,
+    output_as_input: bool = False,
+    return_states: bool = False,
+    engine: str = "auto",
+    xp: Any = np,
+) -> list[FreeRun]:
+    """Return several free runs: side by side on a GPU, one after the other on the host.
+
+    Parameters
+    ----------
+    reservoir, readout, output_as_input, return_states, engine
+        As in `free_run`; likewise errors.
+    lengths : sequence of int
+        Steps of each.
+    initial_states, initial_outputs : sequences of array-like or None
+        Where each starts; None stands for zeros.
+    inputs : sequence of array-like of shape (n_steps, n_inputs), optional
+        What each hears from outside.
+    xp : module
+        numpy, or cupy to run on the GPU, where the results then are.
+    """
+    _check_loop(reservoir, readout, output_as_input)
+    outside, states, outputs = [], [], []
+    for index, n_steps in enumerate(lengths):
+        heard = None if inputs is None else inputs[index]
+        outside.append(_outside_inputs(reservoir, heard, n_steps, output_as_input))
+        states.append(
+            as_vector("initial_state", initial_states[index], reservoir.n_units, reservoir.dtype)
+        )
+        outputs.append(
+            as_vector(
+                "initial_output", initial_outputs[index], len(readout.intercept), reservoir.dtype
+            )
+        )
+    closing = _closing(reservoir, readout, output_as_input)
+    if xp is not np:
+        check_engine(engine)
+        with naming_remedy(MEMORY_REMEDY):
+            return _run_on_device(
+                xp, reservoir, readout, closing, outside, states, outputs, return_states
+            )
+    loop = choose_loop(reservoir, engine)
+    return [
+        _run_on_host(reservoir, readout, closing, loop, *run, return_states)
+        for run in zip(outside, states, outputs)
+    ]
+
+
+def free_run_variants(
+    xp: Any,
+    reservoirs: Sequence[Reservoir],
+    which: Sequence[int],
+    variants: Variants,
+    chosen: Sequence[int],
+    readouts: Sequence[Readout],
+    *,
+    initial_states: Sequence[Array],
+    initial_outputs: Sequence[Array],
+    inputs: Sequence[Array],
+    output_as_input: bool = False,
+) -> Array:
+    """Return the outputs of free runs of variants of reservoirs, side by side on a GPU.
+
+    Parameters
+    ----------
+    xp : module
+        cupy.
+    reservoirs : sequence of Reservoir
+        Alike in all but weights and leak rates.
+    which : sequence of int
+        The reservoir of each variant.
+    variants : Variants
+        What tells the variants of a reservoir apart.
+    chosen : sequence of int
+        The variant of each run; what follows has one entry a run too.
+    readouts : sequence of Readout
+        Alike in what they see.
+    initial_states, initial_outputs : sequences of ndarray
+        Where each starts.
+    inputs : sequence of ndarray of shape (n_steps, n_inputs)
+        What each hears from outside, on the host; of shape (n_steps, 0) for nothing.
+    output_as_input : bool, default=False
+        As in `free_run`.
+
+    Returns
+    -------
+    ndarray of shape (n_runs, n_steps, n_outputs)
+        On the host. A run that diverges goes on through infinity and NaN.
+    """
+    dtype = reservoirs[0].dtype
+    own = {index: variant(reservoirs[which[index]], variants, index) for index in set(chosen)}
+    for index, readout in zip(chosen, readouts):
+        _check_loop(own[index], readout, output_as_input)
+    closings = [
+        _closing(own[index], readout, output_as_input) for index, readout in zip(chosen, readouts)
+    ]
+    heard = np.stack(inputs).astype(dtype)
+    rests = np.stack([readout.intercept for readout in readouts])[:, np.newaxis]
+    rests = np.repeat(rests, heard.shape[1], axis=1)
+    if readouts[0].input is not None and heard.shape[2]:
+        weights = np.stack([readout.input for readout in readouts if readout.input is not None])
+        rests += heard @ weights.transpose(0, 2, 1)
+    columns = np.concatenate([heard, np.ones((*heard.shape[:2], 1), dtype)], axis=2)
+    places = np.asarray(chosen)
+    with naming_remedy(MEMORY_REMEDY):
+        lanes = free_lanes(
+            xp,
+            reservoirs,
+            Closing(*(np.stack(parts) for parts in zip(*map(parts_of, closings)))),
+            list(xp.asarray(rests, dtype)),
+            list(xp.asarray(columns)),
+            xp.asarray(np.stack(initial_states), dtype),
+            xp.asarray(np.stack(initial_outputs), dtype),
+            scales=LaneScales(variants.recurrent[places], variants.leak[places]),
+            which=np.asarray(which)[places],
+            stop_at_divergence=False,
+        )
+        return np.asarray(to_host(xp.stack(lanes.outputs)))
+
+
+def _run_on_host(
+    reservoir: Reservoir,
+    readout: Readout,
+    closing: Closing,
+    loop: Any,
+    outside: NDArray[Any],
+    state: Array,
+    output: Array,
+    return_states: bool,
+) -> FreeRun:
+    """Run one closed loop; `state` and `output` are overwritten."""
+    n_steps, n_outputs, dtype = len(outside), len(output), reservoir.dtype
+    outputs = np.empty((n_steps, n_outputs), dtype=dtype)
+    kept = n_steps if return_states else min(n_steps, PIECE)
+    states = np.empty((kept, reservoir.n_units), dtype=dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, n_steps, PIECE):
+            rows = slice(start, start + PIECE)
+            heard = outside[rows]
+            columns = np.ones((len(heard), heard.shape[1] + 1), dtype=dtype)
+            columns[:, :-1] = heard
+            outputs[rows] = readout.intercept
+            if readout.input is not None and heard.shape[1]:
+                outputs[rows] += columns[:, :-1] @ readout.input.T.astype(dtype, copy=False)
+            piece = states[rows] if return_states else states[: len(heard)]
+            loop.advance_free(piece, state, columns, outputs[rows], output, closing)
+            check_finite(outputs[rows], start, "output")
+    return FreeRun(outputs, state, states if return_states else None)
+
+
+def _run_on_device(
+    xp: Any,
+    reservoir: Reservoir,
+    readout: Readout,
+    closing: Closing,
+    outside: Sequence[Any],
+    states: Sequence[Array],
+    outputs: Sequence[Array],
+    return_states: bool,
+) -> list[FreeRun]:
+    """Run closed loops side by side; what they hear from outside may be on either device."""
+    dtype = reservoir.dtype
+    heard = []
+    for part in outside:
+        columns = xp.ones((len(part), part.shape[1] + 1), dtype=dtype)
+        columns[:, :-1] = to_namespace(xp, part)
+        heard.append(columns)
+    intercept = xp.asarray(readout.intercept, dtype)
+    rests = [xp.zeros((len(part), len(intercept)), dtype) + intercept for part in heard]
+    if readout.input is not None:
+        weights = xp.asarray(readout.input.T, dtype)
+        for rest, columns in zip(rests, heard):
+            if columns.shape[1] > 1:
+                rest += columns[:, :-1] @ weights
+    lanes = free_lanes(
+        xp,
+        [reservoir],
+        closing,
+        rests,
+        heard,
+        xp.asarray(np.stack(states), dtype),
+        xp.asarray(np.stack(outputs), dtype),
+        return_states=return_states,
+    )
+    kept = lanes.states or [None] * len(heard)
+    return [FreeRun(*run) for run in zip(lanes.outputs, lanes.final_states, kept)]
+
+
+def _check_loop(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> None:
+    """Raise unless reservoir and readout fit together and form a loop."""
+    n_outputs = len(readout.intercept)
+    if readout.state.shape != (n_outputs, reservoir.n_units):
+        raise ValueError(
+            f"`readout.state` has shape {readout.state.shape}, but "
+            f"({n_outputs}, {reservoir.n_units}) was expected. Fit it on this reservoir's states."
+        )
+    if readout.input is not None and readout.input.shape[1] != reservoir.n_inputs:
+        raise ValueError(
+            f"`readout.input` has {readout.input.shape[1]} columns, but the reservoir has "
+            f"{reservoir.n_inputs} inputs. Fit it on this reservoir's inputs."
+        )
+    if reservoir.feedback is None and not output_as_input:
+        raise ValueError(
+            "`reservoir.feedback` is None and `output_as_input` False, but one of them must feed "
+            "the output back. Use `run` for a reservoir that is only driven."
+        )
+    if reservoir.feedback is not None and reservoir.n_outputs != n_outputs:
+        raise ValueError(
+            f"`readout` has {n_outputs} outputs, but the reservoir feeds back "
+            f"{reservoir.n_outputs}. Make the feedback weights for as many."
+        )
+    if output_as_input and reservoir.n_inputs != n_outputs:
+        raise ValueError(
+            f"`output_as_input` needs as many outputs as inputs, but there are {n_outputs} and "
+            f"{reservoir.n_inputs}. Train the model to predict its next input."
+        )
+
+
+def _outside_inputs(
+    reservoir: Reservoir, inputs: Any, n_steps: int, output_as_input: bool
+) -> NDArray[Any]:
+    """Return the inputs that come from outside, of shape (n_steps, 0) if there are none."""
+    if output_as_input and inputs is not None:
+        raise ValueError(
+            "`inputs` were given, but with `output_as_input` the outputs take their place. "
+            "Pass one of the two."
+        )
+    if inputs is None and (output_as_input or reservoir.n_inputs == 0):
+        return np.empty((n_steps, 0), dtype=reservoir.dtype)
+    if inputs is None:
+        raise ValueError(
+            f"`inputs` are missing, but the reservoir has {reservoir.n_inputs}. Pass an array of "
+            f"shape ({n_steps}, {reservoir.n_inputs})."
+        )
+    return as_series("inputs", inputs, reservoir.n_inputs, n_steps)
+
+
+def _closing(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> Closing:
+    """Gather all maps between state and output in the layout of the loops."""
+    n_outputs, n_units = readout.state.shape
+    outside = drive_weights(replace(reservoir, feedback=None))
+    feedback = np.zeros((n_outputs, n_units))
+    if reservoir.feedback is not None:
+        feedback += reservoir.feedback.T
+    output = None
+    if output_as_input:
+        feedback += reservoir.input.T
+        output, outside = readout.input, outside[-1:]
+    none = np.empty((0, max(n_units, n_outputs)))
+    maps = (
+        outside,
+        feedback,
+        readout.state,
+        none if readout.squares is None else readout.squares,
+        none[:, :n_outputs] if output is None else output,
+    )
+    return Closing(*(np.ascontiguousarray(part, dtype=reservoir.dtype) for part in maps))

@@ -1,0 +1,170 @@
+"""The weights of one reservoir, checked once, and the error of a run that leaves the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, csr_matrix, issparse
+
+Array = NDArray[np.floating[Any]]
+
+
+ACTIVATIONS = ("tanh", "relu", "identity", "logistic")
+
+
+class DivergenceError(FloatingPointError):
+    """A run reached a value that is not finite.
+
+    Attributes
+    ----------
+    step : int
+        The first step, counted from 0, at which a state or an output is not finite.
+    """
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message, step)
+        self.step = step
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Reservoir:
+    """All that the recurrence needs to know.
+
+    x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb y[t-1] + b + noise[t])   [1]_
+
+    The dtype of W, float32 or float64, is the dtype of every state.
+
+    Parameters
+    ----------
+    recurrent : csr_array or ndarray of shape (n_units, n_units)
+        W.
+    input : ndarray of shape (n_units, n_inputs)
+        W_in; n_inputs may be 0.
+    bias : ndarray of shape (n_units,)
+        b.
+    feedback : ndarray of shape (n_units, n_outputs), optional
+        W_fb.
+    leak_rate : float or array-like of shape (n_units,), default 1.0
+        a in (0, 1], the fraction replaced per step; 1 means units without memory of their own.
+    activation : {"tanh", "relu", "identity", "logistic"} or callable, default "tanh"
+        f. A callable gets z of shape (n_units,), or (n_units, n_sequences) where several
+        sequences run side by side, and returns f(z) of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit together, or a leak rate lies outside (0, 1].
+    TypeError
+        If W is neither CSR nor an array, or not of float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> delay_line = Reservoir(recurrent=np.eye(3, k=-1), input=np.eye(3, 1), bias=np.zeros(3))
+    >>> delay_line.n_units, delay_line.n_inputs, delay_line.n_outputs
+    (3, 1, 0)
+
+    References
+    ----------
+    .. [1] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, eqs. 2-3.
+    """
+
+    recurrent: Any
+    input: Array
+    bias: Array
+    feedback: Array | None = None
+    leak_rate: float | Array = 1.0
+    activation: str | Callable[[Array], Array] = "tanh"
+
+    def __post_init__(self) -> None:
+        _check_recurrent(self.recurrent)
+        n_units = self.n_units
+        _check_shape("input", self.input, (n_units, None))
+        _check_shape("bias", self.bias, (n_units,))
+        if self.feedback is not None:
+            _check_shape("feedback", self.feedback, (n_units, None))
+        leak_rate = np.asarray(self.leak_rate)
+        if leak_rate.ndim:
+            _check_shape("leak_rate", leak_rate, (n_units,))
+        if not np.all((leak_rate > 0) & (leak_rate <= 1)):  # False for NaN too
+            raise ValueError(
+                f"`leak_rate` is {self.leak_rate}, but values in (0, 1] were expected. "
+                "Use 1 for units without memory of their own."
+            )
+        if not callable(self.activation) and self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"`activation` is {self.activation!r}, but one of {ACTIVATIONS} or a callable was "
+                'expected. Use "tanh" if in doubt.'
+            )
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return int(self.recurrent.shape[0])
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input channels."""
+        return int(self.input.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs fed back; 0 without feedback weights."""
+        return 0 if self.feedback is None else int(self.feedback.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the states: that of `recurrent`."""
+        dtype: np.dtype[Any] = np.dtype(self.recurrent.dtype)
+        return dtype
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether no state can leave the numbers while inputs are finite."""
+        return self.activation in ("tanh", "logistic")
+
+
+def _check_recurrent(recurrent: Any) -> None:
+    """Raise unless `recurrent` is a square CSR or dense matrix of float32 or float64."""
+    if issparse(recurrent):
+        if not isinstance(recurrent, csr_array | csr_matrix):
+            raise TypeError(
+                f"`recurrent` is a {type(recurrent).__name__}, but a csr_array or an ndarray was "
+                "expected. Pass scipy.sparse.csr_array(recurrent)."
+            )
+    elif not isinstance(recurrent, np.ndarray):
+        raise TypeError(
+            f"`recurrent` is a {type(recurrent).__name__}, but a csr_array or an ndarray was "
+            "expected. Pass numpy.asarray(recurrent)."
+        )
+    if recurrent.ndim != 2 or recurrent.shape[0] != recurrent.shape[1]:
+        raise ValueError(
+            f"`recurrent` has shape {recurrent.shape}, but a square matrix was expected. "
+            "Give it one row and one column a unit."
+        )
+    if recurrent.dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"`recurrent` is of dtype {recurrent.dtype}, but float32 or float64 was expected. "
+            "Convert it with `.astype(numpy.float64)`."
+        )
+
+
+def _check_shape(name: str, array: Any, shape: tuple[int | None, ...]) -> None:
+    """Raise unless `array` is an ndarray of `shape`, None standing for any length."""
+    found = np.shape(array)
+    fits = len(found) == len(shape) and all(
+        want is None or have == want for have, want in zip(found, shape)
+    )
+    if not isinstance(array, np.ndarray) or not fits:
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        raise ValueError(
+            f"`{name}` is a {type(array).__name__} of shape {found}, but an ndarray of shape "
+            f"({wanted}) was expected. Match it to the {shape[0]} rows of `recurrent`."
+        )

@@ -1,0 +1,1 @@
+"""The recurrence as tight loops: NumPy, and compiled by numba."""

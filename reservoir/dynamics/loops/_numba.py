@@ -1,0 +1,143 @@
+"""See `_kernels.py` of old."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics.loops._maps import Closing, LaneScales, connection_rows, drive_weights
+from reservoir.dynamics.loops._numba_kernels import (
+    _FEW_COLUMNS,
+    _LANES,
+    _advance,
+    _advance_free,
+    _advance_lanes,
+)
+from reservoir.dynamics.loops._numpy import NumpyLoop
+
+
+class NumbaLoop:
+    """Steps one reservoir of tanh units with compiled loops; members as `NumpyLoop`'s."""
+
+    def __init__(self, reservoir: Reservoir) -> None:
+        self._leak_rate = np.full(reservoir.n_units, reservoir.leak_rate, dtype=reservoir.dtype)
+        self._drive_weights = drive_weights(reservoir)
+        self._wide = NumpyLoop(reservoir)
+        self._matrix: Any
+        self._compressed: Any = None
+        if issparse(reservoir.recurrent):
+            self._compressed = _compressed(reservoir.recurrent)
+            self._matrix = _padded(reservoir.recurrent) or self._compressed
+            self.n_lanes = _LANES[reservoir.dtype.name]
+            # Idle lanes cost as much as busy ones: fewer go faster one after the other.
+            self.min_lanes = self.n_lanes * 5 // 8
+        else:
+            # Side by side, a dense W is a product of matrices, which BLAS has already.
+            matrix = np.require(reservoir.recurrent, requirements=["C", "W"])
+            self._matrix = (matrix, np.empty(reservoir.n_units, dtype=reservoir.dtype))
+            self.n_lanes, self.min_lanes = self._wide.n_lanes, self._wide.min_lanes
+
+    def advance(self, states: Array, state: Array, columns: Array, noise: Array | None) -> None:
+        """Write the next states, row by row; see `NumpyLoop.advance`."""
+        weights, is_based = self._drive_weights, noise is not None or len(columns.T) > _FEW_COLUMNS
+        if is_based:
+            np.dot(columns, weights, out=states)
+            if noise is not None:
+                states += noise
+            columns, weights = columns[:, :0].copy(), weights[:0]
+        _advance(states, state, columns, weights, is_based, self._matrix, self._leak_rate)
+
+    def advance_lanes(
+        self,
+        block: Array,
+        start: int,
+        stop: int,
+        lanes: Array,
+        columns: Array,
+        noisy: bool,
+        scales: LaneScales | None = None,
+    ) -> None:
+        """Write the next states of several sequences; see `NumpyLoop.advance_lanes`."""
+        if self._compressed is None:
+            self._wide.advance_lanes(block, start, stop, lanes, columns, noisy, scales)
+            return
+        used = len(lanes)
+        here = np.zeros((lanes.shape[1], self.n_lanes), dtype=lanes.dtype)
+        here[:, :used] = lanes.T
+        there = np.empty_like(here)
+        heard = np.zeros((*columns.shape[:2], self.n_lanes), dtype=lanes.dtype)
+        heard[:, :, :used] = columns
+        weights = np.ascontiguousarray(self._drive_weights.T)
+        factors = np.ones((2, self.n_lanes), dtype=lanes.dtype)
+        if scales is not None:
+            factors[:, :used] = scales.recurrent, scales.leak
+        _advance_lanes(
+            block[:used],
+            start,
+            here,
+            there,
+            heard,
+            weights,
+            noisy,
+            self._compressed,
+            self._leak_rate,
+            factors,
+        )
+        last = there if (stop - start) % 2 else here
+        lanes[:] = last[:, :used].T
+
+    def advance_free(
+        self,
+        states: Array,
+        state: Array,
+        columns: Array,
+        outputs: Array,
+        output: Array,
+        closing: Closing,
+    ) -> None:
+        """Write the next states and outputs; see `NumpyLoop.advance_free`."""
+        n_outputs, is_based = len(output), len(columns.T) > _FEW_COLUMNS
+        weights = closing.feedback
+        if is_based:
+            np.dot(columns, closing.outside, out=states)
+            columns = columns[:, :0]
+        else:
+            weights = np.concatenate([weights, closing.outside])
+        heard = np.empty((len(columns), n_outputs + columns.shape[1]), dtype=columns.dtype)
+        heard[:, n_outputs:] = columns
+        maps = (closing.state, closing.squares, closing.output)
+        _advance_free(
+            states,
+            state,
+            heard,
+            weights,
+            is_based,
+            self._matrix,
+            self._leak_rate,
+            outputs,
+            output,
+            maps,
+        )
+
+
+def _compressed(matrix: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint32], Array]:
+    """Return row bounds, sources and values of a CSR matrix, unsigned."""
+    # Writable, as all arrays of a kernel: read-only ones would be compiled for anew.
+    values = np.require(matrix.data, requirements="W")
+    return matrix.indptr.astype(np.uint64), matrix.indices.astype(np.uint32), values
+
+
+def _padded(matrix: Any) -> tuple[NDArray[np.uint32], Array] | None:
+    """Return sources and values of shape (k, n_units), or None if too many zeros would fill them.
+
+    Measured, gathering across units takes 0.7 to 1 times as long as row after row.
+    """
+    counts = np.diff(matrix.indptr)
+    if 4 * int(counts.max(initial=0)) * len(counts) > 5 * len(matrix.data):
+        return None
+    sources, values = connection_rows(matrix)
+    return sources.astype(np.uint32), values

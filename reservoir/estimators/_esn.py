@@ -1,0 +1,548 @@
+"""The echo state network as a scikit-learn regressor: a thin shell over functions on arrays."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from reservoir.estimators._reservoir_regressor import ReservoirRegressor, Starts
+from reservoir.harvest._fold import fold_sequences
+from reservoir.plasticity import IntrinsicPlasticity
+from reservoir.readout._accumulator import RidgeAccumulator
+from reservoir.readout._solve import check_alphas, solve_ridge
+from reservoir.sequences._chunks import ROWS_PER_BLOCK, check_chunk, pair, recut
+from reservoir.sequences._missing import first_unknown, hold
+from reservoir.utils.device import MEMORY_REMEDY, is_on_device, naming_remedy, to_host
+from reservoir.utils.validation import check_choice, check_integer
+
+Array = NDArray[np.floating]
+
+
+class ESNRegressor(ReservoirRegressor):
+    """Echo state network with a ridge readout.
+
+    A fixed random reservoir of leaky units is driven by the input,
+
+        x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb y[t-1] + b + ν[t])
+
+    and only the linear readout y[t] = W_out [u[t]; x[t]; x[t]²] + c is learned, by ridge
+    regression [1]_ [2]_. Rows of a 2-D `X` are steps, in time order. Several sequences come as a
+    list of 2-D arrays, as a 3-D array (n_sequences, n_steps, n_features), or as rows with
+    `groups` or `lengths`; the state starts anew at each.
+
+    Parameters
+    ----------
+    n_units : int, default=500
+        Units of the reservoir; as many as can be afforded.
+    spectral_radius : float or None, default=0.9
+        Largest absolute eigenvalue that W is scaled to; None leaves W as drawn or given. A delay
+        line has only zero eigenvalues: there it is the weight of the connections.
+    leak_rate : float in (0, 1] or array-like of shape (n_units,), default=1.0
+        Fraction a of the state replaced at each step.
+    input_scaling : float or array-like of shape (n_features,), default=1.0
+        Scale of W_in, for all channels or for each.
+    bias_scaling : float, default=0.2
+        Scale of b. Without a bias a tanh reservoir is an odd function of its input.
+    connectivity : int or float, default=10
+        Incoming connections of a unit, or, as a float in (0, 1], the density of W.
+    topology : str, array-like, sparse array or callable, default="random"
+        "random", "cycle", "delay_line", "small_world", "orthogonal", "permutation", a square
+        matrix, or a function (n_units, rng) -> matrix.
+    distribution : {"uniform", "normal", "signs"}, default="uniform"
+        What weights are drawn from: uniform on [-1, 1], standard normal, or -1 and 1; then scaled.
+    activation : {"tanh", "relu", "identity", "logistic"} or callable, default="tanh"
+        f, elementwise.
+    plasticity : IntrinsicPlasticity or None, default=None
+        How the units learn their gains and biases from the training input, before the readout
+        does; in `partial_fit`, from that of the first call.
+    feedback_scaling : float or array-like of shape (n_outputs,), default=0.0
+        Scale of W_fb. Not 0, the output is fed back: the target while learning (teacher forcing),
+        the network's own output in `predict`.
+    noise : float, default=0.0
+        Standard deviation of ν[t], while learning only.
+    feedback_noise : float, default=0.0
+        Standard deviation of the noise added to the target that is fed back, while learning
+        only; it is what makes a generator's free run stable.
+    washout : int, default=0
+        Steps at the start of each sequence that the readout does not learn from.
+    include_input : bool, default=True
+        Whether the readout sees u[t].
+    include_squares : bool, default=False
+        Whether the readout sees x[t]².
+    alpha : float or array-like of shape (n_alphas,), default=1e-6
+        Ridge penalty α ‖W_out‖² beside the summed squared error; of several, the best is taken.
+        Noise-free data may want 1e-20, noisy data 1 and more.
+    alpha_cv : int or None, default=None
+        How to choose among several alphas: None by generalised cross-validation, an integer by
+        that many held-out contiguous blocks of rows.
+    alpha_per_target : bool, default=False
+        Whether each output has an alpha of its own.
+    fit_intercept : bool, default=True
+        Whether c is learned; it is not penalised.
+    solver : {"auto", "gram", "qr"}, default="auto"
+        "gram" folds the states into normal equations, "qr" into a triangular factor, which keeps
+        the digits that small alphas need at up to three times the time; "auto" starts with the
+        first and goes over to the second when alpha asks for it.
+    missing : {"raise", "hold"}, default="raise"
+        What NaN in `X` means: an error, or that the last value of its feature goes on; a feature
+        without a value at the start of a sequence is always an error. See the Notes for `y`.
+    dtype : {"float64", "float32"}, default="float64"
+        Of weights, states and predictions; the readout is always solved in float64.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where states, sums and predictions are computed: on the host, or by CuPy on a GPU; "auto"
+        takes a GPU where there is one. On a GPU, arrays of either kind may come, and predictions
+        are of the kind of `X`. Weights and what is learned stay on the host.
+    random_state : int, Generator, RandomState, SeedSequence or None, default=None
+        Seed of weights and noise.
+    n_jobs : int or None, default=None
+        Workers among which several sequences are spread while learning, as in joblib; on a GPU
+        there is one.
+    verbose : bool, default=False
+        Whether learning shows a progress bar.
+
+    Attributes
+    ----------
+    reservoir_ : Reservoir
+        The weights and what else defines the recurrence.
+    coef_ : ndarray of shape (n_outputs, n_columns) or (n_columns,)
+        W_out, for the columns [u; x; x²] as far as they are included.
+    intercept_ : ndarray of shape (n_outputs,) or float
+        c.
+    alpha_ : float or ndarray of shape (n_outputs,)
+        The penalty taken.
+    alpha_scores_ : ndarray of shape (n_alphas,) or (n_alphas, n_outputs)
+        Mean squared error estimated for each alpha; only where there were several.
+    solver_ : {"gram", "qr"}
+        What the readout was solved from.
+    last_state_ : ndarray of shape (n_units,)
+        State after the last training step.
+    last_output_ : ndarray of shape (n_outputs,)
+        Target of the last training step; with `missing` "hold" the last one that was not NaN.
+    n_outputs_ : int
+        Number of outputs.
+    n_sequences_seen_ : int
+        Number of training sequences.
+    device_ : {"cpu", "cuda"}
+        Where it was fitted.
+    n_features_in_ : int
+        Number of input features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where `X` had string column names.
+
+    See Also
+    --------
+    ReservoirTransformer : The states, as features for any other model.
+
+    Notes
+    -----
+    `predict` has no memory: it starts from the zero state, unless told otherwise, and gives the
+    same answer twice.
+
+    A step with NaN among its targets is run, but takes no part in the readout, in the choice of
+    alpha, or in `score`: in none of its outputs, since all of them share one decomposition. Fit
+    outputs one by one where their gaps differ. What is fed back while learning must be known at
+    each step: with `feedback_scaling`, NaN in `y` is an error, unless `missing` is "hold", which
+    feeds back the last value (at the start of a sequence 0, as for the output before it).
+
+    Infinity is refused everywhere.
+
+    References
+    ----------
+    .. [1] Jaeger (2001), The "echo state" approach to analysing and training recurrent neural
+       networks, GMD report 148, section 3.
+    .. [2] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, eqs. 2-4, 9.
+
+    Examples
+    --------
+    One step ahead of a sine, then a free run of 100 steps on its own output:
+
+    >>> import numpy as np
+    >>> from reservoir import ESNRegressor
+    >>> series = np.sin(0.2 * np.arange(1001))[:, None]
+    >>> esn = ESNRegressor(n_units=50, washout=50, alpha=1e-8, random_state=0)
+    >>> esn = esn.fit(series[:-1], series[1:])
+    >>> future = np.sin(0.2 * np.arange(1001, 1101))[:, None]
+    >>> bool(abs(esn.forecast(100) - future).max() < 0.01)
+    True
+    """
+
+    def __init__(
+        self,
+        n_units: int = 500,
+        *,
+        spectral_radius: float | None = 0.9,
+        leak_rate: float | ArrayLike = 1.0,
+        input_scaling: float | ArrayLike = 1.0,
+        bias_scaling: float = 0.2,
+        connectivity: float = 10,
+        topology: Any = "random",
+        distribution: str = "uniform",
+        activation: str | Callable[[Array], Array] = "tanh",
+        plasticity: IntrinsicPlasticity | None = None,
+        feedback_scaling: float | ArrayLike = 0.0,
+        noise: float = 0.0,
+        feedback_noise: float = 0.0,
+        washout: int = 0,
+        include_input: bool = True,
+        include_squares: bool = False,
+        alpha: float | ArrayLike = 1e-6,
+        alpha_cv: int | None = None,
+        alpha_per_target: bool = False,
+        fit_intercept: bool = True,
+        solver: Literal["auto", "gram", "qr"] = "auto",
+        missing: Literal["raise", "hold"] = "raise",
+        dtype: Literal["float64", "float32"] = "float64",
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.n_units = n_units
+        self.spectral_radius = spectral_radius
+        self.leak_rate = leak_rate
+        self.input_scaling = input_scaling
+        self.bias_scaling = bias_scaling
+        self.connectivity = connectivity
+        self.topology = topology
+        self.distribution = distribution
+        self.activation = activation
+        self.plasticity = plasticity
+        self.feedback_scaling = feedback_scaling
+        self.noise = noise
+        self.feedback_noise = feedback_noise
+        self.washout = washout
+        self.include_input = include_input
+        self.include_squares = include_squares
+        self.alpha = alpha
+        self.alpha_cv = alpha_cv
+        self.alpha_per_target = alpha_per_target
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.missing = missing
+        self.dtype = dtype
+        self.device = device
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        groups: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+        step_weight: Any = None,
+    ) -> Self:
+        """Draw a reservoir, drive it with `X`, and learn the readout of `y`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_steps, n_features), list of such, or 3-D array
+            Inputs; see the class for several sequences. A memory-mapped array is read in place.
+        y : array-like of shape (n_steps,) or (n_steps, n_outputs), or as `X` several of them
+            Targets, one row a step; NaN where there is none.
+        groups : array-like of shape (n_steps,), optional
+            Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
+        lengths : array-like of int of shape (n_sequences,), optional
+            Steps of each sequence of a 2-D `X`; not for cross-validation, which does not cut it.
+        step_weight : array-like of shape (n_steps,), or as `X` several of them, optional
+            Weight of each step's squared error. Not called `sample_weight`, since a step of
+            weight two is not a step that comes twice: that would change the states.
+
+        Returns
+        -------
+        ESNRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or an argument is not as described; the message says which.
+        """
+        inputs, targets, weights, layout, self._y_is_1d = self._reader().training(
+            X, y, groups, lengths, step_weight
+        )
+        self._check_washout(layout.lengths)
+        self._begin(inputs[0].shape[1], targets[0].shape[1])
+        self._adapt_reservoir(inputs, self._teachers(targets))
+        return self._solve(self._take_in(inputs, targets, weights, n_blocks=self._n_blocks()))
+
+    def fit_stream(self, chunks: Iterable[tuple[Any, Any]]) -> Self:
+        """Learn from one series that comes in chunks, as `fit` from all of it.
+
+        Memory does not grow with the number of steps: what is kept of a chunk is its part in the
+        sums, and the state in which it ends. The readout is solved once, at the end. The result
+        does not depend on how the series is cut.
+
+        Parameters
+        ----------
+        chunks : iterable of (X, y)
+            Consecutive rows of inputs, (n_steps, n_features), and of targets, (n_steps,) or
+            (n_steps, n_outputs). It is gone through once, and may be a generator.
+
+        Returns
+        -------
+        ESNRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`; if there is no chunk; if `alpha_cv` is set, since held-out blocks need to
+            know how long the series is; if `plasticity` is, since it goes through the inputs more
+            than once.
+
+        See Also
+        --------
+        partial_fit : More data at any time, at the price of solving for the readout each time.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from reservoir import ESNRegressor
+        >>> def chunks():
+        ...     rng, last = np.random.default_rng(0), 0.0
+        ...     for _ in range(10):
+        ...         u = rng.uniform(-1, 1, size=1000)
+        ...         yield u[:, None], np.r_[last, u[:-1]]
+        ...         last = u[-1]
+        >>> esn = ESNRegressor(n_units=50, random_state=0).fit_stream(chunks())
+        >>> bool(np.mean([esn.score(X, y) for X, y in chunks()]) > 0.99)
+        True
+        """
+        self._refuse_blocks()
+        if self.plasticity is not None:
+            raise ValueError(
+                f"`plasticity` is {self.plasticity}, but units that learn go through the inputs "
+                "more than once. Set it to None, or call `partial_fit`, where they learn from the "
+                "first call."
+            )
+        begun = False
+        bar = tqdm(unit="step", unit_scale=True, disable=not self.verbose)
+        for inputs, targets in recut(self._read_chunks(chunks), ROWS_PER_BLOCK):
+            self._take_in([inputs], [targets], None, continues=begun, progress=False)
+            begun = True
+            bar.update(len(inputs))
+        bar.close()
+        if not begun:
+            raise ValueError(
+                "`chunks` is empty, but at least one pair (X, y) was expected. Pass a fresh "
+                "generator: one that was gone through yields nothing."
+            )
+        self._check_washout([self._steps_of_last])
+        return self._solve()
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        groups: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+        step_weight: Any = None,
+        initial_state: Literal["last"] | None = None,
+    ) -> Self:
+        """Learn from more data, as if all of it had come in one call of `fit`.
+
+        Parameters
+        ----------
+        X, y, groups, lengths, step_weight
+            As in `fit`.
+        initial_state : {"last"} or None, default=None
+            "last" says that the first sequence continues the last one of the call before: its
+            state, its washout and its noise go on. Otherwise a new sequence begins.
+
+        Returns
+        -------
+        ESNRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`; and if `alpha_cv` is set, since held-out blocks need all data at once.
+        """
+        self._refuse_blocks()
+        first = not hasattr(self, "_accumulator")
+        inputs, targets, weights = self._read_more(
+            X, y, groups, lengths, step_weight, initial_state, first=first
+        )
+        if first:
+            self._adapt_reservoir(inputs, self._teachers(targets))
+        continues = initial_state == "last"
+        return self._solve(self._take_in(inputs, targets, weights, continues=continues))
+
+    def _n_blocks(self) -> int:
+        """Return how many held-out blocks there are; 1 stands for none."""
+        if self.alpha_cv is None:
+            return 1
+        return check_integer("alpha_cv", self.alpha_cv, minimum=2)
+
+    def _read_chunks(self, chunks: Iterable[Any]) -> Iterator[tuple[Array, Array]]:
+        """Begin, and yield the checked inputs and targets of chunks of one series."""
+        before = None
+        for chunk in chunks:
+            X, y = pair(chunk)
+            inputs, targets, _, layout, self._y_is_1d = self._reader().training(
+                X, y, None, None, None, reset=before is None, before=before
+            )
+            check_chunk(layout)
+            if before is None:
+                self._begin(inputs[0].shape[1], targets[0].shape[1])
+            self._check_n_outputs(targets[0].shape[1])
+            before = np.array(to_host(inputs[0][-1]))
+            yield inputs[0], targets[0]
+
+    def _refuse_blocks(self) -> None:
+        if self._n_blocks() > 1:
+            raise ValueError(
+                f"`alpha_cv` is {self.alpha_cv}, but held-out blocks need all data at once. "
+                "Call `fit`, or set `alpha_cv` to None."
+            )
+
+    def _begin(self, n_inputs: int, n_outputs: int) -> None:
+        """Check the parameters, draw the reservoir, and forget what was learned."""
+        self._alphas = check_alphas(self.alpha, name="alpha")
+        check_choice("solver", self.solver, ("auto", "gram", "qr"))
+        super()._begin(n_inputs, n_outputs)
+        self._accumulator = self._new_accumulator()
+
+    def _new_accumulator(self) -> RidgeAccumulator:
+        n_units, n_inputs = self.reservoir_.input.shape
+        return RidgeAccumulator(
+            self._feature_map().n_columns(n_units, n_inputs),
+            self.n_outputs_,
+            solver=self.solver,
+            smallest_alpha=float(self._alphas.min()),
+        )
+
+    def _take_in(
+        self,
+        inputs: list[Array],
+        targets: list[Array],
+        weights: list[Array] | None,
+        *,
+        continues: bool = False,
+        n_blocks: int = 1,
+        progress: bool = True,
+    ) -> list[RidgeAccumulator]:
+        """Fold sequences into the accumulator; return the accumulators of the blocks."""
+        starts = self._starts_of_training(len(inputs), continues)
+        before = starts.outputs[0]
+        teachers = self._teachers(targets, before)
+        blocks, state, generator = self._fold(
+            inputs, targets, teachers, weights, n_blocks, starts, progress
+        )
+        last = (teachers or targets)[-1]
+        if teachers is None and self.missing == "hold":
+            last = hold(last, before if len(inputs) == 1 else None)
+        self._remember_end(inputs, continues, state, last[-1], generator)
+        return blocks if n_blocks > 1 else []
+
+    def _solve(self, blocks: Sequence[RidgeAccumulator] = ()) -> Self:
+        """Solve for the readout; held-out blocks choose alpha, where there are some."""
+        if not self._accumulator.n_rows:
+            raise ValueError(
+                "No step is left to learn from, but at least one was expected: `washout`, NaN in "
+                "`y` and `step_weight` of 0 leave out all of them. Pass more steps."
+            )
+        with naming_remedy(MEMORY_REMEDY):
+            solution = solve_ridge(
+                self._accumulator,
+                self._alphas,
+                fit_intercept=bool(self.fit_intercept),
+                per_target=bool(self.alpha_per_target),
+                selection=blocks or "gcv",
+            )
+        self._keep(solution)
+        return self
+
+    def _teachers(self, targets: list[Array], before: Array | None = None) -> list[Array] | None:
+        """Return what is fed back while learning, None without feedback weights.
+
+        `before` is the output that the first sequence goes on from.
+        """
+        if self.reservoir_.feedback is None:
+            return None
+        unknown = first_unknown(targets)
+        if unknown is None:
+            return targets
+        if self.missing == "raise":
+            raise ValueError(
+                f"`y` is NaN at step {unknown[1]} of sequence {unknown[0]}, but with "
+                "`feedback_scaling` the target is fed back while learning. Fill it, or set "
+                "`missing` to 'hold' to feed the last target back."
+            )
+        starts: list[Array] = [np.zeros(self.n_outputs_)] * len(targets)
+        if before is not None:
+            starts[0] = before
+        return [hold(part, start) for part, start in zip(targets, starts, strict=True)]
+
+    def _fold(
+        self,
+        inputs: list[Array],
+        targets: list[Array],
+        teachers: list[Array] | None,
+        weights: list[Array] | None,
+        n_blocks: int,
+        starts: Starts,
+        progress: bool,
+    ) -> tuple[list[RidgeAccumulator], Array, np.random.Generator]:
+        """Fold sequences, in parallel where asked.
+
+        Return the accumulators of the blocks, and the state and the noise source at the end.
+        """
+        offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
+        edges = np.linspace(0, offsets[-1], n_blocks + 1).astype(np.intp)
+        n_workers = min(effective_n_jobs(self.n_jobs), len(inputs))
+        if is_on_device(inputs[0]):
+            n_workers = 1  # which runs them side by side
+        # Workers get consecutive sequences of about equally many rows.
+        bounds = np.searchsorted(offsets, np.linspace(0, offsets[-1], n_workers + 1))
+        # A single worker adds to what is there; several fill accumulators that are merged.
+        in_place = n_workers == 1 and n_blocks == 1
+        jobs = [
+            delayed(fold_sequences)(
+                self.reservoir_,
+                self._feature_map(),
+                [self._accumulator] if in_place else self._new_accumulators(n_blocks),
+                inputs[first:last],
+                targets[first:last],
+                teachers=None if teachers is None else teachers[first:last],
+                edges=edges - offsets[first],
+                weights=None if weights is None else weights[first:last],
+                skip=starts.skip[first:last],
+                initial_states=starts.states[first:last],
+                initial_outputs=starts.outputs[first:last],
+                noise=float(self.noise),
+                feedback_noise=float(self.feedback_noise),
+                generators=starts.generators[first:last],
+                progress=progress and bool(self.verbose),
+            )
+            for first, last in itertools.pairwise(bounds)
+            if first < last
+        ]
+        # A backend such as dask would hand a single job to a process that fills a copy.
+        folded = (
+            [function(*arguments, **settings) for function, arguments, settings in jobs]
+            if n_workers == 1
+            else Parallel(n_jobs=n_workers)(jobs)
+        )
+        end = (folded[-1].last_states[-1], folded[-1].last_generator)
+        if in_place:
+            return [], *end
+        blocks: list[RidgeAccumulator] = folded[0].accumulators
+        for other in folded[1:]:
+            for block, more in zip(blocks, other.accumulators, strict=True):
+                block.merge(more)
+        for block in blocks:
+            self._accumulator.merge(block)
+        return blocks, *end
+
+    def _new_accumulators(self, n_blocks: int) -> list[RidgeAccumulator]:
+        return [self._new_accumulator() for _ in range(n_blocks)]

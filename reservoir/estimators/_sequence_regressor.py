@@ -1,0 +1,148 @@
+"""What the regressors share: reading training data, keeping a readout, scores, forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.metrics import r2_score
+
+from reservoir.estimators._base import Array, SequenceEstimator
+from reservoir.readout._accumulator import RidgeAccumulator
+from reservoir.readout._solve import RidgeSolution
+from reservoir.readout._sums import GramAccumulator, QRAccumulator
+from reservoir.sequences._layout import Layout, stack_like, stack_sequences
+from reservoir.sequences._missing import is_known
+from reservoir.utils.device import namespace_of, to_host
+from reservoir.utils.persistence import register
+
+for _class in (GramAccumulator, QRAccumulator, RidgeAccumulator):
+    register(_class)
+
+
+class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
+    """What the regressors of sequences with a ridge readout share."""
+
+    washout: int
+    n_outputs_: int
+    n_features_in_: int
+    coef_: NDArray[np.float64]
+    intercept_: Any
+    alpha_: Any
+    alpha_scores_: NDArray[np.float64]
+    solver_: Any
+    _y_is_1d: bool
+
+    def predict(self, X: Any, groups: Any = None, lengths: Any = None) -> Any:
+        """Return the output for each step of `X`."""
+        raise NotImplementedError
+
+    def score(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> float:
+        """Return the coefficient of determination R² of `predict`.
+
+        The steps at the start of each sequence that the readout does not learn from do not count:
+        `predict` knows nothing there of what was before. Nor do steps with NaN in `y`, where `fit`
+        takes them.
+
+        Parameters
+        ----------
+        X, y, groups, lengths
+            As in `fit`.
+        sample_weight : array-like of shape (n_steps,), or as `X` several of them, optional
+            Weight of each step.
+
+        Returns
+        -------
+        float
+            1 for a perfect prediction, 0 for the mean of `y`.
+
+        Raises
+        ------
+        ValueError
+            If a sequence is not longer than what is left out, and as `predict` does.
+        """
+        _, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        predicted = stack_like(self.predict(X, groups, lengths), layout, name="prediction")
+        self._check_lengths(layout.lengths)
+        first = self._n_left_out()
+        counts = np.concatenate([np.arange(length) >= first for length in layout.lengths])
+        predicted, true = to_host(predicted), np.asarray(to_host(stack_like(y, layout, name="y")))
+        if self.missing is not None and true.dtype.kind == "f":
+            counts &= is_known(true.reshape(len(true), -1))
+        weights = None
+        if sample_weight is not None:
+            weights = stack_like(sample_weight, layout, name="sample_weight")
+            weights = np.asarray(to_host(weights))[counts]
+        # R² does not depend on the scale of an output, but its squares leave the float64 range. A
+        # power of two changes no bit.
+        true, predicted = true[counts].astype(np.float64), predicted[counts].astype(np.float64)
+        _, exponents = np.frexp(np.abs(true).max(axis=0, initial=0.0))
+        true, predicted = np.ldexp(true, -exponents), np.ldexp(predicted, -exponents)
+        return float(r2_score(true, predicted, sample_weight=weights))
+
+    def _n_left_out(self) -> int:
+        """Return how many steps at the start of a sequence the readout does not learn from."""
+        return self.washout
+
+    def _check_lengths(self, lengths: Sequence[int]) -> None:
+        """Raise unless there is something to learn from in each sequence."""
+        raise NotImplementedError
+
+    def _check_n_outputs(self, n_outputs: int) -> None:
+        """Raise unless a later call of `partial_fit` has as many outputs as the first."""
+        if n_outputs != self.n_outputs_:
+            raise ValueError(
+                f"`y` has {n_outputs} outputs, but the calls before had {self.n_outputs_}. Pass as "
+                "many, or call `fit` to start afresh."
+            )
+
+    def _keep(self, solution: RidgeSolution) -> None:
+        """Make a solution the readout, unless single precision would turn it to zeros."""
+        size = np.maximum(np.abs(solution.coef).max(axis=1), np.abs(solution.intercept))
+        lost = (size > 0) & (size < np.finfo(np.float32).tiny)
+        if self._checked_dtype() == np.float32 and lost.any():
+            raise ValueError(
+                f"`y` is too small for float32 in output {int(lost.argmax())}: all predictions "
+                "would be 0. Rescale it, or set `dtype` to 'float64'."
+            )
+        self.coef_ = solution.coef[0] if self._y_is_1d else solution.coef
+        self.intercept_ = float(solution.intercept[0]) if self._y_is_1d else solution.intercept
+        self.alpha_ = solution.alpha
+        self.solver_ = solution.solver
+        if solution.scores is not None:
+            self.alpha_scores_ = solution.scores
+
+    def _readout_arrays(self) -> tuple[Array, Array]:
+        """Return `coef_` (n_outputs, n_columns) and `intercept_` in the dtype of the model."""
+        dtype = self._checked_dtype()
+        coef = np.atleast_2d(self.coef_).astype(dtype, copy=False)
+        return coef, np.atleast_1d(self.intercept_).astype(dtype, copy=False)
+
+    def _shaped(self, rows: Array) -> Array:
+        """Return outputs (n_rows, n_outputs) with as many axes as the `y` of `fit`."""
+        return rows[:, 0] if self._y_is_1d else rows
+
+    def _check_forecast(self) -> None:
+        """Raise unless outputs can take the place of inputs."""
+        if self.n_outputs_ != self.n_features_in_:
+            raise ValueError(
+                f"`forecast` feeds outputs back as inputs, but this {type(self).__name__} has "
+                f"{self.n_features_in_} inputs and {self.n_outputs_} outputs. Fit it on "
+                "`series[:-1], series[1:]`, or call `predict` with the inputs."
+            )
+
+    def _restore_forecasts(self, forecasts: Sequence[Array], layout: Layout) -> Any:
+        """Return forecasts of one length in the form of the contexts that `layout` describes."""
+        after = Layout((len(forecasts[0]),) * len(forecasts), layout.form)
+        xp = namespace_of(forecast=list(forecasts))
+        return after.restore(self._shaped(xp.concatenate(forecasts)))

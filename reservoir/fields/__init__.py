@@ -1,0 +1,9 @@
+"""Fields on a ring: local reservoirs that hear one another."""
+
+from reservoir.fields._free import run_fields_free
+from reservoir.fields._patches import Patches
+
+__all__ = [
+    "Patches",
+    "run_fields_free",
+]

@@ -1,0 +1,227 @@
+"""From sequences to a readout and back: run the reservoir, fold or map its states in chunks.
+
+Sequences on a GPU stay there: they are run side by side, and folded or mapped by whole blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from reservoir.dynamics._driven import iterate_blocks, iterate_sequences
+from reservoir.dynamics._reservoir import Reservoir
+from reservoir.harvest._blocks import fold_blocks
+from reservoir.readout._features import FeatureMap
+from reservoir.sequences._missing import is_known
+from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy
+
+# Rows folded at a time: with fewer than about 2,048 the Gram product costs more a row (measured).
+ROWS_PER_FOLD = 2048
+
+
+# States are copied to the fold's rows at once, so that few of them need to wait.
+STEPS_PER_CHUNK = 256
+
+
+Array = NDArray[np.floating]
+
+
+class Accumulator(Protocol):
+    """What rows can be folded into: the sums of a ridge regression, or an online learner."""
+
+    def update(self, features: Array, targets: Array, sample_weight: Array | None = None) -> Any:
+        """Take rows in."""
+
+
+AnyAccumulator = TypeVar("AnyAccumulator", bound=Accumulator)
+
+
+class RowBuffer(Generic[AnyAccumulator]):
+    """Collects rows until there are enough of them for one efficient update.
+
+    Parameters
+    ----------
+    accumulator : Accumulator
+        What full buffers are folded into.
+    """
+
+    def __init__(self, accumulator: AnyAccumulator) -> None:
+        self.accumulator = accumulator
+        self._filled = 0
+        self._features: Array | None = None
+        self._targets: Array = np.empty((0, 0))
+        self._weights: Array | None = None
+
+    def append(
+        self,
+        feature_map: FeatureMap,
+        states: Array,
+        inputs: Array,
+        targets: Array,
+        weights: Array | None,
+    ) -> None:
+        """Take rows in, save those whose target is NaN; fold whenever the buffer is full."""
+        known = is_known(targets)
+        if not known.all():
+            states, inputs, targets = states[known], inputs[known], targets[known]
+            weights = None if weights is None else weights[known]
+        if self._features is None:
+            xp, width = module_of(states), feature_map.n_columns(states.shape[1], inputs.shape[1])
+            self._features = xp.empty((ROWS_PER_FOLD, width), dtype=states.dtype)
+            self._targets = xp.empty((ROWS_PER_FOLD, targets.shape[1]))
+            self._weights = None if weights is None else xp.empty(ROWS_PER_FOLD)
+        done = 0
+        while done < len(states):
+            n_rows = min(len(states) - done, ROWS_PER_FOLD - self._filled)
+            rows, place = slice(done, done + n_rows), slice(self._filled, self._filled + n_rows)
+            feature_map.stack(states[rows], inputs[rows], out=self._features[place])
+            self._targets[place] = targets[rows]
+            if self._weights is not None and weights is not None:
+                self._weights[place] = weights[rows]
+            self._filled += n_rows
+            done += n_rows
+            if self._filled == ROWS_PER_FOLD:
+                self.flush()
+
+    def flush(self) -> None:
+        """Fold what is there."""
+        if self._features is not None and self._filled:
+            self.accumulator.update(
+                self._features[: self._filled],
+                self._targets[: self._filled],
+                None if self._weights is None else self._weights[: self._filled],
+            )
+            self._filled = 0
+
+
+class Folded(NamedTuple, Generic[AnyAccumulator]):
+    """What `fold_sequences` leaves.
+
+    Attributes
+    ----------
+    accumulators : list of Accumulator
+        Those that came in, fuller (copies, where another process did the work).
+    last_states : ndarray of shape (n_kept, n_units)
+        State after the last step of each sequence that it was asked for.
+    last_generator : numpy.random.Generator or None
+        Where the noise of the last sequence would go on.
+    """
+
+    accumulators: list[AnyAccumulator]
+    last_states: Array
+    last_generator: np.random.Generator | None
+
+
+def fold_sequences(
+    reservoir: Reservoir,
+    feature_map: FeatureMap,
+    accumulators: Sequence[AnyAccumulator],
+    inputs: Sequence[Array],
+    targets: Sequence[Array],
+    *,
+    teachers: Sequence[Array] | None = None,
+    edges: Sequence[int],
+    weights: Sequence[Array] | None,
+    skip: Sequence[int],
+    initial_states: Sequence[Array | None] | None = None,
+    initial_outputs: Sequence[Array | None] | None = None,
+    noise: float = 0.0,
+    feedback_noise: float = 0.0,
+    generators: Sequence[np.random.Generator] | None = None,
+    kept: Sequence[int] = (-1,),
+    progress: bool = False,
+) -> Folded[AnyAccumulator]:
+    """Drive the reservoir through sequences and fold its states and targets.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        Weights and what else defines the recurrence.
+    feature_map : FeatureMap
+        What the readout sees.
+    accumulators : sequence of Accumulator
+        One a block of rows.
+    inputs : sequence of ndarray of shape (n_steps, n_inputs)
+        One a sequence.
+    targets : sequence of ndarray of shape (n_steps, n_outputs)
+        One a sequence; rows with a NaN are run and not folded.
+    teachers : sequence of ndarray of shape (n_steps, n_outputs), optional
+        What is fed back (teacher forcing); goes with feedback weights.
+    edges : sequence of int, of the length of `accumulators` plus one
+        Block b holds the rows from edges[b] up to edges[b + 1]; rows are counted over the
+        sequences in order, the skipped ones too.
+    weights : sequence of ndarray of shape (n_steps,), or None
+        Weights of the squared errors.
+    skip : sequence of int
+        Steps at the start of each sequence that are run and not folded (washout).
+    initial_states, initial_outputs : sequences of ndarray or None, optional
+        Where each sequence starts; None stands for zeros.
+    noise, feedback_noise : float
+        Standard deviations of the noise inside the activation and on the teacher.
+    generators : sequence of numpy.random.Generator, optional
+        One a sequence; advanced. Needed where there is noise.
+    kept : sequence of int
+        Sequences whose last state is returned; -1 is the last one.
+    progress : bool
+        Whether to show a bar that counts steps.
+
+    Returns
+    -------
+    Folded
+    """
+    buffers = [RowBuffer(accumulator) for accumulator in accumulators]
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
+    places = {index % len(inputs): place for place, index in enumerate(kept)}
+    last_states = np.empty((len(places), reservoir.n_units), dtype=reservoir.dtype)
+    run: dict[str, Any] = {
+        "teachers": teachers,
+        "initial_states": initial_states,
+        "initial_outputs": initial_outputs,
+        "state_noise": noise,
+        "feedback_noise": feedback_noise,
+        "generators": generators,
+    }
+    last_generator = generators[-1] if generators else None
+    if is_on_device(inputs[0]):
+        with naming_remedy(MEMORY_REMEDY):
+            fold_blocks(
+                iterate_blocks(reservoir, inputs, **run),
+                feature_map,
+                accumulators,
+                inputs,
+                targets,
+                edges=edges,
+                weights=weights,
+                skip=skip,
+                last_states=last_states,
+                places=places,
+                progress=progress,
+            )
+        return Folded(list(accumulators), last_states, last_generator)
+    blocks = iterate_sequences(reservoir, inputs, **run, chunk_size=STEPS_PER_CHUNK)
+    bar = tqdm(total=int(offsets[-1]), unit="step", unit_scale=True, disable=not progress)
+    for index, start, states in blocks:
+        stop = start + len(states)
+        bar.update(len(states))
+        if index in places and stop == len(inputs[index]):
+            last_states[places[index]] = states[-1]
+        for buffer, low, high in zip(buffers, edges[:-1], edges[1:], strict=True):
+            first = max(start, skip[index], low - offsets[index])
+            end = min(stop, high - offsets[index])
+            if first < end:
+                rows = slice(first, end)
+                buffer.append(
+                    feature_map,
+                    states[first - start : end - start],
+                    inputs[index][rows],
+                    targets[index][rows],
+                    None if weights is None else weights[index][rows],
+                )
+    for buffer in buffers:
+        buffer.flush()
+    bar.close()
+    return Folded(list(accumulators), last_states, last_generator)

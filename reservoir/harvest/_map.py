@@ -1,0 +1,115 @@
+"""drive a reservoir, map its rows to outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from reservoir.dynamics._driven import iterate_blocks, iterate_sequences
+from reservoir.dynamics._reservoir import Reservoir
+from reservoir.harvest._blocks import keep_all_last, map_blocks
+from reservoir.harvest._fold import STEPS_PER_CHUNK, Array
+from reservoir.readout._features import Readout
+from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy
+
+
+def final_states(
+    reservoir: Reservoir,
+    inputs: Sequence[Array],
+    *,
+    teachers: Sequence[Array] | None = None,
+    initial_outputs: Sequence[Array] | None = None,
+) -> Array:
+    """Return the state after the last step of each driven sequence, from the zero state on.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        What is driven.
+    inputs : sequence of ndarray of shape (n_steps, n_inputs)
+        One a sequence; zeros stay where there is no step.
+    teachers : sequence of ndarray of shape (n_steps, n_outputs), optional
+        What is fed back, where the reservoir has feedback weights.
+    initial_outputs : sequence of ndarray of shape (n_outputs,), optional
+        What is fed back first.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences, n_units)
+        On the host.
+    """
+    last = np.zeros((len(inputs), reservoir.n_units), dtype=reservoir.dtype)
+    run: dict[str, Any] = {"teachers": teachers, "initial_outputs": initial_outputs}
+    if is_on_device(inputs[0]):
+        blocks_of_rows = iterate_blocks(reservoir, inputs, **run)
+        keep_all_last(blocks_of_rows, [len(part) for part in inputs], last)
+        return last
+    blocks = iterate_sequences(reservoir, inputs, **run, chunk_size=STEPS_PER_CHUNK)
+    for index, _, states in blocks:
+        last[index] = states[-1]
+    return last
+
+
+def all_states(reservoir: Reservoir, inputs: Sequence[Array]) -> Array:
+    """Return the states at all steps of driven sequences, stacked: (n_rows, n_units).
+
+    They lie where the inputs do.
+    """
+    offsets = np.cumsum([0, *(len(part) for part in inputs)])
+    xp = module_of(inputs[0])
+    with naming_remedy(MEMORY_REMEDY):
+        states: Array = xp.empty((int(offsets[-1]), reservoir.n_units), dtype=reservoir.dtype)
+    if xp is not np:
+        for block in iterate_blocks(reservoir, inputs):
+            states[xp.asarray(block.rows)] = block.states
+        return states
+    for index, start, rows in iterate_sequences(reservoir, inputs):
+        first = offsets[index] + start
+        states[first : first + len(rows)] = rows
+    return states
+
+
+def map_sequences(
+    reservoir: Reservoir,
+    readout: Readout | Sequence[Readout],
+    inputs: Sequence[Array],
+    initial_states: Sequence[Array | None] | None = None,
+    last_states: Array | None = None,
+) -> list[Array]:
+    """Return the readout's output for each step of each driven sequence.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        Without feedback weights.
+    readout : Readout or sequence of Readout
+        The fitted map, or one a sequence.
+    inputs : sequence of ndarray of shape (n_steps, n_inputs)
+        One a sequence.
+    initial_states : sequence of ndarray of shape (n_units,) or None, optional
+        Where each sequence starts; None stands for zeros.
+    last_states : ndarray of shape (n_sequences, n_units), optional
+        Overwritten with the state after the last step of each sequence; on the host.
+
+    Returns
+    -------
+    list of ndarray of shape (n_steps, n_outputs)
+    """
+    dtype = reservoir.input.dtype
+    readouts = [readout] * len(inputs) if isinstance(readout, Readout) else readout
+    if is_on_device(inputs[0]):
+        with naming_remedy(MEMORY_REMEDY):
+            blocks = iterate_blocks(reservoir, inputs, initial_states=initial_states)
+            return map_blocks(blocks, readouts, inputs, last_states)
+    outputs = [
+        np.empty((len(part), len(of_part.intercept)), dtype=dtype)
+        for part, of_part in zip(inputs, readouts, strict=True)
+    ]
+    for index, start, states in iterate_sequences(reservoir, inputs, initial_states=initial_states):
+        rows = slice(start, start + len(states))
+        outputs[index][rows] = readouts[index](states, inputs[index][rows])
+        if last_states is not None:
+            last_states[index] = states[-1]
+    return outputs

@@ -1,0 +1,227 @@
+"""Accumulate rows for a ridge regression, the cheap way while that keeps the digits."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import blas
+
+from reservoir.readout._rows import Floats, check_rows, raise_if_not_finite, sum_of_squares
+from reservoir.readout._sums import EPS, GRAM_MARGIN, GramAccumulator, QRAccumulator, Solver
+from reservoir.utils.validation import check_choice, check_real
+
+# Smaller sums of squares lose digits to the end of the float64 range.
+_LEAST_SQUARES = float(np.finfo(np.float64).tiny) / EPS
+
+
+class RidgeAccumulator:
+    """Accumulate rows the cheap way for as long as the smallest alpha allows it.
+
+    With ``solver="auto"`` rows go into a `GramAccumulator` while
+
+        100 eps trace(SᵀS) < smallest_alpha,
+
+    and into a `QRAccumulator` from the first chunk on with which this fails; the sums so far are
+    turned into a factor, so that no second pass is needed. As the bound is tested before a chunk is
+    added, rounding in the sums that are turned is at most about a hundredth of `smallest_alpha`.
+
+    Parameters
+    ----------
+    n_features : int
+        Columns of the features S.
+    n_targets : int
+        Columns of the targets Y.
+    solver : {"auto", "gram", "qr"}, default="auto"
+        How to accumulate.
+    smallest_alpha : float
+        The least ridge penalty that will be asked of these rows; 0 for least squares.
+    allow_single : bool, default=False
+        Whether, for "auto", products of float32 rows may be made in float32 (and summed in
+        float64) while `smallest_alpha` is far above their rounding: twice as fast, good for the
+        readout, and too coarse to tell small residuals from the sums alone.
+
+    Attributes
+    ----------
+    sums : GramAccumulator or QRAccumulator
+        What has been accumulated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> s, y = np.eye(3), np.ones((3, 1))
+    >>> RidgeAccumulator(3, 1, smallest_alpha=1e-6).update(s, y).solver_used
+    'gram'
+    >>> RidgeAccumulator(3, 1, smallest_alpha=1e-20).update(s, y).solver_used
+    'qr'
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_targets: int,
+        *,
+        solver: Literal["auto", "gram", "qr"] = "auto",
+        smallest_alpha: float,
+        allow_single: bool = False,
+    ) -> None:
+        self.solver = check_choice("solver", solver, ("auto", "gram", "qr"))
+        self.smallest_alpha = check_real("smallest_alpha", smallest_alpha, minimum=0)
+        self.allow_single = allow_single
+        self.sums: GramAccumulator | QRAccumulator = (
+            QRAccumulator(n_features, n_targets)
+            if solver == "qr"
+            else GramAccumulator(n_features, n_targets)
+        )
+
+    @property
+    def solver_used(self) -> Solver:
+        """The way in which rows are accumulated now: "gram" or "qr"."""
+        return self.sums.solver
+
+    @property
+    def n_rows(self) -> int:
+        """Rows with a positive weight so far."""
+        return self.sums.n_rows
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights of all rows."""
+        return self.sums.total_weight
+
+    @property
+    def n_features(self) -> int:
+        """Columns of the features."""
+        return self.sums.n_features
+
+    @property
+    def n_targets(self) -> int:
+        """Columns of the targets."""
+        return self.sums.n_targets
+
+    def update(
+        self, features: ArrayLike, targets: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Add rows; arguments and errors as in `GramAccumulator.update`; return itself."""
+        sums = self.sums
+        if self.solver != "auto" or isinstance(sums, QRAccumulator):
+            sums.update(features, targets, sample_weight)
+            return self
+        s, y, weight = check_rows(features, targets, sample_weight, self.n_features, self.n_targets)
+        squares, target_squares = sum_of_squares(s, weight), sum_of_squares(y, weight)
+        # Targets too large or too small to be squared are left to the factor, which does not.
+        representable = np.isfinite(squares + target_squares)
+        representable &= target_squares > _LEAST_SQUARES or not y.any()
+        if not representable:
+            raise_if_not_finite(features=s, targets=y)
+        total_weight = float(len(s) if weight is None else weight.sum())
+        trace = sums.noise_trace() + _shifted_bound(
+            squares, total_weight, sums.shift[1 : 1 + self.n_features]
+        )
+        if not representable or self._needs_factor(trace):
+            self.sums = sums.to_factor()
+            self.sums.fold(s, y, weight)
+        else:
+            sums.fold(s, y, weight, single_above=self.smallest_alpha if self.allow_single else None)
+        return self
+
+    def merge(self, other: RidgeAccumulator) -> Self:
+        """Add the rows of another accumulator of the same shape; return itself."""
+        if not isinstance(other, RidgeAccumulator):
+            raise TypeError(
+                f"`other` is of type {type(other).__name__}, but RidgeAccumulator was expected. "
+                "Accumulate both parts the same way."
+            )
+        self.smallest_alpha = min(self.smallest_alpha, other.smallest_alpha)
+        mine, theirs = self.sums, other.sums
+        if isinstance(mine, GramAccumulator) and isinstance(theirs, GramAccumulator):
+            trace = mine.noise_trace() + _shifted_bound(
+                theirs.noise_trace(),
+                theirs.total_weight,
+                (mine.shift - theirs.shift)[1 : 1 + self.n_features],
+            )
+            if self.solver == "auto" and self._needs_factor(trace):
+                self.sums = mine.to_factor().merge(theirs.to_factor())
+            else:
+                mine.merge(theirs)
+        else:
+            self.sums = as_factor(mine).merge(as_factor(theirs))
+        return self
+
+    def copy(self) -> RidgeAccumulator:
+        """Return an independent accumulator with the same sums."""
+        return copy.deepcopy(self)
+
+    def _needs_factor(self, trace: float) -> bool:
+        return not self.smallest_alpha > GRAM_MARGIN * EPS * trace
+
+
+def _shifted_bound(squares: float, weight: float, shift: Floats) -> float:
+    """Bound Σ w ‖s − c‖² by the norms of s and c."""
+    return float((np.sqrt(squares) + np.sqrt(weight) * blas.dnrm2(shift)) ** 2)
+
+
+def as_factor(sums: GramAccumulator | QRAccumulator) -> QRAccumulator:
+    """Return the triangular factor of any sums (itself where it is one)."""
+    return sums if isinstance(sums, QRAccumulator) else sums.to_factor()
+
+
+def leave_one_out(
+    blocks: Sequence[GramAccumulator | QRAccumulator],
+) -> Iterator[GramAccumulator | QRAccumulator]:
+    """Give, for each block in turn, the merged rows of all the others.
+
+    Sums of products are subtracted from the total. A factor cannot lose rows without losing digits,
+    so factors are merged from those before and those after: about three merges a block.
+
+    Parameters
+    ----------
+    blocks : sequence of GramAccumulator, or of QRAccumulator
+        Blocks of rows, each accumulated apart.
+
+    Returns
+    -------
+    iterator of GramAccumulator or QRAccumulator
+        An accumulator of its own each time.
+
+    Raises
+    ------
+    TypeError
+        If the blocks are of both kinds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> blocks = [GramAccumulator(1, 1).update(np.ones((n, 1)), np.ones((n, 1))) for n in (1, 2, 4)]
+    >>> [rest.n_rows for rest in leave_one_out(blocks)]
+    [6, 5, 3]
+    """
+    if all(isinstance(block, GramAccumulator) for block in blocks):
+        return _others_by_subtraction([b for b in blocks if isinstance(b, GramAccumulator)])
+    if all(isinstance(block, QRAccumulator) for block in blocks):
+        return _others_by_merging([b for b in blocks if isinstance(b, QRAccumulator)])
+    raise TypeError(
+        "`blocks` are of several kinds, but only GramAccumulator or only QRAccumulator was "
+        "expected. Accumulate all blocks the same way."
+    )
+
+
+def _others_by_subtraction(blocks: list[GramAccumulator]) -> Iterator[GramAccumulator]:
+    total = GramAccumulator(blocks[0].n_features, blocks[0].n_targets)
+    for block in blocks:
+        total.merge(block)
+    for block in blocks:
+        yield total.copy().subtract(block)
+
+
+def _others_by_merging(blocks: list[QRAccumulator]) -> Iterator[QRAccumulator]:
+    before = QRAccumulator(blocks[0].n_features, blocks[0].n_targets)
+    after = [before.copy()]
+    for block in blocks[:0:-1]:
+        after.append(after[-1].copy().merge(block))
+    for block in blocks:
+        yield before.copy().merge(after.pop())
+        before.merge(block)
