@@ -2,9 +2,9 @@ import warnings
 
 import numpy as np
 import pytest
-import stand_in as stand_ins
 
 from reservoir.utils.device import namespace, resolve_device
+from tests.support import fake_cupy
 
 
 @pytest.fixture
@@ -14,8 +14,8 @@ def rng():
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """What `import cupy` gives in this test: strict arrays that need no GPU; see stand_in.py."""
-    return stand_ins.install(monkeypatch)
+    """What `import cupy` gives here: strict arrays that need no GPU; in support/fake_cupy.py."""
+    return fake_cupy.install(monkeypatch)
 
 
 @pytest.fixture(params=["stand-in", pytest.param("cupy", marks=pytest.mark.gpu)])
@@ -26,7 +26,7 @@ def xp(request, monkeypatch):
     the stand-in alone: then they say that the code is right, and nothing of CuPy or of a card.
     """
     if request.param == "stand-in":
-        return stand_ins.install(monkeypatch)
+        return fake_cupy.install(monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # CuPy warns of what it does not find
         if resolve_device("auto") == "cpu":

@@ -1,10 +1,10 @@
 """Losses against their definitions, complex-step derivatives and numbers that overflow."""
 
 import numpy as np
-import plain_nets as plain
 import pytest
 
 from hessianfree.network import LogisticCrossEntropy, SoftmaxCrossEntropy, SquaredError, outputs_of
+from tests.support import reference_nets as plain
 
 LOSSES = {
     "squared_error": SquaredError(),

@@ -89,7 +89,7 @@ class TestResuming:
                 import time
                 from pathlib import Path
                 sys.path[:0] = sys.argv[4:]
-                from test_training import OPTIMIZERS, small_problem
+                from tests.hessianfree.training.test_loop import OPTIMIZERS, small_problem
                 from hessianfree.training import load_checkpoint
                 from hessianfree.training import start, train
 
@@ -105,7 +105,7 @@ class TestResuming:
         )
 
         file = tmp_path / "killed.npz"
-        paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+        paths = [str(Path(__file__).parents[3])]
         command = [sys.executable, str(script), str(file), "0.02", name, *paths]
         killed = 0
         # Kills at unlike moments, whatever the run is doing then.

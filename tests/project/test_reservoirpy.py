@@ -12,7 +12,7 @@ from reservoir.dynamics import Reservoir, run
 reservoirpy = pytest.importorskip("reservoirpy", reason="needs reservoirpy, to compare with")
 nodes = reservoirpy.nodes
 
-GUIDE = Path(__file__).resolve().parents[1] / "docs" / "guide" / "coming_from.rst"
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "coming_from.rst"
 # Both compute in float64, in another order; states are at most 1 and forget what they rounded.
 STATES = {"rtol": 0, "atol": 1e-13}
 # The ridge systems have condition numbers of up to 1e5.

@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize, rosen, rosen_der, rosen_hess_prod
 from sklearn.linear_model import LogisticRegression
-from test_optimizer import Cases, Logistic, positive_definite, quadratic
 
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell
 from hessianfree.network import SequenceNetwork
 from hessianfree.optimize import FunctionObjective
 from hessianfree.training import METHODS, train_scipy
+from tests.hessianfree.optimize.test_hessian_free import (
+    Cases,
+    Logistic,
+    positive_definite,
+    quadratic,
+)
 
 ROSENBROCK = FunctionObjective(rosen, rosen_der, rosen_hess_prod)
 

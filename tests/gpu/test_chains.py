@@ -168,7 +168,7 @@ def test_what_cupy_makes_of_chains(monkeypatch, stand_in, rng, tmp_path, dtype):
         }
         for chain, choices, arguments, _ in distinct.values()
     ]
-    script = pathlib.Path(__file__).parent / "cupy_fusion.py"
+    script = pathlib.Path(__file__).parents[1] / "support" / "cupy_fusion.py"
     ran = subprocess.run(
         [sys.executable, script],
         input=json.dumps(named),

@@ -5,7 +5,6 @@ import tracemalloc
 from dataclasses import replace
 
 import numpy as np
-import plain_nets as plain
 import pytest
 
 from hessianfree.batch import Batch
@@ -22,6 +21,7 @@ from hessianfree.cells import (
 )
 from hessianfree.network import SequenceNetwork
 from hessianfree.optimize import FisherObjective
+from tests.support import reference_nets as plain
 
 N_INPUTS, N_UNITS, N_OUTPUTS, N_STEPS, N_SEQUENCES = 3, 2, 3, 4, 3
 N_VECTOR = 2
