@@ -679,8 +679,8 @@ def test_compiles_without_a_cache_where_none_can_be_written(tmp_path):
     )
     blocked = tmp_path / "blocked"
     blocked.touch()  # A file where a folder would have to be: not even root can write below it.
-    (package / "__pycache__").touch()
-    script = "from reservoir._kernels import tanh64; print(tanh64(1.0))"
+    (package / "dynamics" / "loops" / "__pycache__").touch()
+    script = "from reservoir.dynamics.loops._numba_kernels import tanh64; print(tanh64(1.0))"
     places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), str(blocked / "here"))
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
