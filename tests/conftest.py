@@ -1,3 +1,5 @@
+"""Fixtures of all rooms: seeded randomness, the stand-in for CuPy, and the namespace of a GPU."""
+
 import warnings
 
 import numpy as np

@@ -3,7 +3,6 @@
 import io
 import pickle
 import sys
-import warnings
 import zipfile
 
 import numpy as np
@@ -22,23 +21,13 @@ from reservoir import (
     ReservoirTransformer,
 )
 from reservoir.plasticity import IntrinsicPlasticity
-from reservoir.readout import GramAccumulator, QRAccumulator, RidgeAccumulator, solve_ridge
-from reservoir.readout._algebra import DeviceAlgebra, HostAlgebra
-from reservoir.search import ReservoirSearchCV, _evaluate
-from reservoir.search._folds import make_plan
-from reservoir.search._stacked_sums import StackedSums
-from reservoir.search._sums import ReadoutOptions
+from reservoir.search import ReservoirSearchCV
 from reservoir.utils.device import is_on_device, to_host
 
 LENGTHS = [130, 3, 167]
+
+
 DEVICE = {"device": "cuda"}
-
-
-@pytest.fixture
-def series(rng):
-    X = rng.normal(size=(300, 2))
-    y = np.stack([np.roll(X[:, 0], 1), X[:, 1] ** 2], axis=1)
-    return X, y + 0.01 * rng.normal(size=y.shape)
 
 
 def host(values):
@@ -245,142 +234,6 @@ def test_classifier(xp, labelled, parameters):
     assert on_device.score(X, y) == on_host.score(X, y)
 
 
-SPACE = {"leak_rate": [0.3, 1.0], "spectral_radius": [0.5, 0.9], "alpha": [1e-2, 1.0]}
-SEARCHES = {
-    "blocks and gaps": ({}, {"cv": 3, "gap": 5}, SPACE),
-    "one split": ({}, {"cv": 0.3}, SPACE),
-    "squares, no intercept": (
-        {"fit_intercept": False, "include_squares": True},
-        {"cv": 2, "scoring": "neg_mean_squared_error"},
-        SPACE,
-    ),
-    "noise": ({"noise": 0.01}, {"cv": 2}, SPACE),
-    "feedback": ({"feedback_scaling": 0.3, "feedback_noise": 0.01}, {"cv": 2}, SPACE),
-    "closed loop": ({}, {"cv": 2, "scoring": "neg_forecast_nrmse", "horizon": 9}, SPACE),
-    "closed loop, feedback, several starts": (
-        {"feedback_scaling": 0.3, "include_squares": True},
-        {"cv": 2, "scoring": "valid_time", "horizon": 12, "n_starts": 4, "threshold": 0.2},
-        SPACE,
-    ),
-    "several W": (
-        {},
-        {"cv": 2},
-        {
-            **SPACE,
-            "random_state": [1, 2, 3],
-            "connectivity": [3, 6],
-            "spectral_radius": [0.5, None],
-        },
-    ),
-    "several W, closed loop": (
-        {"feedback_scaling": 0.3},
-        {"cv": 2, "scoring": "valid_time", "horizon": 12, "n_starts": 2, "threshold": 0.2},
-        {**SPACE, "random_state": [1, 2], "washout": [0, 5]},
-    ),
-    "several W and noise": ({"noise": 0.01}, {"cv": 2}, {"random_state": [1, 2, 3]}),
-    "alphas of two kinds": ({}, {"cv": 2}, [SPACE, {"leak_rate": [0.5], "alpha": [1e-22, 1e-1]}]),
-    "lists of alphas": ({}, {"cv": 2}, {"leak_rate": [0.3, 1.0], "alpha": [[1e-2, 1.0]]}),
-    "a factor": ({"solver": "qr"}, {"cv": 2}, {"leak_rate": [0.3, 1.0]}),
-    "single precision": ({"dtype": "float32"}, {"cv": 2}, SPACE),
-}
-
-
-@pytest.mark.parametrize("name", SEARCHES)
-def test_search(xp, rng, name):
-    parameters, settings, space = SEARCHES[name]
-    X = np.sin(0.3 * np.arange(241))[:, None] + 0.1 * rng.normal(size=(241, 1))
-    X, y = X[:-1], X[1:].copy()
-    if "horizon" not in settings:
-        y[[30, 100]] = np.nan if name == "blocks and gaps" else 0.5
-    scores = []
-    for device in ("cpu", "cuda"):
-        esn = ESNRegressor(12, washout=10, random_state=0, device=device, **parameters)
-        search = ReservoirSearchCV(esn, space, refit=False, **settings)
-        search.fit(*(xp.asarray(X), xp.asarray(y)) if device == "cuda" else (X, y))
-        results = search.cv_results_
-        scores.append([results[f"split{i}_test_score"] for i in range(search.n_splits_)])
-    assert np.ptp(scores[0]) > 0
-    tolerance = 1e-4 if name == "single precision" else 1e-7
-    np.testing.assert_allclose(scores[1], scores[0], rtol=tolerance, atol=tolerance)
-
-
-def test_a_search_of_one_w_is_few_launches(stand_in, rng):
-    X = rng.normal(size=(200, 1))
-    esn = ESNRegressor(10, random_state=0, device="cuda")
-    space = {"leak_rate": np.linspace(0.1, 1, 30).tolist(), "alpha": [1e-2, 1.0]}
-    ReservoirSearchCV(esn, space, cv=2, refit=False).fit(X, np.roll(X, 1))
-    assert stand_in.n_launches == 2  # 60 candidates: one for each block of rows
-
-
-@pytest.mark.parametrize("scoring", ["valid_time", "neg_forecast_nrmse"])
-def test_free_runs_that_diverge_take_no_other_along(xp, rng, scoring):
-    X = rng.normal(size=(300, 1))
-    y = 3 * X  # each output three times its input: a loop that explodes, unless alpha holds it
-    scores = []
-    for device in ("cpu", "cuda"):
-        esn = ESNRegressor(12, activation="relu", dtype="float32", random_state=0, device=device)
-        search = ReservoirSearchCV(
-            esn, {"alpha": [1e-4, 1e5]}, cv=0.5, scoring=scoring, horizon=120, refit=False
-        )
-        search.fit(*(xp.asarray(X), xp.asarray(y)) if device == "cuda" else (X, y))
-        scores.append(search.cv_results_["mean_test_score"])
-    if scoring == "neg_forecast_nrmse":
-        assert scores[0][0] == -np.inf < scores[0][1]
-    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-4)
-
-
-def test_candidates_of_several_w_are_few_launches(stand_in, rng):
-    X = rng.normal(size=(200, 1))
-    esn = ESNRegressor(10, device="cuda")
-    space = {"random_state": list(range(20)), "leak_rate": [0.3, 1.0], "connectivity": [2, 5]}
-    ReservoirSearchCV(esn, space, cv=2, refit=False).fit(X, np.roll(X, 1))
-    assert stand_in.n_launches == 2  # 80 candidates: one for each block of rows
-
-
-@pytest.mark.parametrize(
-    ("n_lanes", "expected"), [(5, [[4], [1, 3], [2, 2], [3]]), (3, [[3, 1], [2, 2], [1]])]
-)
-def test_batches_hold_as_many_lanes_as_they_may(xp, rng, monkeypatch, n_lanes, expected):
-    X = rng.normal(size=(120, 1))
-    y = np.roll(X, 1)
-    space = {"random_state": [0, 1, 2], "leak_rate": [0.2, 0.4, 0.6, 0.8, 1.0][:n_lanes]}
-    # Sums over two blocks, of 10 units, the input, the target and a one: room for four lanes.
-    n_sums = 2 * (10 + 1 + 1 + 1) ** 2
-    monkeypatch.setattr("reservoir.search._evaluate._MOST_SUMS_ON_DEVICE", 4 * n_sums)
-    sizes = []
-    evaluate = _evaluate.evaluate
-    monkeypatch.setattr(
-        "reservoir.search._search_cv.evaluate",
-        lambda batch, task: (
-            sizes.append([len(lanes) for _, lanes in batch]) or evaluate(batch, task)
-        ),
-    )
-    scores = []
-    for device in ("cpu", "cuda"):
-        esn = ESNRegressor(10, device=device)
-        search = ReservoirSearchCV(esn, space, cv=2, refit=False)
-        search.fit(*(xp.asarray(X), xp.asarray(y)) if device == "cuda" else (X, y))
-        scores.append(search.cv_results_["mean_test_score"])
-    assert sizes == [[n_lanes]] * 3 + expected
-    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-7)
-
-
-def test_free_runs_of_a_search_are_one_launch(stand_in, rng):
-    X = rng.normal(size=(200, 1))
-    esn = ESNRegressor(10, random_state=0, device="cuda")
-    space = {"leak_rate": np.linspace(0.1, 1, 30).tolist(), "alpha": [1e-2, 1.0]}
-    settings = {"scoring": "neg_forecast_nrmse", "horizon": 8, "n_starts": 3}
-    ReservoirSearchCV(esn, space, cv=2, refit=False, **settings).fit(X, np.roll(X, -1))
-    assert stand_in.n_launches == 3  # as above, and 60 candidates from six places each
-
-
-def test_where_a_search_computes_is_not_searched(series):
-    X, y = series
-    search = ReservoirSearchCV(ESNRegressor(10), {"device": ["cpu", "cuda"]})
-    with pytest.raises(ValueError, match="`param_space` names 'device'"):
-        search.fit(X, y)
-
-
 def test_files_and_pickles_are_those_of_the_host(xp, series, tmp_path, monkeypatch):
     X, y = series
     contents = []
@@ -490,128 +343,3 @@ def test_those_that_run_on_the_host_say_so(stand_in, series, estimator):
         TypeError, match=f"`X` is a CuPy array, but {type(estimator).__name__} runs"
     ):
         estimator.fit(stand_in.asarray(X), y)
-
-
-class TestReadout:
-    """Sums on a device: every operation against the host's, and solutions known in advance."""
-
-    @pytest.fixture
-    def rows(self, rng):
-        return rng.normal(size=(60, 7)) + 3, rng.normal(size=(60, 2)), rng.uniform(0, 2, size=60)
-
-    @pytest.mark.parametrize("kind", [GramAccumulator, QRAccumulator])
-    def test_sums(self, xp, rows, kind):
-        def parts(move):
-            made = [kind(7, 2) for _ in range(3)]
-            for sums, (low, high) in zip(made, [(0, 20), (20, 21), (21, 60)]):
-                sums.update(*(move(each[low:high]) for each in rows))
-            return made
-
-        (a, b, c), (there, *others) = parts(lambda x: x), parts(xp.asarray)
-        wanted, found = a.merge(b).merge(c), there.merge(others[0]).merge(others[1])
-        assert found.n_rows == wanted.n_rows
-        assert is_on_device(found.moments if kind is GramAccumulator else found.factor)
-        for fit_intercept in (True, False):
-            for alphas in (0.3, [1e-3, 1.0]):
-                for pair in zip(
-                    *(
-                        (solution.coef, solution.intercept)
-                        for solution in (
-                            solve_ridge(sums, alphas, fit_intercept=fit_intercept)
-                            for sums in (found, wanted)
-                        )
-                    )
-                ):
-                    np.testing.assert_allclose(*pair, rtol=1e-10, atol=1e-12)
-        if kind is GramAccumulator:
-            np.testing.assert_allclose(
-                solve_ridge(found.copy().subtract(others[1]), 0.3).coef,
-                solve_ridge(wanted.copy().subtract(c), 0.3).coef,
-                rtol=1e-9,
-            )
-            state = found.__getstate__()["moments"]
-            np.testing.assert_allclose(state, np.tril(wanted.moments), rtol=1e-10, atol=1e-9)
-
-    def test_a_constructed_solution(self, xp, rng):
-        s, coef = rng.normal(size=(50, 4)), rng.normal(size=(2, 4))
-        y = s @ coef.T + np.array([1.0, -2.0])
-        sums = RidgeAccumulator(4, 2, smallest_alpha=0).update(xp.asarray(s), xp.asarray(y))
-        assert sums.solver_used == "qr"
-        solution = solve_ridge(sums, 0.0)
-        np.testing.assert_allclose(solution.coef, coef, rtol=1e-12)
-        np.testing.assert_allclose(solution.intercept, [1.0, -2.0], rtol=1e-12)
-
-    @pytest.mark.parametrize("solver", ["gram", "qr"])
-    def test_an_unresolved_alpha_warns_as_on_the_host(self, xp, rng, solver):
-        s = rng.normal(size=(50, 3)) @ rng.normal(size=(3, 6))  # rank 3
-        y = s @ rng.normal(size=(6, 1))
-        solutions = []
-        for move in (lambda x: x, xp.asarray):
-            sums = RidgeAccumulator(6, 1, solver=solver, smallest_alpha=0)
-            sums.update(move(s), move(y))
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                solutions.append(solve_ridge(sums, 0.0).coef)
-            assert "cannot be told from rounding" in str(caught[0].message)
-        np.testing.assert_allclose(*solutions, rtol=1e-6, atol=1e-8)
-
-    def test_rows_of_two_devices_are_refused(self, stand_in, rows):
-        s, y, _ = rows
-        with pytest.raises(TypeError, match="`features` is a CuPy array, but `targets` is not"):
-            GramAccumulator(7, 2).update(stand_in.asarray(s), y)
-
-    def test_the_algebras_are_twins(self, rng):
-        """On NumPy's arrays, where both can work; matrices as explicit formulas."""
-        a, x, y = rng.normal(size=(5, 5)), rng.normal(size=5), rng.normal(size=5)
-        rows, columns, sums = rng.normal(size=(9, 5)), rng.normal(size=(5, 2)), a @ a.T + np.eye(5)
-        for algebra in (HostAlgebra(), DeviceAlgebra(np)):
-
-            def new(algebra=algebra):
-                return algebra.own_sums(algebra.copy(sums))
-
-            def lower(found, wanted):
-                np.testing.assert_allclose(np.tril(found), np.tril(wanted), rtol=1e-12, atol=1e-12)
-
-            lower(algebra.add_products(new(), rows), sums + rows.T @ rows)
-            lower(algebra.add_outer(new(), -0.5, x), sums - 0.5 * np.outer(x, x))
-            lower(
-                algebra.add_outer_pair(new(), 2.0, x, y),
-                sums + 2 * (np.outer(x, y) + np.outer(y, x)),
-            )
-            single = algebra.single_products(rows.astype(np.float32))
-            assert single.dtype == np.float32
-            np.testing.assert_allclose(np.tril(single), np.tril(rows.T @ rows), rtol=1e-5)
-            np.testing.assert_allclose(algebra.multiply(new(), columns), sums @ columns)
-            factor = algebra.cholesky(new())
-            np.testing.assert_allclose(factor @ factor.T, sums)
-            np.testing.assert_allclose(
-                algebra.solve_cholesky(factor, columns), np.linalg.solve(sums, columns)
-            )
-            assert algebra.cholesky(algebra.copy(-sums)) is None
-            assert algebra.solve_triangular(np.zeros((2, 2)), np.ones((2, 1)), lower=True) is None
-            huge = 1e200 * rows
-            assert algebra.frobenius(huge) == pytest.approx(1e200 * np.linalg.norm(rows))
-            assert algebra.frobenius(0 * rows) == 0
-            r = algebra.fold_rows(algebra.own_factor(algebra.zeros((5, 5))), algebra.copy(rows))
-            np.testing.assert_allclose(r.T @ r, rows.T @ rows)
-            values, vectors = algebra.eigh(new())
-            np.testing.assert_allclose(vectors * values @ vectors.T, sums)
-            diagonal = algebra.copy(rows[:3])
-            algebra.add_to_diagonal(diagonal, 7.0)
-            np.testing.assert_allclose(diagonal, rows[:3] + 7 * np.eye(3, 5))
-
-
-@pytest.mark.parametrize("fit_intercept", [True, False])
-def test_a_stack_knows_which_alphas_its_sums_resolve(xp, rng, fit_intercept):
-    # Rounding of the sums: 100 eps times the trace of SᵀS, or of S about the mean of its first
-    # rows, which is larger at times, but by less than one half here.
-    features = rng.normal(size=(3, 40, 5)) * np.array([1.0, 10.0, 1e3])[:, None, None] + 7.0
-    targets = rng.normal(size=(40, 1))
-    bounds = 100 * np.finfo(float).eps * np.square(features).sum(axis=(1, 2))
-    plan = make_plan([np.ones(40, dtype=bool)], cv=2, gap=0, washout=0)
-    options = ReadoutOptions(fit_intercept, False, "auto")
-    for factor, wanted in ((1.5, True), (0.99, False)):
-        sums = StackedSums(plan, factor * bounds[:, None], options)
-        for segment, rows in ((0, slice(0, 20)), (1, slice(20, 40))):
-            sums.append(segment, xp.asarray(features[:, rows]), xp.asarray(targets[rows]))
-        np.testing.assert_array_equal(sums.resolves, wanted)

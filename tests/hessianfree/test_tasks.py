@@ -1,3 +1,5 @@
+"""The long-lag tasks: what is to be remembered, and which answers count as right."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""The baselines that demos and benchmarks compare with."""
+
 import math
 from collections import Counter, defaultdict
 

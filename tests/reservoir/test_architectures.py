@@ -1,3 +1,5 @@
+"""Architectures and LayeredESNRegressor: layers and groups against reservoirs run one by one."""
+
 import numpy as np
 import pytest
 from scipy import sparse

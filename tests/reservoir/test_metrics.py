@@ -1,3 +1,5 @@
+"""Metrics against their definitions: nrmse, valid prediction time, weights."""
+
 import numpy as np
 import pytest
 from sklearn.metrics import r2_score

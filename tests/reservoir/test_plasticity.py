@@ -1,3 +1,5 @@
+"""Intrinsic plasticity: the gradient against differences, and the distribution reached."""
+
 import math
 from typing import Any, NamedTuple
 

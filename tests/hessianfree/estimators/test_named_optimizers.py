@@ -1,3 +1,5 @@
+"""Optimizers by name in RNNRegressor and RNNClassifier: defaults, schedules, going on."""
+
 import warnings
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""CharacterLanguageModel: learns text, bits per character, completions, files, errors."""
+
 import math
 
 import numpy as np

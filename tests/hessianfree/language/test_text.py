@@ -1,3 +1,5 @@
+"""Vocabularies and windows of texts: encoding, unknown symbols, ends of texts."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Conjugate gradients: chosen spectra, exact preconditioners, stopping rules, trouble."""
+
 import math
 
 import numpy as np

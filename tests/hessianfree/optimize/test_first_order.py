@@ -1,3 +1,5 @@
+"""First-order optimizers against their published updates; schedules and clipping."""
+
 import dataclasses
 import math
 

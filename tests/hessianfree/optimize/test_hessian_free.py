@@ -1,10 +1,10 @@
+"""HessianFree: quadratics in one step, Rosenbrock, damping, line search, trouble, cost."""
+
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize, rosen, rosen_der, rosen_hess_prod
-from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from hessianfree.optimize import (
@@ -15,87 +15,17 @@ from hessianfree.optimize import (
     JacobiPreconditioner,
     LevenbergMarquardt,
     backtrack,
-    hessian_free,
     reduction_ratio,
+)
+from tests.support.objectives import (
+    ROSENBROCK,
+    Cases,
+    Logistic,
+    positive_definite,
+    quadratic,
 )
 
 UNDAMPED = LevenbergMarquardt(initial=0.0, floor=0.0)
-
-
-def quadratic(A, b):
-    return FunctionObjective(
-        value=lambda x: 0.5 * x @ A @ x - b @ x, gradient=lambda x: A @ x - b,
-        product=lambda x, v: A @ v,
-    )  # fmt: skip
-
-
-def positive_definite(n, rng):
-    factor = rng.standard_normal((n, 2 * n))
-    return factor @ factor.T / n
-
-
-def least_squares(residuals, jacobian):
-    """½ ||r(θ)||² with its Gauss-Newton matrix JᵀJ."""
-    return FunctionObjective(
-        value=lambda x: 0.5 * float(np.sum(residuals(x) ** 2)),
-        gradient=lambda x: jacobian(x).T @ residuals(x),
-        product=lambda x, v: jacobian(x).T @ (jacobian(x) @ v),
-    )
-
-
-ROSENBROCK = least_squares(
-    lambda x: np.array([1 - x[0], 10 * (x[1] - x[0] ** 2)]),
-    lambda x: np.array([[-1.0, 0.0], [-20 * x[0], 10.0]]),
-)
-
-
-class Cases:
-    """Rows of a data set, as a batch."""
-
-    def __init__(self, X, y):
-        self.X, self.y, self.n_sequences = X, y, len(y)
-
-
-class Logistic:
-    """Mean logistic loss with an L2 term; the Gauss-Newton matrix is the Hessian."""
-
-    def __init__(self, penalty):
-        self.penalty = penalty
-
-    def value(self, params, batch):
-        z = batch.X @ params
-        losses = np.logaddexp(0, z) - batch.y * z
-        return float(losses.mean() + 0.5 * self.penalty * params @ params)
-
-    def value_and_gradient(self, params, batch):
-        error = expit(batch.X @ params) - batch.y
-        gradient = batch.X.T @ error / batch.n_sequences + self.penalty * params
-        return self.value(params, batch), gradient
-
-    def fisher_diagonal(self, params, batch):
-        error = expit(batch.X @ params) - batch.y
-        return np.mean((batch.X * error[:, None]) ** 2, axis=0)
-
-    def linearize(self, params, batch):
-        return LogisticLinearization(self, params, batch)
-
-    def matrix(self, params, batch):
-        p = expit(batch.X @ params)
-        curvature = (batch.X * (p * (1 - p))[:, None]).T @ batch.X / batch.n_sequences
-        return curvature + self.penalty * np.eye(len(params))
-
-
-class LogisticLinearization:
-    def __init__(self, objective, params, batch):
-        self.value, self._gradient = objective.value_and_gradient(params, batch)
-        self._matrix = objective.matrix(params, batch)
-
-    def gradient(self):
-        return self._gradient
-
-    def gauss_newton_product(self, v, structural_damping=0.0, *, out=None):
-        # A stand-in for structural damping whose matrix is known: the identity.
-        return np.add(self._matrix.astype(v.dtype) @ v, structural_damping * v, out=out)
 
 
 @pytest.fixture
@@ -510,72 +440,3 @@ class TestCost:
         assert sum(info["sequence_gradients"] for info in infos) == pytest.approx(expected)
         assert sum(info["passes"] for info in infos) == pytest.approx(expected / 300)
         assert sum(info["products"] for info in infos) == calls["product"] / 60
-
-
-class TestScipyMethod:
-    @pytest.mark.parametrize("n", [2, 5, 20])
-    def test_rosen(self, n):
-        start = np.tile([1.3, 0.7, 0.8, 1.9, 1.2], n)[:n]
-        result = minimize(
-            rosen, start, jac=rosen_der, hessp=rosen_hess_prod, method=hessian_free, tol=1e-8
-        )
-        assert result.success
-        assert result.status == 0
-        np.testing.assert_allclose(result.x, 1, atol=1e-6)
-        assert result.fun == rosen(result.x)
-        assert result.nit < 60
-
-    def test_saddle_start_with_the_hessian_itself(self):
-        # The Hessian of rosen is indefinite at (0, 1).
-        result = minimize(
-            rosen, [0.0, 1.0], jac=rosen_der, hessp=rosen_hess_prod, method=hessian_free
-        )
-        np.testing.assert_allclose(result.x, 1, atol=1e-4)
-
-    def test_args_value_with_gradient_and_a_matrix(self, rng):
-        A, b = positive_definite(6, rng), rng.standard_normal(6)
-        result = minimize(
-            lambda x, A, b: (0.5 * x @ A @ x - b @ x, A @ x - b),
-            np.zeros(6),
-            args=(A, b),
-            jac=True,
-            hess=lambda x, A, b: A,
-            method=hessian_free,
-            options={"gtol": 1e-9},
-        )
-        np.testing.assert_allclose(result.x, np.linalg.solve(A, b), rtol=1e-6)
-
-    @pytest.mark.parametrize("how", ["returns", "raises"])
-    def test_callback_ends_the_run(self, how):
-        seen = []
-
-        def callback(intermediate_result):
-            seen.append(intermediate_result)
-            if len(seen) == 3 and how == "raises":
-                raise StopIteration
-            return len(seen) == 3
-
-        result = minimize(
-            rosen, [-1.2, 1.0], jac=rosen_der, hessp=rosen_hess_prod, method=hessian_free,
-            callback=callback,
-        )  # fmt: skip
-        assert (result.nit, result.status, result.success) == (3, 99, False)
-        assert seen[-1].fun == result.fun
-
-    def test_maxiter(self):
-        result = minimize(
-            rosen, [-1.2, 1.0], jac=rosen_der, hessp=rosen_hess_prod, method=hessian_free,
-            options={"maxiter": 2},
-        )  # fmt: skip
-        assert (result.nit, result.status, result.success) == (2, 1, False)
-
-    def test_errors(self):
-        with pytest.raises(ValueError, match="`jac` is None"):
-            minimize(rosen, [0.0, 0.0], hessp=rosen_hess_prod, method=hessian_free)
-        with pytest.raises(ValueError, match="`hessp` and `hess` are missing"):
-            minimize(rosen, [0.0, 0.0], jac=rosen_der, method=hessian_free)
-        with pytest.raises(ValueError, match="`bounds` or `constraints`"):
-            minimize(
-                rosen, [0.0, 0.0], jac=rosen_der, hessp=rosen_hess_prod, method=hessian_free,
-                bounds=[(0, 1), (0, 1)],
-            )  # fmt: skip

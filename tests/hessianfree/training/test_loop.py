@@ -1,3 +1,5 @@
+"""The training loop: history, checkpoints that resume bit for bit, batches, stopping."""
+
 import json
 import math
 import os

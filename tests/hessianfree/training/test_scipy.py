@@ -1,3 +1,5 @@
+"""SciPy's minimizers on networks: known minima, resuming, callbacks, errors."""
+
 import json
 
 import numpy as np
@@ -10,7 +12,7 @@ from hessianfree.cells import ElmanCell
 from hessianfree.network import SequenceNetwork
 from hessianfree.optimize import FunctionObjective
 from hessianfree.training import METHODS, train_scipy
-from tests.hessianfree.optimize.test_hessian_free import (
+from tests.support.objectives import (
     Cases,
     Logistic,
     positive_definite,

@@ -1,3 +1,5 @@
+"""Truncated backpropagation: carried states, chunks, and the gradient that is cut."""
+
 import dataclasses
 
 import numpy as np

@@ -1,84 +1,29 @@
-import itertools
+"""ESNClassifier: ridge on plain pooled states, votes, logistic readout, forms of data, errors."""
+
 import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from scipy import sparse
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from reservoir import ESNClassifier
-from reservoir.classification import fit_calibration, row_space, stratified_folds
+from tests.support.waves import noisy_waves, plain_pooled, plain_steps, small
 
 ROWS_ARE_EXCHANGEABLE = "rows are steps of one series: their order and their past matter"
+
+
 EXPECTED_FAILURES = {
     "check_methods_sample_order_invariance": ROWS_ARE_EXCHANGEABLE,
     "check_methods_subset_invariance": ROWS_ARE_EXCHANGEABLE,
 }
-
-
-def small(**parameters):
-    settings = {"n_units": 20, "connectivity": 5, "alpha": 1e-2, "random_state": 1, **parameters}
-    return ESNClassifier(**settings)
-
-
-def noisy_waves(rng, n_sequences, priors=(0.5, 0.3, 0.2), noise=0.8, lengths=(9, 16)):
-    """Waves of as many periods as there are classes, with noise that hides some of them."""
-    labels = rng.choice(len(priors), p=priors, size=n_sequences)
-    sequences = []
-    for label in labels:
-        time = np.linspace(0, 2 * np.pi, rng.integers(*lengths))[:, None]
-        clean = np.hstack([np.sin((label + 1) * time), np.cos((label + 1) * time)])
-        sequences.append(clean + noise * rng.normal(size=clean.shape))
-    return sequences, labels
-
-
-@pytest.fixture
-def waves(rng):
-    return noisy_waves(rng, 60)
-
-
-def plain_states(reservoir, inputs):
-    """The recurrence as it is written down, one step at a time, dense."""
-    W = reservoir.recurrent
-    W = W.toarray() if sparse.issparse(W) else W
-    x, states = np.zeros(len(W)), []
-    for u in inputs:
-        drive = W @ x + reservoir.input @ u + reservoir.bias
-        x = (1 - reservoir.leak_rate) * x + reservoir.leak_rate * np.tanh(drive)
-        states.append(x)
-    return np.array(states)
-
-
-def plain_steps(esn, inputs):
-    """What the readout sees of each step."""
-    states = plain_states(esn.reservoir_, inputs)
-    if esn.bidirectional:
-        states = np.hstack([states, plain_states(esn.reservoir_, inputs[::-1])[::-1]])
-    return np.hstack([inputs] * esn.include_input + [states] + [states**2] * esn.include_squares)
-
-
-def plain_pooled(esn, inputs, pooling):
-    """What the readout sees of a sequence, without any streaming."""
-    steps = plain_steps(esn, inputs)
-    if pooling == "last":
-        forward = plain_states(esn.reservoir_, inputs)[-1]
-        backward = plain_states(esn.reservoir_, inputs[::-1])[-1]
-        states = np.concatenate([forward] + [backward] * esn.bidirectional)
-        parts = [inputs[-1]] * esn.include_input + [states] + [states**2] * esn.include_squares
-        return np.concatenate(parts)
-    kept = steps[esn.washout : len(steps) - esn.washout * esn.bidirectional]
-    n_segments = 1 if pooling == "mean" else pooling
-    edges = np.arange(n_segments + 1) * len(kept) // n_segments
-    return np.concatenate([kept[a:b].mean(axis=0) for a, b in itertools.pairwise(edges)])
 
 
 @parametrize_with_checks(
@@ -290,213 +235,6 @@ def test_single_precision(waves):
     single, double = small(dtype="float32").fit(X, y), small().fit(X, y)
     assert single.reservoir_.recurrent.dtype == np.float32
     np.testing.assert_allclose(single.predict_proba(X), double.predict_proba(X), atol=1e-3)
-
-
-# -- choice of alpha, folds, weights -------------------------------------------------------------
-
-
-def test_held_out_folds_score_alphas_like_refits(waves):
-    X, y = waves
-    alphas = [1e-3, 1.0, 30.0]
-    esn = small(alpha=alphas, cv=3).fit(X, y)
-    features, indicators = np.array([plain_pooled(esn, x, "mean") for x in X]), np.eye(3)[y]
-    folds = stratified_folds(y, 3)
-    for alpha, score in zip(alphas, esn.alpha_scores_, strict=True):
-        errors = []
-        for fold in range(3):
-            ridge = Ridge(alpha, solver="svd").fit(
-                features[folds != fold], indicators[folds != fold]
-            )
-            predicted = ridge.predict(features[folds == fold])
-            errors.append((predicted - indicators[folds == fold]) ** 2)
-        assert score == pytest.approx(np.mean(np.concatenate(errors)), rel=1e-6)
-    assert esn.alpha_ == alphas[int(np.argmin(esn.alpha_scores_))]
-
-
-def test_logistic_alphas_are_scored_by_held_out_log_loss(waves):
-    X, y = waves
-    alphas = [1e-1, 10.0]
-    esn = small(alpha=alphas, cv=3, readout="logistic").fit(X, y)
-    features = np.array([plain_pooled(esn, x, "mean") for x in X])
-    folds = stratified_folds(y, 3)
-    for alpha, score in zip(alphas, esn.alpha_scores_, strict=True):
-        probabilities = np.empty((60, 3))
-        for fold in range(3):
-            model = LogisticRegression(C=1 / alpha, tol=1e-8, max_iter=10_000)
-            model.fit(features[folds != fold], y[folds != fold])
-            probabilities[folds == fold] = model.predict_proba(features[folds == fold])
-        assert score == pytest.approx(log_loss(y, probabilities), rel=1e-3)
-    assert esn.alpha_ == alphas[int(np.argmin(esn.alpha_scores_))]
-
-
-@pytest.mark.parametrize("solver", ["gram", "qr"])
-def test_solvers_agree(waves, solver):
-    X, y = waves
-    settings = {"pooling": "votes", "alpha": [1e-2, 1.0]}
-    esn = small(solver=solver, **settings).fit(X, y)
-    np.testing.assert_allclose(esn.coef_, small(**settings).fit(X, y).coef_, rtol=1e-5, atol=1e-7)
-
-
-def test_small_alphas_go_over_to_the_factor(rng):
-    u = rng.uniform(-1, 1, size=(300, 1))
-    y = np.roll(u[:, 0], 1) > 0
-    esn = small(alpha=1e-17, cv=None).fit(u, y)
-    steps = plain_steps(esn, u)
-    ridge = Ridge(1e-17, solver="svd").fit(steps, np.eye(2)[y.astype(int)])
-    np.testing.assert_array_equal(esn.predict(u), ridge.predict(steps).argmax(axis=1) == 1)
-
-
-def test_a_class_weight_of_two_is_every_sequence_twice(waves):
-    X, y = waves
-    twice = X + [x for x, label in zip(X, y) if label == 1]
-    labels = np.append(y, np.ones((y == 1).sum(), dtype=int))
-    weighted = small(cv=None, class_weight={1: 2.0}).fit(X, y)
-    np.testing.assert_allclose(weighted.coef_, small(cv=None).fit(twice, labels).coef_, atol=1e-8)
-
-
-def test_balanced_weights_find_more_of_a_rare_class(rng):
-    X, y = noisy_waves(rng, 300, priors=(0.9, 0.1), noise=1.5)
-    plain, balanced = small().fit(X, y), small(class_weight="balanced").fit(X, y)
-    X, y = noisy_waves(rng, 300, priors=(0.9, 0.1), noise=1.5)
-    recall = [np.mean(esn.predict(X)[y == 1] == 1) for esn in (plain, balanced)]
-    assert recall[1] > recall[0] + 0.1
-    assert balanced.predict_proba(X)[:, 1].mean() > 2 * plain.predict_proba(X)[:, 1].mean()
-
-
-def test_folds_are_contiguous_in_each_class():
-    codes = np.array([0, 1, 0, 0, 1, 0, 2])
-    np.testing.assert_array_equal(stratified_folds(codes, 2), [0, 0, 0, 1, 1, 1, 0])
-    # Four members at most: no more than four folds.
-    assert set(stratified_folds(codes, 10)) == {0, 1, 2, 3}
-
-
-def test_steps_of_a_sequence_stay_in_one_fold(rng):
-    """Each sequence has a level of its own, which says the class in training and nothing else."""
-    levels = np.repeat(rng.normal(size=20), 30)
-    y = rng.integers(2, size=20)
-    u, groups = levels[:, None], np.repeat(np.arange(20), 30)
-    settings = {"n_units": 100, "alpha": 1e-6, "input_scaling": 3.0}
-    alone = small(**settings, cv=None).fit(u, np.repeat(y, 30), groups=groups)
-    assert alone.score(u, np.repeat(y, 30), groups=groups) > 0.9
-    # Neighbours in the other folds would have told; of a new sequence the readout knows nothing.
-    esn = small(**settings).fit(u, np.repeat(y, 30), groups=groups)
-    assert abs(esn.predict_proba(u, groups=groups)[:, 1] - y.mean()).max() < 0.2
-
-
-def test_row_space_holds_all_differences(rng):
-    features = rng.normal(size=(5, 12)) + 7.0
-    basis = row_space(features)
-    np.testing.assert_allclose(basis.T @ basis, np.eye(5), atol=1e-12)
-    differences = features[1:] - features[0]
-    np.testing.assert_allclose(differences @ basis @ basis.T, differences, atol=1e-12)
-
-
-# -- probabilities -------------------------------------------------------------------------------
-
-
-def reliability_gap(probabilities, labels):
-    """Mean distance between probability and frequency, over ten bins of all classes together."""
-    hits = (labels[:, None] == np.arange(probabilities.shape[1])).ravel()
-    values = probabilities.ravel()
-    bins = np.minimum((10 * values).astype(int), 9)
-    gaps = [abs(values[bins == b].mean() - hits[bins == b].mean()) for b in np.unique(bins)]
-    return np.average(gaps, weights=np.unique(bins, return_counts=True)[1])
-
-
-def gaussian_sequences(rng, priors, n_sequences):
-    """Constant sequences (n, 6, 2) whose level says the class as well as it can; and how well."""
-    centres = np.array([[0.5, 0.0], [0.0, 0.5], [-0.5, -0.5]])[: len(priors)]
-    labels = rng.choice(len(priors), p=priors, size=n_sequences)
-    levels = centres[labels] + 0.5 * rng.normal(size=(n_sequences, 2))
-    distances = ((levels[:, None] - centres) ** 2).sum(axis=2)
-    best = softmax(np.log(priors) - distances / (2 * 0.5**2), axis=1)
-    return np.repeat(levels[:, None], 6, axis=1), labels, best
-
-
-@pytest.mark.parametrize(
-    "settings", [{}, {"pooling": "votes"}, {"readout": "logistic"}, {"pooling": 2}]
-)
-@pytest.mark.parametrize("priors", [(0.34, 0.33, 0.33), (0.8, 0.15, 0.05), (0.85, 0.15)])
-def test_probabilities_are_near_the_best_possible(rng, settings, priors):
-    X, y, _ = gaussian_sequences(rng, np.array(priors), 400)
-    X_new, y_new, best = gaussian_sequences(rng, np.array(priors), 4000)
-    esn = small(alpha=[1e-2, 1.0, 100.0], **settings).fit(X, y)
-    probabilities = esn.predict_proba(X_new)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
-    frequencies = np.tile(np.bincount(y) / len(y), (len(y_new), 1))
-    knowing_nothing, knowing_all = log_loss(y_new, frequencies), log_loss(y_new, best)
-    # At least two thirds of what can be known about the class, from 400 sequences.
-    gained = (knowing_nothing - log_loss(y_new, probabilities)) / (knowing_nothing - knowing_all)
-    assert 0.67 < gained < 1.02
-    assert reliability_gap(probabilities, y_new) < 0.05
-    assert reliability_gap(best, y_new) < 0.02
-    np.testing.assert_array_equal(esn.classes_[probabilities.argmax(axis=1)], esn.predict(X_new))
-
-
-@pytest.mark.parametrize("readout", ["ridge", "logistic"])
-def test_nothing_to_learn_gives_the_class_frequencies(rng, readout):
-    X = rng.normal(size=(600, 5, 2))
-    y = rng.choice(3, p=[0.6, 0.3, 0.1], size=600)
-    esn = small(readout=readout).fit(X[:400], y[:400])
-    frequencies = np.bincount(y[:400]) / 400
-    probabilities = esn.predict_proba(X[400:])
-    assert abs(probabilities - frequencies).max() < 0.15
-    loss = log_loss(y[400:], np.tile(frequencies, (200, 1)))
-    assert log_loss(y[400:], probabilities) < loss + 0.02
-
-
-def test_calibration_is_a_minimum(rng):
-    """Against the objective as it is written down, at points around what was found."""
-    codes = rng.integers(3, size=50)
-    decisions = np.eye(3)[codes] + rng.normal(size=(50, 3))
-    weights = rng.uniform(0.5, 1.5, size=50)
-    slope, offset = fit_calibration(decisions, codes, weights)
-    weights = weights / weights.mean()
-    log_prior = np.log([weights[codes == k].sum() / 50 for k in range(3)])
-    centre = np.average(decisions, axis=0, weights=weights)
-    targets = np.eye(3)[codes] * (50 / 51) + 1 / 51 / 3
-
-    def loss(slope, offset):
-        p = softmax(slope * decisions + offset, axis=1)
-        prior_term = ((slope * centre + offset - log_prior) ** 2).sum() / 2
-        return -(weights[:, None] * targets * np.log(p)).sum() + prior_term
-
-    least = loss(slope, offset)
-    for _ in range(50):
-        step = 0.1 * rng.normal(size=4)
-        assert loss(slope + step[0], offset + step[1:]) > least
-    assert slope > 0
-
-
-def test_perfect_scores_stay_short_of_certainty():
-    codes = np.arange(30) % 3
-    slope, offset = fit_calibration(np.eye(3)[codes], codes, np.ones(30))
-    wrong = 1 - softmax(slope * np.eye(3) + offset, axis=1).max(axis=1)
-    assert (wrong > 1e-3).all()
-    assert (wrong < 0.1).all()
-
-
-def test_scores_that_mislead_are_not_used(rng):
-    codes = np.repeat([0, 1], [60, 20])
-    slope, offset = fit_calibration(np.eye(2)[1 - codes], codes, np.ones(80))
-    assert slope == 0
-    np.testing.assert_allclose(softmax(offset), [0.75, 0.25], atol=0.01)
-
-
-def test_single_members_leave_scores_uncalibrated():
-    esn = small().fit([np.zeros((3, 1)), np.ones((3, 1))], ["a", "b"])
-    plain = small(cv=None).fit([np.zeros((3, 1)), np.ones((3, 1))], ["a", "b"])
-    np.testing.assert_array_equal(esn.coef_, plain.coef_)
-    assert list(esn.predict([np.ones((3, 1))])) == ["b"]
-
-
-def test_no_probabilities_without_folds(waves):
-    X, y = waves
-    esn = small(cv=None).fit(X, y)
-    assert not hasattr(esn, "predict_proba")
-    with pytest.raises(AttributeError, match="predict_proba") as raised:
-        esn.predict_proba(X)
-    assert "`cv` is None, but probabilities are calibrated" in str(raised.value.__cause__)
 
 
 # -- the scikit-learn ecosystem ------------------------------------------------------------------

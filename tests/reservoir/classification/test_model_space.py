@@ -1,3 +1,5 @@
+"""ReservoirModelSpace: one readout per sequence as features, distances, errors."""
+
 import numpy as np
 import pytest
 from scipy import sparse

@@ -1,3 +1,5 @@
+"""Conceptors against their definition, Boolean operations, and ConceptorMemory."""
+
 import numpy as np
 import pytest
 from sklearn.base import clone

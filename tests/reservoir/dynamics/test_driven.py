@@ -1,117 +1,20 @@
-import importlib.util
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+"""Driven and teacher-forced runs against the equation: engines, many sequences, noise, errors."""
 
 import numpy as np
 import pytest
 from scipy.sparse import coo_array, csr_array
 
-import reservoir
-from reservoir.dynamics import DivergenceError, Reservoir, free_run, iterate_sequences, run
-from reservoir.dynamics.loops import _numpy as _loops
-from reservoir.readout import Readout
-
-HAS_NUMBA = importlib.util.find_spec("numba") is not None
-needs_numba = pytest.mark.skipif(not HAS_NUMBA, reason="numba is not installed")
-ENGINES = ["numpy", pytest.param("numba", marks=needs_numba)]
-DTYPES = [np.float64, np.float32]
-# States are of order 1 and the reservoirs below contract (spectral norm times leak under 1), so
-# that an error of rounding is carried on for a few steps only.
-TOLERANCE = {np.dtype(np.float64): 1e-13, np.dtype(np.float32): 3e-5}
-FUNCTIONS = {
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0),
-    "identity": lambda z: z,
-    "logistic": lambda z: 1 / (1 + np.exp(-z)),
-}
-
-
-def draw_matrix(rng, n_units, layout="fixed", dtype=np.float64, norm=0.8):
-    """Return W of the given spectral norm; "fixed" and "ragged" are CSR, "dense" an array."""
-    weights = rng.uniform(-1, 1, (n_units, n_units))
-    if layout != "dense":
-        ranks = rng.random((n_units, n_units)).argsort(axis=1).argsort(axis=1)
-        # One row is empty, one full; all others hold between 1 and 6.
-        counts = np.full(n_units, 7) if layout == "fixed" else rng.integers(1, 7, n_units)
-        if layout == "ragged":
-            counts[:2] = 0, n_units
-        weights[ranks >= counts[:, np.newaxis]] = 0
-    weights *= norm / np.linalg.norm(weights, 2)
-    weights = weights.astype(dtype)
-    return weights if layout == "dense" else csr_array(weights)
-
-
-def draw_reservoir(
-    rng, n_units=70, n_inputs=2, n_outputs=0, layout="fixed", dtype=np.float64, **kw
-):
-    return Reservoir(
-        draw_matrix(rng, n_units, layout, dtype),
-        rng.uniform(-1, 1, (n_units, n_inputs)).astype(dtype),
-        rng.uniform(-0.3, 0.3, n_units).astype(dtype),
-        feedback=rng.uniform(-0.2, 0.2, (n_units, n_outputs)).astype(dtype) if n_outputs else None,
-        **kw,
-    )
-
-
-def draw_readout(rng, n_outputs, n_units, n_inputs=None, squares=False):
-    return Readout(
-        state=rng.uniform(-1, 1, (n_outputs, n_units)) / n_units,
-        intercept=rng.uniform(-1, 1, n_outputs),
-        input=None if n_inputs is None else rng.uniform(-0.4, 0.4, (n_outputs, n_inputs)),
-        squares=rng.uniform(-1, 1, (n_outputs, n_units)) / n_units if squares else None,
-    )
-
-
-def to_dense(matrix):
-    return np.asarray(matrix if isinstance(matrix, np.ndarray) else matrix.toarray(), float)
-
-
-def plain_run(res, inputs, x=None, teacher=None, y=None):
-    """Step the equation of the docstring, in float64, as it stands."""
-    w, a = to_dense(res.recurrent), np.asarray(res.leak_rate, float)
-    f = FUNCTIONS.get(res.activation, res.activation)
-    x = np.zeros(res.n_units) if x is None else x
-    y = np.zeros(res.n_outputs) if y is None else y
-    states = []
-    for t in range(len(inputs)):
-        z = w @ x + res.input.astype(float) @ np.asarray(inputs[t], float) + res.bias
-        if res.feedback is not None:
-            z = z + res.feedback @ y
-            y = teacher[t]
-        x = (1 - a) * x + a * f(z)
-        states.append(x)
-    return np.array(states).reshape(-1, res.n_units)
-
-
-def plain_free_run(res, readout, n_steps, x, y, inputs=None, output_as_input=False):
-    """Step state and readout, in float64, as they stand."""
-    outputs = []
-    for t in range(n_steps):
-        u = y if output_as_input else np.zeros(0) if inputs is None else inputs[t]
-        drive = Reservoir(
-            res.recurrent, res.input, res.bias, res.feedback, res.leak_rate, res.activation
-        )
-        x = plain_run(drive, [u], x, None if res.feedback is None else [y], y)[0]
-        y = readout.state @ x + readout.intercept
-        if readout.input is not None:
-            y = y + readout.input @ u
-        if readout.squares is not None:
-            y = y + readout.squares @ x**2
-        outputs.append(y)
-    return np.array(outputs).reshape(-1, len(readout.intercept)), x
-
-
-def collect(res, sequences, **kw):
-    """Return the states of each sequence, put together from blocks that must come in order."""
-    parts = [[np.empty((0, res.n_units), res.dtype)] for _ in sequences]
-    for index, start, states in iterate_sequences(res, sequences, **kw):
-        assert start == sum(map(len, parts[index]))
-        parts[index].append(states.copy())
-    return [np.concatenate(part) for part in parts]
-
+from reservoir.dynamics import DivergenceError, Reservoir, iterate_sequences, run
+from tests.support.plain_reservoirs import (
+    DTYPES,
+    ENGINES,
+    FUNCTIONS,
+    TOLERANCE,
+    collect,
+    draw_reservoir,
+    plain_run,
+    to_dense,
+)
 
 # ---------------------------------------------------------------------------- driven
 
@@ -143,46 +46,6 @@ def test_callable_activation(rng):
     res = draw_reservoir(rng, activation=lambda z: z / (1 + np.abs(z)))
     inputs = rng.normal(size=(50, 2))
     np.testing.assert_allclose(run(res, inputs), plain_run(res, inputs), atol=1e-13)
-
-
-@needs_numba
-@pytest.mark.parametrize("n_units", [1, 2, 63, 64, 65, 130])
-@pytest.mark.parametrize("n_connections", [0, 1, 4, 5, 6, 11])
-def test_tiles_and_groups_of_rows_leave_nothing_over(rng, n_units, n_connections):
-    k = min(n_connections, n_units)
-    sources = rng.random((n_units, n_units)).argsort(axis=1)[:, :k]
-    values = rng.uniform(-1, 1, (n_units, k)) / max(k, 1)
-    bounds = np.arange(0, n_units * k + 1, k) if k else np.zeros(n_units + 1, int)
-    recurrent = csr_array((values.ravel(), sources.ravel(), bounds), shape=(n_units, n_units))
-    res = Reservoir(recurrent, np.ones((n_units, 1)), np.zeros(n_units), leak_rate=0.7)
-    inputs = [rng.normal(size=(20, 1)) for _ in range(11)]
-    expected = [plain_run(res, part) for part in inputs]
-    np.testing.assert_allclose(run(res, inputs[0], engine="numba"), expected[0], atol=1e-14)
-    for states, want in zip(collect(res, inputs, engine="numba"), expected):
-        np.testing.assert_allclose(states, want, atol=1e-14)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_rows_that_differ_a_little(rng, engine):
-    # A delay line: one connection for each unit but the first.
-    line = csr_array(np.diag(rng.uniform(0.5, 0.9, 69), k=-1))
-    res = Reservoir(line, np.eye(70, 1), np.zeros(70), leak_rate=0.9)
-    inputs = [rng.normal(size=(90, 1)) for _ in range(12)]
-    expected = [plain_run(res, part) for part in inputs]
-    np.testing.assert_allclose(run(res, inputs[0], engine=engine), expected[0], atol=1e-14)
-    for states, want in zip(collect(res, inputs, engine=engine), expected):
-        np.testing.assert_allclose(states, want, atol=1e-14)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_auto_is_one_of_the_engines(rng, engine):
-    res = draw_reservoir(rng)
-    inputs = rng.normal(size=(30, 2))
-    auto = run(res, inputs)
-    if engine == ("numba" if HAS_NUMBA else "numpy"):
-        np.testing.assert_array_equal(auto, run(res, inputs, engine=engine))
-    else:
-        np.testing.assert_allclose(auto, run(res, inputs, engine=engine), atol=1e-14)
 
 
 def test_delay_line_and_cycle_hold_delayed_input(rng):
@@ -300,16 +163,6 @@ def test_arguments_are_left_alone_and_may_be_read_only(rng, engine):
     for array in frozen:
         array.flags.writeable = False
     np.testing.assert_array_equal(run(res, inputs, initial_state=x, engine=engine), expected)
-
-
-def test_without_the_private_routines_of_scipy(rng, monkeypatch):
-    res = draw_reservoir(rng, leak_rate=0.5)
-    sequences = [rng.normal(size=(40, 2)) for _ in range(8)]
-    expected = collect(res, sequences, engine="numpy")
-    monkeypatch.setattr(_loops, "csr_matvec", None)
-    for states, want in zip(collect(res, sequences, engine="numpy"), expected):
-        np.testing.assert_allclose(states, want, atol=1e-14)
-    np.testing.assert_allclose(run(res, sequences[0], engine="numpy"), expected[0], atol=1e-14)
 
 
 # ---------------------------------------------------------------------------- many sequences
@@ -474,125 +327,6 @@ def test_seeds(rng):
     assert np.all(noisy(None) != noisy(None))
 
 
-# ---------------------------------------------------------------------------- free runs
-
-
-@pytest.mark.parametrize(
-    ("layout", "dtype"),
-    [("fixed", np.float64), ("fixed", np.float32), ("ragged", np.float64), ("dense", np.float64)],
-)
-@pytest.mark.parametrize("engine", ENGINES)
-def test_free_run_is_the_equation(rng, engine, layout, dtype):
-    res = draw_reservoir(rng, 70, 2, 3, layout, dtype, leak_rate=0.4)
-    readout = draw_readout(rng, 3, 70, n_inputs=2, squares=True)
-    inputs, x, y = rng.normal(size=(300, 2)), rng.uniform(-1, 1, 70), rng.normal(size=3)
-    expected, last = plain_free_run(res, readout, 300, x, y, inputs)
-    free = free_run(
-        res,
-        readout,
-        300,
-        initial_state=x,
-        initial_output=y,
-        inputs=inputs,
-        return_states=True,
-        engine=engine,
-    )
-    assert free.outputs.dtype == free.states.dtype == dtype
-    tolerance = TOLERANCE[res.dtype]
-    np.testing.assert_allclose(free.outputs, expected, rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(free.final_state, last, rtol=0, atol=tolerance)
-    np.testing.assert_array_equal(free.states[-1], free.final_state)
-    lean = free_run(
-        res, readout, 300, initial_state=x, initial_output=y, inputs=inputs, engine=engine
-    )
-    np.testing.assert_array_equal(lean.outputs, free.outputs)
-    assert lean.states is None
-
-
-@pytest.mark.parametrize("with_feedback", [False, True])
-@pytest.mark.parametrize("readout_sees_input", [False, True])
-@pytest.mark.parametrize("engine", ENGINES)
-def test_output_as_input(rng, engine, readout_sees_input, with_feedback):
-    res = draw_reservoir(rng, 30, 2, 2 if with_feedback else 0)
-    readout = draw_readout(rng, 2, 30, n_inputs=2 if readout_sees_input else None)
-    y = rng.normal(size=2)
-    expected, _ = plain_free_run(res, readout, 300, np.zeros(30), y, output_as_input=True)
-    free = free_run(res, readout, 300, initial_output=y, output_as_input=True, engine=engine)
-    np.testing.assert_allclose(free.outputs, expected, rtol=1e-12, atol=1e-13)
-
-
-@pytest.mark.parametrize("activation", ["relu", "identity", "logistic"])
-def test_free_run_of_other_activations(rng, activation):
-    res = draw_reservoir(rng, 30, 0, 1, activation=activation, leak_rate=0.5)
-    readout = draw_readout(rng, 1, 30)
-    expected, _ = plain_free_run(res, readout, 40, np.zeros(30), np.ones(1))
-    free = free_run(res, readout, 40, initial_output=[1])
-    np.testing.assert_allclose(free.outputs, expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_teacher_forced_with_its_own_output_is_the_free_run(rng, engine):
-    res = draw_reservoir(rng, 50, 1, 2, leak_rate=0.5)
-    readout = draw_readout(rng, 2, 50, n_inputs=1, squares=True)
-    inputs, y = rng.normal(size=(600, 1)), rng.normal(size=2)
-    free = free_run(
-        res, readout, 600, inputs=inputs, initial_output=y, return_states=True, engine=engine
-    )
-    forced = run(res, inputs, teacher=free.outputs, initial_output=y, engine=engine)
-    np.testing.assert_allclose(forced, free.states, rtol=0, atol=1e-13)
-    np.testing.assert_allclose(readout(forced, inputs), free.outputs, rtol=1e-12, atol=1e-13)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_linear_loop_is_a_geometric_series(engine):
-    # One unit without recurrence that hears its own output: y[t] = (0.5 * 1.5)^(t+1) y[-1].
-    res = Reservoir(
-        np.zeros((1, 1)),
-        np.zeros((1, 0)),
-        np.zeros(1),
-        feedback=np.full((1, 1), 0.5e-6),
-    )
-    readout = Readout(state=np.full((1, 1), 1.5e6), intercept=np.zeros(1))
-    outputs = free_run(res, readout, 30, initial_output=[1], engine=engine).outputs
-    # tanh z = z up to z^3/3, here below 1e-13 of z.
-    np.testing.assert_allclose(outputs[:, 0], 0.75 ** np.arange(1, 31), rtol=1e-11)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("n_steps", [0, 1, 256, 300])
-def test_a_free_run_goes_on_from_where_it_ended(rng, engine, n_steps):
-    res = draw_reservoir(rng, 30, 1, 1)
-    readout = draw_readout(rng, 1, 30, n_inputs=1)
-    inputs = rng.normal(size=(400, 1))
-    whole = free_run(res, readout, 400, inputs=inputs, initial_output=[1], engine=engine)
-    first = free_run(
-        res, readout, n_steps, inputs=inputs[:n_steps], initial_output=[1], engine=engine
-    )
-    second = free_run(
-        res,
-        readout,
-        400 - n_steps,
-        inputs=inputs[n_steps:],
-        initial_state=first.final_state,
-        initial_output=first.outputs[-1] if n_steps else [1],
-        engine=engine,
-    )
-    joined = np.concatenate([first.outputs, second.outputs])
-    np.testing.assert_allclose(joined, whole.outputs, rtol=0, atol=1e-13)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_divergence_is_told_with_its_step(engine):
-    # The readout passes its input on a thousandfold: y[t] = 1e3^(t+1), above 1.8e308 at t = 102.
-    res = Reservoir(np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1))
-    readout = Readout(state=np.zeros((1, 1)), intercept=np.zeros(1), input=np.full((1, 1), 1000.0))
-    with pytest.raises(DivergenceError, match="output of step 102 is not finite") as caught:
-        free_run(res, readout, 1000, initial_output=[1], output_as_input=True, engine=engine)
-    assert caught.value.step == 102
-    assert isinstance(caught.value, ArithmeticError)
-    free_run(res, readout, 102, initial_output=[1], output_as_input=True, engine=engine)
-
-
 @pytest.mark.parametrize("n_sequences", [1, 9])
 def test_driven_divergence_is_told_with_its_step(n_sequences):
     # x[t] = 2^(t+1) - 1 overflows at t = 1023.
@@ -600,108 +334,6 @@ def test_driven_divergence_is_told_with_its_step(n_sequences):
     lengths = [3000 - i for i in range(n_sequences)]
     with pytest.raises(DivergenceError, match="state of step 1023 is not finite"):
         collect(res, [np.ones((n, 1)) for n in lengths])
-
-
-# ---------------------------------------------------------------------------- numba
-
-
-@pytest.fixture(scope="module")
-def vector_tanh():
-    numba = pytest.importorskip("numba")
-    from reservoir.dynamics.loops import _numba_kernels as _kernels
-
-    def build(function):
-        @numba.njit(fastmath={"contract"}, error_model="numpy")
-        def apply(z, out):
-            for i in range(np.uint64(len(z))):
-                out[i] = function(z[i])
-
-        return lambda z: (out := np.empty_like(z), apply(z, out))[0]
-
-    return {np.float64: build(_kernels.tanh64), np.float32: build(_kernels.tanh32)}
-
-
-@needs_numba
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-15), (np.float32, 4e-7)])
-def test_tanh_to_a_few_units_in_the_last_place(rng, vector_tanh, dtype, tolerance):
-    z = np.concatenate(
-        [
-            rng.uniform(-2, 2, 200_000),
-            rng.uniform(-25, 25, 100_000),
-            # Where n, the nearest multiple of (ln 2)/2, changes.
-            *(np.log(2) / 4 * (2 * n + 1) * (1 + rng.normal(size=2000) * 1e-6) for n in range(9)),
-            10 ** rng.uniform(-30, 1, 100_000),
-        ]
-    ).astype(dtype)
-    exact = np.tanh(z.astype(np.longdouble))
-    error = np.abs((vector_tanh[dtype](z) - exact) / np.where(exact == 0, 1, exact))
-    assert error.max() < tolerance
-
-
-@needs_numba
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_tanh_at_the_edges(vector_tanh, dtype):
-    tiny, smallest = np.finfo(dtype).tiny, np.finfo(dtype).smallest_subnormal
-    small = [0.0, -0.0, tiny, -tiny, smallest, -smallest, 3 * smallest, 1e-9]
-    large = [9.99, 19.06154746, 22.0, 30, -30, np.finfo(dtype).max, np.inf, -np.inf, np.nan]
-    z = np.array([*small, *large], dtype=dtype)
-    got = vector_tanh[dtype](np.tile(z, 8))  # long enough for the vector body
-    want = np.tile(np.tanh(z.astype(np.float64)).astype(dtype), 8)
-    np.testing.assert_array_almost_equal_nulp(got[np.isfinite(got)], want[np.isfinite(want)], 3)
-    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
-    np.testing.assert_array_equal(
-        np.signbit(got[~np.isnan(got)]), np.signbit(want[~np.isnan(want)])
-    )
-    assert np.all(np.abs(got[~np.isnan(got)]) <= 1)
-
-
-@needs_numba
-@pytest.mark.parametrize("n_sequences", [1, 20])
-def test_nan_stays_where_it_came_in(rng, n_sequences):
-    res = draw_reservoir(rng, 40)
-    clean = [rng.normal(size=(20, 2)) for _ in range(n_sequences)]
-    dirty = [part.copy() for part in clean]
-    dirty[0][10] = np.nan
-    for engine in ("numpy", "numba"):
-        before = collect(res, clean, engine=engine)
-        after = collect(res, dirty, engine=engine)
-        assert np.isnan(after[0][10:]).all()
-        np.testing.assert_array_equal(after[0][:10], before[0][:10])
-        for one, other in zip(before[1:], after[1:]):
-            np.testing.assert_array_equal(one, other)
-
-
-@needs_numba
-def test_compiles_without_a_cache_where_none_can_be_written(tmp_path):
-    package = tmp_path / "reservoir"
-    shutil.copytree(
-        Path(reservoir.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    blocked = tmp_path / "blocked"
-    blocked.touch()  # A file where a folder would have to be: not even root can write below it.
-    (package / "dynamics" / "loops" / "__pycache__").touch()
-    script = "from reservoir.dynamics.loops._numba_kernels import tanh64; print(tanh64(1.0))"
-    places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), str(blocked / "here"))
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, **places, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert result.stderr == ""
-    assert float(result.stdout) == pytest.approx(np.tanh(1))
-
-
-def test_without_numba(rng, monkeypatch):
-    monkeypatch.setitem(sys.modules, "reservoir.dynamics.loops._numba", None)
-    res = draw_reservoir(rng)
-    inputs = rng.normal(size=(10, 2))
-    np.testing.assert_array_equal(run(res, inputs), run(res, inputs, engine="numpy"))
-    with pytest.raises(ImportError, match=r"numba cannot be imported\. Install the extra `fast`"):
-        run(res, inputs, engine="numba")
 
 
 # ---------------------------------------------------------------------------- errors
@@ -761,27 +393,3 @@ def test_run_says_what_does_not_fit(rng):
         iterate_sequences(deaf, [inputs, inputs], initial_states=[None])
     with pytest.raises(ValueError, match="`chunk_size` is 0"):
         iterate_sequences(deaf, [inputs], chunk_size=0)
-
-
-def test_free_run_says_what_does_not_fit(rng):
-    res, deaf = draw_reservoir(rng, 5, 2, 1), draw_reservoir(rng, 5, 2)
-    one, two = draw_readout(rng, 1, 5), draw_readout(rng, 2, 5)
-    inputs = np.zeros((4, 2))
-    with pytest.raises(ValueError, match="one of them must feed the output back"):
-        free_run(deaf, one, 4, inputs=inputs)
-    with pytest.raises(ValueError, match="`inputs` are missing, but the reservoir has 2"):
-        free_run(res, one, 4)
-    with pytest.raises(ValueError, match=r"`inputs` has shape \(4, 2\), but \(5, 2\)"):
-        free_run(res, one, 5, inputs=inputs)
-    with pytest.raises(ValueError, match="the outputs take their place"):
-        free_run(deaf, two, 4, inputs=inputs, output_as_input=True)
-    with pytest.raises(ValueError, match="as many outputs as inputs, but there are 1 and 2"):
-        free_run(deaf, one, 4, output_as_input=True)
-    with pytest.raises(ValueError, match="`readout` has 2 outputs, but the reservoir feeds back 1"):
-        free_run(res, two, 4, inputs=inputs)
-    with pytest.raises(ValueError, match=r"`readout\.state` has shape \(1, 6\)"):
-        free_run(res, draw_readout(rng, 1, 6), 4, inputs=inputs)
-    with pytest.raises(ValueError, match=r"`readout\.input` has 3 columns"):
-        free_run(res, draw_readout(rng, 1, 5, n_inputs=3), 4, inputs=inputs)
-    with pytest.raises(ValueError, match="`n_steps` is -1"):
-        free_run(res, one, -1, inputs=inputs)

@@ -1,3 +1,5 @@
+"""Many reservoirs side by side against the same one by one."""
+
 import numpy as np
 import pytest
 

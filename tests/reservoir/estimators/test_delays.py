@@ -1,3 +1,5 @@
+"""DelayEmbedding: which rows stand where, sequences, column names."""
+
 import numpy as np
 import pandas as pd
 import pytest

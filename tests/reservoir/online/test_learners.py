@@ -1,3 +1,5 @@
+"""Recursive least squares and LMS against batch solutions: forgetting, digits, trouble."""
+
 import pickle
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Displays: what is drawn from which numbers, and that matplotlib is imported late."""
+
 import subprocess
 import sys
 

@@ -1,3 +1,5 @@
+"""The display of searches: which cells and curves it draws from `cv_results_`."""
+
 import matplotlib
 
 matplotlib.use("agg")

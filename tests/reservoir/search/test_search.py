@@ -1,3 +1,5 @@
+"""ReservoirSearchCV: scores as of one fit per fold, folds, results, workers, errors."""
+
 import itertools
 import pickle
 
@@ -10,28 +12,15 @@ from joblib import parallel_config
 from scipy.linalg import LinAlgWarning
 from scipy.stats import loguniform, uniform
 from sklearn.base import clone, is_regressor
-from sklearn.exceptions import FitFailedWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import mean_squared_error, r2_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from reservoir import ESNRegressor
 from reservoir.datasets import mackey_glass
-from reservoir.dynamics import DivergenceError, free_run, run
-from reservoir.metrics import nrmse, valid_prediction_time
+from reservoir.dynamics import run
+from reservoir.metrics import nrmse
 from reservoir.search import ReservoirSearchCV
-
-
-@pytest.fixture
-def memory_task(rng):
-    """What the input was two and three steps ago, one noisy series of 400 steps."""
-    u = rng.uniform(-1, 1, size=(400, 1))
-    y = np.hstack([np.roll(u, 2), np.roll(u, 3)]) + 0.01 * rng.normal(size=(400, 2))
-    return u, y
-
-
-def small(**parameters):
-    return ESNRegressor(**{"n_units": 25, "connectivity": 5, "random_state": 1, **parameters})
-
+from tests.support.searches import small, table
 
 SPACE = {
     "spectral_radius": [0.4, 1.1],
@@ -52,12 +41,6 @@ def one_by_one(estimator, params, u, y, cuts, gap, score, washout=0):
         rows = slice(max(start, washout), stop)
         scores.append(score(y[rows], model.predict(u)[rows]))
     return scores
-
-
-def table(search):
-    """Scores of all candidates and folds."""
-    results = search.cv_results_
-    return np.array([results[f"split{i}_test_score"] for i in range(search.n_splits_)]).T
 
 
 SCORES = {
@@ -272,105 +255,6 @@ def test_any_plan_scores_as_one_fit_a_fold(data):
             assert score == pytest.approx(-error, rel=1e-7)
 
 
-# -- closed loop ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scoring", ["valid_time", "neg_forecast_nrmse"])
-def test_free_runs_are_forecasts_of_the_model(scoring):
-    series = mackey_glass(1001, random_state=0).reshape(-1, 1)
-    u, y = series[:-1], series[1:]
-    esn = small(n_units=60, washout=50, input_scaling=0.5, alpha=1e-8)
-    space = {"spectral_radius": [0.6, 0.9], "leak_rate": [0.5, 0.8], "alpha": [1e-8, 1e-2]}
-    search = ReservoirSearchCV(
-        esn, space, cv=2, scoring=scoring, horizon=80, n_starts=3, threshold=0.1
-    ).fit(u, y)
-    for params, scores in zip(search.cv_results_["params"], table(search)):
-        for fold, (start, stop) in enumerate([(0, 500), (500, 1000)]):
-            weight = np.ones(1000)
-            weight[start:stop] = 0
-            model = clone(esn).set_params(**params).fit(u, y, step_weight=weight)
-            own = []
-            for step in np.linspace(max(start, 50), stop - 80, 3).astype(int):
-                forecast = model.forecast(80, u[: step + 1])
-                truth = y[step : step + 80]
-                if scoring == "valid_time":
-                    own.append(valid_prediction_time(truth, forecast, threshold=0.1))
-                else:
-                    own.append(-nrmse(truth, forecast, normalization=y.std()))
-            assert scores[fold] == pytest.approx(np.mean(own), rel=1e-3)
-    assert np.ptp(table(search)) > 0
-
-
-def test_free_runs_through_feedback(rng):
-    t = np.arange(600)
-    u, y = np.ones((600, 1)), np.sin(0.3 * t)[:, None]
-    esn = small(feedback_scaling=0.8, feedback_noise=1e-3, washout=50, alpha=1e-4)
-    search = ReservoirSearchCV(
-        esn, {"feedback_scaling": [0.5, 1.0]}, cv=0.2, scoring="neg_forecast_nrmse", horizon=60
-    ).fit(u, y)
-    for params, scores in zip(search.cv_results_["params"], table(search)):
-        model = clone(esn).set_params(**params).fit(u[:480], y[:480])
-        state = run(model.reservoir_, u[:480], teacher=y[:480])[-1]
-        outputs = free_run(
-            model.reservoir_,
-            model._readout(),
-            60,
-            initial_state=state,
-            initial_output=y[479],
-            inputs=u[480:540],
-        ).outputs
-        expected = -nrmse(y[480:540], outputs, normalization=y.std())
-        assert scores[0] == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_score_is_the_mean_over_free_runs():
-    wave = np.sin(0.3 * np.arange(400))[:, None]
-    search = ReservoirSearchCV(
-        small(alpha=1e-9, washout=20),
-        {"leak_rate": [1.0]},
-        cv=2,
-        scoring="valid_time",
-        horizon=10,
-        n_starts=3,
-        refit=False,
-    )
-    # Each run is right to its end.
-    assert search.fit(wave[:-1], wave[1:]).cv_results_["mean_test_score"] == pytest.approx(10)
-
-
-def test_forecasts_that_diverge_score_worst(rng):
-    u = rng.normal(size=(301, 1))
-    esn = small(activation="relu", spectral_radius=0.9, alpha=1e-9, bias_scaling=1.0)
-    y = 3 * u[:-1]  # each output three times its input: a loop that explodes
-    search = ReservoirSearchCV(
-        esn, {"input_scaling": [1.0]}, cv=0.5, scoring="neg_forecast_nrmse", horizon=100
-    )
-    model = clone(esn).fit(u[:150], y[:150])
-    try:
-        diverges = not np.isfinite(model.forecast(1000)).all()
-    except DivergenceError:
-        diverges = True
-    assert diverges
-    search = clone(search).set_params(horizon=149, refit=False, scoring="valid_time")
-    assert search.fit(u[:-1], y).best_score_ < 149
-
-
-@pytest.mark.parametrize("scoring", ["r2", "valid_time"])
-def test_states_that_diverge_take_no_other_candidate_along(memory_task, scoring):
-    u = memory_task[0]
-    space = {"spectral_radius": [0.5, 50.0, 0.7], "alpha": [1e-3, 1.0]}
-    settings = {"cv": 2, "scoring": scoring, "horizon": 50}
-    search = ReservoirSearchCV(small(activation="relu"), space, **settings)
-    with pytest.warns(FitFailedWarning, match=r"For 2 of 6 candidates, .*spectral_radius=50\.0,"):
-        search.fit(u[:-1], u[1:])
-    few = clone(search).set_params(param_space={**space, "spectral_radius": [0.5, 0.7]})
-    few.fit(u[:-1], u[1:])
-    radii = search.cv_results_["param_spectral_radius"].astype(float)
-    assert (table(search)[radii == 50] == -np.inf).all()
-    np.testing.assert_allclose(table(search)[radii != 50], table(few), rtol=1e-9)
-    assert search.best_params_ == few.best_params_
-
-
 # -- scikit-learn's interface ---------------------------------------------------------------------
 
 
@@ -452,54 +336,6 @@ def test_candidates_without_a_seed_get_one(memory_task):
         expected = one_by_one(small(), params, u, y, [(200, 400)], 0, r2_score)
         np.testing.assert_allclose(scores, expected, rtol=1e-7)
     assert search.best_estimator_.random_state == search.best_params_["random_state"]
-
-
-# -- successive halving ---------------------------------------------------------------------------
-
-
-def test_halving_over_steps(memory_task):
-    u, y = memory_task
-    space = {"spectral_radius": [0.2, 0.6, 1.0], "leak_rate": [0.3, 0.6, 1.0]}
-    search = ReservoirSearchCV(small(), space, halving="n_steps", cv=2).fit(u, y)
-    results = search.cv_results_
-    assert list(results["n_resources"]) == [44] * 9 + [133] * 3 + [400]
-    assert list(results["iter"]) == [0] * 9 + [1] * 3 + [2]
-    first = clone(search).set_params(halving=None, refit=False).fit(u[:44], y[:44])
-    np.testing.assert_array_equal(
-        results["mean_test_score"][:9], first.cv_results_["mean_test_score"]
-    )
-    best = np.argsort(-first.cv_results_["mean_test_score"])[:3]
-    assert [results["params"][i] for i in sorted(best)] == results["params"][9:12]
-    assert search.best_index_ == 12
-    whole = clone(search).set_params(halving=None, refit=False).fit(u, y)
-    index = whole.cv_results_["params"].index(search.best_params_)
-    assert search.best_score_ == pytest.approx(
-        whole.cv_results_["mean_test_score"][index], rel=1e-9
-    )
-
-
-def test_halving_over_units(memory_task):
-    space = {"input_scaling": [0.1, 0.3, 1.0, 2.0]}
-    search = ReservoirSearchCV(small(), space, halving="n_units", factor=2, cv=2)
-    search.fit(*memory_task)
-    assert list(search.cv_results_["param_n_units"]) == [6] * 4 + [12] * 2 + [25]
-    assert search.best_estimator_.n_units == 25
-    few = clone(search).set_params(min_resources=10).fit(*memory_task)
-    assert list(few.cv_results_["param_n_units"]) == [12] * 4 + [25] * 2
-
-
-def test_halving_starts_where_candidates_can_be_tried(memory_task):
-    """30 candidates want four rounds; connections, or washout and gap in each block, allow two."""
-    u, y = memory_task
-    space = {"spectral_radius": np.linspace(0.1, 1, 30)}
-    units = ReservoirSearchCV(small(n_units=50, connectivity=10), space, halving="n_units", cv=2)
-    assert list(units.fit(u, y).cv_results_["n_resources"]) == [16] * 30 + [50] * 10
-    steps = ReservoirSearchCV(small(washout=25), space, halving="n_steps", cv=4, gap=5)
-    assert list(steps.fit(u, y).cv_results_["n_resources"]) == [133] * 30 + [400] * 10
-    share = clone(steps).set_params(cv=0.25)
-    assert list(share.fit(u, y).cv_results_["n_resources"]) == [133] * 30 + [400] * 10
-    loop = clone(steps).set_params(cv=2, scoring="valid_time", horizon=100)
-    assert list(loop.fit(u[:-1], u[1:]).cv_results_["n_resources"]) == [399] * 30
 
 
 # -- workers --------------------------------------------------------------------------------------

@@ -1,3 +1,5 @@
+"""Layouts of one or many sequences: forms of X, stacking, aeon's collections."""
+
 import numpy as np
 import pandas as pd
 import polars as pl

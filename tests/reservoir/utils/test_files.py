@@ -1,3 +1,5 @@
+"""Writing files: all or nothing, permissions, damaged files, and what is refused."""
+
 import os
 import stat
 

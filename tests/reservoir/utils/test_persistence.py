@@ -1,3 +1,5 @@
+"""Files without pickle: round trips, registered classes, and what is refused."""
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Checks of arguments: reals, integers and choices."""
+
 import math
 
 import numpy as np
