@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
+from reservoir.dynamics._recipe import ReservoirRecipe, reservoir_seeds
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.sequences._reading import SequenceReader
@@ -19,18 +20,9 @@ from reservoir.utils.device import (
     to_host,
 )
 from reservoir.utils.persistence import SavableMixin, register
-from reservoir.utils.seeds import seed_sequence
-from reservoir.utils.validation import check_choice, check_integer, check_real
-from reservoir.weights._draw import bias_weights, check_scaling, input_weights, recurrent_weights
+from reservoir.utils.validation import check_choice, check_integer
 
 Array = NDArray[np.floating]
-
-
-# Order of the independent streams that one `random_state` is split into.
-N_STREAMS = 5
-
-
-_RECURRENT, _INPUT, _BIAS, _FEEDBACK, _NOISE = range(N_STREAMS)
 
 
 register(Reservoir)
@@ -81,54 +73,18 @@ class ReservoirEstimator(SequenceEstimator):
     random_state: Any
     reservoir_: Reservoir
     last_state_: Array
+    _noise_seed: np.random.SeedSequence
 
-    def _draw_reservoir(
-        self, n_inputs: int, n_outputs: int = 0, *, input_connectivity: float | None = None
-    ) -> Reservoir:
-        """Draw the weights that the parameters describe, each kind from its own stream.
+    def _draw_reservoir(self, n_inputs: int, n_outputs: int = 0) -> Reservoir:
+        """Draw the weights that the parameters describe, and keep the seed of the noise."""
+        seeds = reservoir_seeds(self.random_state)
+        self._noise_seed = seeds.noise
+        return self._recipe().draw(n_inputs, n_outputs, seeds)
 
-        Each unit hears `input_connectivity` of the inputs; None stands for all of them.
-        """
-        n_units = check_integer("n_units", self.n_units, minimum=1)
-        dtype = self._checked_dtype()
-        streams = seed_sequence(self.random_state).spawn(N_STREAMS)
-        self._noise_seed = streams[_NOISE]
-        shared: dict[str, Any] = {"distribution": self.distribution, "dtype": dtype}
-        input_scaling = check_scaling(self.input_scaling, n_inputs, name="input_scaling")
-        bias_scaling = check_real("bias_scaling", self.bias_scaling, minimum=0)
-        recurrent = recurrent_weights(
-            n_units,
-            spectral_radius=self.spectral_radius,
-            connectivity=self.connectivity,
-            topology=self.topology,
-            random_state=streams[_RECURRENT],
-            **shared,
-        )
-        inputs = input_weights(
-            n_units,
-            n_inputs,
-            scaling=input_scaling,
-            connectivity=input_connectivity,
-            random_state=streams[_INPUT],
-            **shared,
-        )
-        bias = bias_weights(n_units, scaling=bias_scaling, random_state=streams[_BIAS], **shared)
-        feedback = None
-        if n_outputs:
-            feedback = input_weights(
-                n_units,
-                n_outputs,
-                scaling=check_scaling(self.feedback_scaling, n_outputs, name="feedback_scaling"),
-                random_state=streams[_FEEDBACK],
-                **shared,
-            )
-        return Reservoir(
-            recurrent=recurrent,
-            input=inputs,
-            bias=bias,
-            feedback=feedback,
-            leak_rate=_as_leak_rate(self.leak_rate, dtype),
-            activation=self.activation,
+    def _recipe(self) -> ReservoirRecipe:
+        """Return those of the parameters that the weights are drawn from."""
+        return ReservoirRecipe.of(
+            {name: getattr(self, name) for name in ReservoirRecipe.names() if hasattr(self, name)}
         )
 
     def _adapt_reservoir(
@@ -186,15 +142,3 @@ class ReservoirEstimator(SequenceEstimator):
         if not np.isfinite(states).all():
             raise ValueError("`initial_state` holds NaN or infinity. Pass finite numbers.")
         return list(np.atleast_2d(states))
-
-
-def _as_leak_rate(leak_rate: Any, dtype: np.dtype[Any]) -> float | Array:
-    """Return a number, or an array of the reservoir's dtype; their values are checked later."""
-    if np.ndim(leak_rate) == 0:
-        return check_real("leak_rate", leak_rate, minimum=0, maximum=1, exclusive=True)
-    try:
-        return np.asarray(leak_rate, dtype=dtype)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`leak_rate` can't be read as numbers ({error}). Pass a number, or one a unit."
-        ) from error

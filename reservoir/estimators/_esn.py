@@ -17,7 +17,7 @@ from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._solve import check_alphas, solve_ridge
 from reservoir.sequences._chunks import ROWS_PER_BLOCK, check_chunk, pair, recut
-from reservoir.sequences._missing import first_unknown, hold
+from reservoir.sequences._missing import fed_back, hold
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, naming_remedy, to_host
 from reservoir.utils.validation import check_choice, check_integer
 
@@ -469,19 +469,7 @@ class ESNRegressor(ReservoirRegressor):
         """
         if self.reservoir_.feedback is None:
             return None
-        unknown = first_unknown(targets)
-        if unknown is None:
-            return targets
-        if self.missing == "raise":
-            raise ValueError(
-                f"`y` is NaN at step {unknown[1]} of sequence {unknown[0]}, but with "
-                "`feedback_scaling` the target is fed back while learning. Fill it, or set "
-                "`missing` to 'hold' to feed the last target back."
-            )
-        starts: list[Array] = [np.zeros(self.n_outputs_)] * len(targets)
-        if before is not None:
-            starts[0] = before
-        return [hold(part, start) for part, start in zip(targets, starts, strict=True)]
+        return fed_back(targets, self.missing, before)
 
     def _fold(
         self,

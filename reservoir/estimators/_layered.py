@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 import numbers
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reservoir.architectures import group_reservoirs, stack_reservoirs
+from reservoir.dynamics._recipe import ReservoirRecipe, layer_seeds
 from reservoir.dynamics._reservoir import Reservoir
-from reservoir.estimators._base import N_STREAMS
 from reservoir.estimators._esn import ESNRegressor
 from reservoir.plasticity import IntrinsicPlasticity
-from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.validation import check_choice, check_integer
 
 Array = NDArray[np.floating]
@@ -23,11 +23,6 @@ Array = NDArray[np.floating]
 
 # What each layer may have of its own.
 _PER_LAYER = ("n_units", "spectral_radius", "leak_rate", "input_scaling", "bias_scaling")
-
-
-_SHARED = (
-    "connectivity", "topology", "distribution", "activation", "feedback_scaling", "dtype"
-)  # fmt: skip
 
 
 class LayeredESNRegressor(ESNRegressor):
@@ -186,38 +181,28 @@ class LayeredESNRegressor(ESNRegressor):
 
     _layer_sizes: list[int]
 
-    def _draw_reservoir(
-        self, n_inputs: int, n_outputs: int = 0, *, input_connectivity: float | None = None
-    ) -> Reservoir:
-        """Draw each layer as an ESNRegressor does, and make one reservoir of them."""
+    def _draw_reservoir(self, n_inputs: int, n_outputs: int = 0) -> Reservoir:
+        """Draw each layer from a recipe of its own, and make one reservoir of them."""
         n_layers = check_integer("n_layers", self.n_layers, minimum=1)
         is_deep = check_choice("arrangement", self.arrangement, ("deep", "grouped")) == "deep"
-        root = seed_sequence(self.random_state)
-        seeds = [root, *root.spawn(N_STREAMS + n_layers - 1)[N_STREAMS:]]
-        drawn = [
-            ESNRegressor(**parameters, random_state=seed)
-            for parameters, seed in zip(self._parameters_by_layer(n_layers), seeds, strict=True)
-        ]
+        recipes = self._recipes(n_layers)
+        seeds = layer_seeds(self.random_state, n_layers)
         layers: list[Reservoir] = []
-        for plain in drawn:
-            n_heard, connectivity = n_inputs, input_connectivity
+        for recipe, own_seeds in zip(recipes, seeds, strict=True):
+            n_columns = n_inputs
             if is_deep and layers:
-                n_heard, connectivity = layers[-1].n_units, self.connectivity
-                if isinstance(connectivity, numbers.Integral):
-                    connectivity = min(connectivity, n_heard)
-            layers.append(
-                plain._draw_reservoir(n_heard, n_outputs, input_connectivity=connectivity)
-            )
-        self._noise_seed = drawn[0]._noise_seed
+                n_columns = layers[-1].n_units
+                recipe = replace(recipe, input_connectivity=_at_most(self.connectivity, n_columns))
+            layers.append(recipe.draw(n_columns, n_outputs, own_seeds))
+        self._noise_seed = seeds[0].noise
         self._layer_sizes = [layer.n_units for layer in layers]
         return stack_reservoirs(layers) if is_deep else group_reservoirs(layers)
 
-    def _parameters_by_layer(self, n_layers: int) -> list[dict[str, Any]]:
-        """Return, for each layer, the parameters of the ESNRegressor that draws it."""
-        shared = {name: getattr(self, name) for name in _SHARED}
+    def _recipes(self, n_layers: int) -> list[ReservoirRecipe]:
+        """Return the recipe of each layer."""
         own = {name: _per_layer(name, getattr(self, name), n_layers) for name in _PER_LAYER}
         return [
-            {**shared, **{name: values[index] for name, values in own.items()}}
+            replace(self._recipe(), **{name: values[index] for name, values in own.items()})
             for index in range(n_layers)
         ]
 
@@ -226,6 +211,12 @@ class LayeredESNRegressor(ESNRegressor):
         """Where the units of each layer stand in a state of `reservoir_`."""
         bounds = itertools.accumulate(self._layer_sizes, initial=0)
         return list(itertools.starmap(slice, itertools.pairwise(bounds)))
+
+
+def _at_most(connectivity: Any, n_columns: int) -> Any:
+    """Return a number of connections that so many columns allow; a density stays as it is."""
+    is_number = isinstance(connectivity, numbers.Integral)
+    return min(connectivity, n_columns) if is_number else connectivity
 
 
 def _per_layer(name: str, value: Any, n_layers: int) -> list[Any]:

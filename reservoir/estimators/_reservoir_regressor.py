@@ -10,12 +10,14 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from reservoir.dynamics._free import FreeRun, free_run_sequences
+from reservoir.dynamics._recipe import has_feedback
 from reservoir.estimators._base import Array, ReservoirEstimator
 from reservoir.estimators._sequence_regressor import SequenceRegressor
 from reservoir.harvest._map import final_states, map_sequences
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._chunks import check_chunk
 from reservoir.utils.device import in_kind, module_of, to_host
+from reservoir.utils.seeds import child_generator
 from reservoir.utils.validation import check_integer, check_real
 
 
@@ -254,8 +256,8 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         for name in ("noise", "feedback_noise"):
             check_real(name, getattr(self, name), minimum=0)
         self._settle_device()
-        has_feedback = bool(np.any(np.asarray(self.feedback_scaling) != 0))
-        self.reservoir_ = self._draw_reservoir(n_inputs, n_outputs if has_feedback else 0)
+        n_fed_back = n_outputs if has_feedback(self.feedback_scaling) else 0
+        self.reservoir_ = self._draw_reservoir(n_inputs, n_fed_back)
         self.n_outputs_ = n_outputs
         self.n_sequences_seen_ = 0
         self._steps_of_last = 0
@@ -304,9 +306,7 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
 
     def _noise_generator(self, index: int) -> np.random.Generator:
         """Return the noise source of the training sequence `index`, whatever ran before it."""
-        seed = self._noise_seed
-        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
-        return np.random.default_rng(child)
+        return child_generator(self._noise_seed, index)
 
     def _readout(self) -> Readout:
         return self._feature_map().split(*self._readout_arrays(), len(self.reservoir_.bias))

@@ -121,6 +121,38 @@ def hold_inputs(parts: Sequence[Rows], before: Rows | None = None) -> list[Rows]
     return held
 
 
+def fed_back(targets: list[Rows], missing: str | None, before: Rows | None = None) -> list[Rows]:
+    """Return targets as they are fed back while learning (teacher forcing): without NaN.
+
+    Parameters
+    ----------
+    targets : list of ndarray of shape (n_steps, n_outputs)
+        One for each sequence.
+    missing : {"raise", "hold"} or None
+        Whether the last value of a target stands in for NaN; 0 before the first.
+    before : ndarray of shape (n_outputs,), optional
+        The output before the first row, of a first sequence that is continued.
+
+    Raises
+    ------
+    ValueError
+        If a target is NaN and `missing` is "raise".
+    """
+    unknown = first_unknown(targets)
+    if unknown is None:
+        return targets
+    if missing != "hold":
+        raise ValueError(
+            f"`y` is NaN at step {unknown[1]} of sequence {unknown[0]}, but with "
+            "`feedback_scaling` the target is fed back while learning. Fill it, or set "
+            "`missing` to 'hold' to feed the last target back."
+        )
+    starts: list[Rows] = [np.zeros(targets[0].shape[1])] * len(targets)
+    if before is not None:
+        starts[0] = before
+    return [hold(part, start) for part, start in zip(targets, starts, strict=True)]
+
+
 def _pieces(rows: Rows) -> Iterator[tuple[int, Rows]]:
     for start in range(0, len(rows), _ROWS_TOGETHER):
         yield start, rows[start : start + _ROWS_TOGETHER]

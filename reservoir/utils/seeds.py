@@ -57,3 +57,9 @@ def seed_sequence(random_state: Any) -> np.random.SeedSequence:
         f"`random_state` is of type {type(random_state).__name__}, but None, an integer, a "
         "numpy Generator, RandomState or SeedSequence was expected. Pass an integer."
     )
+
+
+def child_generator(seed: np.random.SeedSequence, index: int) -> np.random.Generator:
+    """Return the generator of child `index` of a seed, whichever children were made before."""
+    child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index))
+    return np.random.default_rng(child)
