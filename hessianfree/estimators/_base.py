@@ -296,7 +296,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             progress=bool(self.verbose),
         )
         self._adopt(state, state.params if watch.best_params is None else watch.best_params)
-        self.stop_reason_ = watch.stop_reason or STOP_REASONS[state.stop_reason]
+        self.stop_reason_ = STOP_REASONS[watch.stop_reason or state.stop_reason]
         if held_out is not None:
             self.validation_curve_ = np.array(watch.validation_curve)
         self._warn()

@@ -22,6 +22,7 @@ from hessianfree.optimize._preconditioning import FisherPreconditioner, JacobiPr
 from hessianfree.optimize._protocols import Optimizer
 from hessianfree.training._checkpoints import TrainingState
 from hessianfree.training._history import History
+from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.device import Device, move_state, to_host
 from reservoir.utils.persistence import SavableMixin, register
 from reservoir.utils.types import Array
@@ -45,8 +46,13 @@ for _class in (
 SLICE_ROWS = 2**17
 
 
-# How the reasons of `train` are called in `stop_reason_`.
-STOP_REASONS = {"n_iterations": "max_iter", "callback": "callback", "interrupted": "interrupted"}
+# The names that the reasons of `train` have in `stop_reason_`.
+STOP_REASONS = {
+    TrainingStop.N_ITERATIONS: "max_iter",
+    TrainingStop.CONVERGED: "converged",
+    TrainingStop.CALLBACK: "callback",
+    TrainingStop.INTERRUPTED: "interrupted",
+}
 
 
 class TrainedNetworkMixin(SavableMixin):

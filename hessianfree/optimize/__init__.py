@@ -12,16 +12,30 @@ from hessianfree.optimize._clipping import clip_by_norm, clip_by_value, vector_n
 from hessianfree.optimize._conjugate_gradient import (
     CHECK_EVERY,
     ConjugateGradientResult,
+    ConjugateGradientStop,
     RelativeProgress,
     conjugate_gradient,
 )
 from hessianfree.optimize._damping import LevenbergMarquardt, reduction_ratio
-from hessianfree.optimize._first_order import SGD, DescentState, FirstOrder, Momentum, MomentumState
+from hessianfree.optimize._first_order import (
+    SGD,
+    DescentState,
+    FirstOrder,
+    FirstOrderInfo,
+    Momentum,
+    MomentumState,
+)
 from hessianfree.optimize._functions import FunctionObjective
-from hessianfree.optimize._hessian_free import LONG_LAG_HESSIAN_FREE, HessianFree, HessianFreeState
+from hessianfree.optimize._hessian_free import (
+    LONG_LAG_HESSIAN_FREE,
+    HessianFree,
+    HessianFreeInfo,
+    HessianFreeState,
+)
 from hessianfree.optimize._line_search import BacktrackingLineSearch, backtrack
 from hessianfree.optimize._preconditioning import FisherPreconditioner, JacobiPreconditioner
-from hessianfree.optimize._protocols import FisherObjective, Linearization, Objective
+from hessianfree.optimize._protocols import FisherObjective, Linearization, Objective, StepInfo
+from hessianfree.optimize._quadratic_model import QuadraticModel
 from hessianfree.optimize._schedules import (
     CosineDecay,
     ExponentialDecay,
@@ -39,14 +53,17 @@ __all__ = [
     "BacktrackingLineSearch",
     "CHECK_EVERY",
     "ConjugateGradientResult",
+    "ConjugateGradientStop",
     "CosineDecay",
     "DescentState",
     "ExponentialDecay",
     "FirstOrder",
     "FisherObjective",
+    "FirstOrderInfo",
     "FisherPreconditioner",
     "FunctionObjective",
     "HessianFree",
+    "HessianFreeInfo",
     "HessianFreeState",
     "InverseTimeDecay",
     "JacobiPreconditioner",
@@ -57,10 +74,12 @@ __all__ = [
     "MomentumState",
     "Objective",
     "PiecewiseConstant",
+    "QuadraticModel",
     "RMSprop",
     "RMSpropState",
     "RelativeProgress",
     "SGD",
+    "StepInfo",
     "SutskeverMomentum",
     "backtrack",
     "clip_by_norm",

@@ -5,16 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
 from reservoir.utils.device import fused, module_of
 from reservoir.utils.types import Array
 
-StopReason = Literal[
-    "stopping_rule", "max_iterations", "solved", "negative_curvature", "not_finite"
-]
+
+class ConjugateGradientStop(StrEnum):
+    """Why conjugate gradients ended; each member equals its string.
+
+    Examples
+    --------
+    >>> ConjugateGradientStop.SOLVED == "solved"
+    True
+    """
+
+    STOPPING_RULE = "stopping_rule"
+    MAX_ITERATIONS = "max_iterations"
+    #: The residual is at rounding level: nothing beside b, or hardly larger than its own error.
+    SOLVED = "solved"
+    NEGATIVE_CURVATURE = "negative_curvature"
+    #: A product, or a number made from it, overflowed.
+    NOT_FINITE = "not_finite"
+    #: The loss or its gradient was not finite, and there was nothing to solve.
+    NOT_STARTED = "not_started"
 
 
 StoppingRule = Callable[[Sequence[float]], bool]
@@ -80,9 +97,10 @@ class ConjugateGradientResult:
         After how many iterations each of them was kept.
     quadratics : list of float
         φ at the start and after each iteration.
-    stop_reason : str
-        "stopping_rule", "max_iterations", "solved" (the residual is at rounding level: nothing
-        beside b, or hardly larger than its own error), "negative_curvature" or "not_finite".
+    stop_reason : ConjugateGradientStop
+        Equal to "stopping_rule", "max_iterations", "solved" (the residual is at rounding level:
+        nothing beside b, or hardly larger than its own error), "negative_curvature" or
+        "not_finite".
     n_products : int
         Calls of the operator.
     curvature : float
@@ -93,7 +111,7 @@ class ConjugateGradientResult:
     iterates: list[Array]
     iterations: list[int]
     quadratics: list[float]
-    stop_reason: StopReason
+    stop_reason: ConjugateGradientStop
     n_products: int
     curvature: float
 
@@ -173,7 +191,7 @@ def conjugate_gradient(
     >>> result = conjugate_gradient(lambda v: A @ v, np.array([1.0, 1.0, 1.0]))
     >>> result.iterates[-1].round(6)
     array([1.  , 0.5 , 0.25])
-    >>> result.stop_reason, result.n_iterations
+    >>> str(result.stop_reason), result.n_iterations
     ('solved', 3)
 
     References
@@ -216,9 +234,10 @@ def conjugate_gradient(
     course.next_kept, course.kept_growth = float(first_kept), kept_growth
     if not (math.isfinite(float(rz)) and math.isfinite(course.quadratics[0])):
         zero = xp.zeros_like(b)
-        return ConjugateGradientResult([zero], [0], [0.0], "not_finite", n_products, math.nan)
+        reason = ConjugateGradientStop.NOT_FINITE
+        return ConjugateGradientResult([zero], [0], [0.0], reason, n_products, math.nan)
     if max_iterations > 0 and float(rz) <= smallest_rz:
-        course.reason, max_iterations = "solved", 0
+        course.reason, max_iterations = ConjugateGradientStop.SOLVED, 0
     # What the iterations since the last look may have to fall back on stays in other places.
     places = [x, *(xp.empty_like(x) for _ in range(check_every))]
     no_drift = False if on_host else xp.zeros((), dtype=np.float64)
@@ -292,15 +311,15 @@ class _Course:
         self.iterates: list[Array] = []
         self.iterations: list[int] = []
         self.curvature = math.nan
-        self.reason: StopReason = "max_iterations"
+        self.reason = ConjugateGradientStop.MAX_ITERATIONS
 
     def may_step(self, p_product_p: float, p_p: float) -> bool:
         """Say whether the curvature along a direction allows a step."""
         self.curvature = p_product_p / p_p
         if not math.isfinite(p_product_p):
-            self.reason = "not_finite"
+            self.reason = ConjugateGradientStop.NOT_FINITE
         elif p_product_p <= 0:
-            self.reason = "negative_curvature"
+            self.reason = ConjugateGradientStop.NEGATIVE_CURVATURE
         else:
             return True
         return False
@@ -323,7 +342,7 @@ class _Course:
         """Take one iteration in; say whether the next may follow."""
         if not (math.isfinite(quadratic) and math.isfinite(new_rz)):
             # x may have overflowed: fall back on the last iterate kept.
-            self.reason = "not_finite"
+            self.reason = ConjugateGradientStop.NOT_FINITE
             if not self.iterates:
                 self.iterates.append(self._start)
                 self.iterations.append(0)
@@ -337,9 +356,9 @@ class _Course:
             self.iterations.append(i)
             self.next_kept *= self.kept_growth
         if new_rz <= self.smallest_rz or drifted:
-            self.reason = "solved"
+            self.reason = ConjugateGradientStop.SOLVED
         elif self.stopping_rule is not None and self.stopping_rule(self.quadratics):
-            self.reason = "stopping_rule"
+            self.reason = ConjugateGradientStop.STOPPING_RULE
         else:
             return True
         return False

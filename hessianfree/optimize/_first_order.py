@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NotRequired, TypeVar
 
 import numpy as np
 
 from hessianfree.batch import count_sequences
 from hessianfree.network._parameters import flat_copy
 from hessianfree.optimize._clipping import clip_by_norm, clip_by_value, vector_norm
-from hessianfree.optimize._protocols import Info, Objective, place_state
+from hessianfree.optimize._protocols import Objective, StepInfo, place_state
 from hessianfree.optimize._schedules import Schedule, value_at
 from reservoir.utils.device import module_of
 from reservoir.utils.persistence import register
@@ -46,6 +46,35 @@ class MomentumState(DescentState):
 
 
 State = TypeVar("State", bound=DescentState)
+
+
+class FirstOrderInfo(StepInfo):
+    """What a first-order optimizer reports of a step.
+
+    Attributes
+    ----------
+    loss : float
+        On the batch, where the gradient was taken.
+    gradient_norm : float
+        Before clipping.
+    learning_rate : float
+    clipped : bool
+        Whether the gradient was.
+    step_norm : float
+    accepted : bool
+        Whether loss, gradient and what follows from them are finite.
+    passes, sequence_gradients : float
+        1, and the number of sequences in the batch.
+    momentum : float
+        μ; of `Momentum` alone.
+    """
+
+    gradient_norm: float
+    learning_rate: float
+    clipped: bool
+    step_norm: float
+    accepted: bool
+    momentum: NotRequired[float]
 
 
 @dataclass(frozen=True)
@@ -99,7 +128,7 @@ class FirstOrder(Generic[State]):
         """Return the state after a step, `n_steps` left as it is."""
         raise NotImplementedError
 
-    # What overflows refuses the step and is said in `info`; it needs no warning besides.
+    # An overflow rejects the step, and `info` reports it; it needs no warning besides.
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
     def step(
         self,
@@ -107,7 +136,7 @@ class FirstOrder(Generic[State]):
         state: State,
         gradient_batch: Any = None,
         curvature_batch: Any = None,
-    ) -> tuple[State, Info]:
+    ) -> tuple[State, FirstOrderInfo]:
         """Make one step.
 
         Parameters
@@ -125,10 +154,8 @@ class FirstOrder(Generic[State]):
         -------
         state : DescentState
             The same as before where loss, gradient or what would follow from them is not finite.
-        info : dict
-            `loss` on the batch, where the gradient was taken; `gradient_norm` before clipping;
-            `learning_rate`; `clipped`, whether the gradient was; `step_norm`; `accepted`; `passes`
-            (1) and `sequence_gradients` (the number of sequences in the batch).
+        info : FirstOrderInfo
+            A dict of numbers; see there for its keys.
         """
         state = place_state(objective, state)
         xp = module_of(state.params)
@@ -140,7 +167,7 @@ class FirstOrder(Generic[State]):
             used = clip_by_value(used, self.clip_value)
         if self.clip_norm is not None:
             used = clip_by_norm(used, self.clip_norm)
-        info: Info = {
+        info: FirstOrderInfo = {
             "loss": float(loss),
             "gradient_norm": vector_norm(gradient),
             "learning_rate": learning_rate,
@@ -265,11 +292,12 @@ class Momentum(FirstOrder[MomentumState]):
         state: MomentumState,
         gradient_batch: Any = None,
         curvature_batch: Any = None,
-    ) -> tuple[MomentumState, Info]:
+    ) -> tuple[MomentumState, FirstOrderInfo]:
         """Make one step; see `FirstOrder.step`."""
         momentum = self._momentum(state.n_steps)
         new_state, info = super().step(objective, state, gradient_batch, curvature_batch)
-        return new_state, info | {"momentum": momentum}
+        info["momentum"] = momentum
+        return new_state, info
 
     def _momentum(self, n_steps: int) -> float:
         """Return μ after so many updates."""

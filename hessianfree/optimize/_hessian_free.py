@@ -12,14 +12,17 @@ import numpy as np
 from hessianfree.batch import count_sequences
 from hessianfree.network._parameters import flat_copy
 from hessianfree.optimize._conjugate_gradient import (
+    ConjugateGradientResult,
+    ConjugateGradientStop,
     RelativeProgress,
     StoppingRule,
     conjugate_gradient,
 )
 from hessianfree.optimize._damping import LevenbergMarquardt, reduction_ratio
-from hessianfree.optimize._line_search import BacktrackingLineSearch, backtrack
+from hessianfree.optimize._line_search import BacktrackingLineSearch, LineSearchResult, backtrack
 from hessianfree.optimize._preconditioning import Preconditioner
-from hessianfree.optimize._protocols import Info, Linearization, Objective, place_state
+from hessianfree.optimize._protocols import Objective, StepInfo, place_state
+from hessianfree.optimize._quadratic_model import QuadraticModel
 from reservoir.utils.device import module_of
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer, check_real
@@ -47,17 +50,72 @@ class HessianFreeState:
     n_steps: int
 
 
+class HessianFreeInfo(StepInfo):
+    """What `HessianFree.step` reports.
+
+    Attributes
+    ----------
+    loss, new_loss : float
+        On the gradient batch, before the step and after it.
+    gradient_norm : float
+    damping : float
+        λ of this step.
+    reduction_ratio : float
+        ρ.
+    quadratic : float
+        m(δ), damping included, at the chosen iterate.
+    cg_iterations : int
+        Iterations of conjugate gradients.
+    cg_chosen : int
+        After how many of them the chosen iterate was kept.
+    cg_stop : ConjugateGradientStop
+        Why they ended.
+    products : int
+        Products with the curvature.
+    step_size, step_norm : float
+        α, and the norm of α δ.
+    accepted : bool
+        Whether the step was taken.
+    passes, sequence_gradients : float
+        What it cost, in gradients on the gradient batch and in gradients of one sequence.
+    """
+
+    new_loss: float
+    gradient_norm: float
+    damping: float
+    reduction_ratio: float
+    quadratic: float
+    cg_iterations: int
+    cg_chosen: int
+    cg_stop: ConjugateGradientStop
+    products: int
+    step_size: float
+    step_norm: float
+    accepted: bool
+
+
 @dataclass(frozen=True)
 class HessianFree:
-    """Minimize by truncated Gauss-Newton steps on two batches of data.
+    r"""Minimize by truncated Gauss-Newton steps on two batches of data.
 
-    (G + λ (I + μ S)) δ = -g,     θ += α δ   [1]_
+    Algorithm 1 of [1]_ with the structural damping of [2]_. In each step, with λ the damping:
 
-    g is the gradient on the gradient batch; G the Gauss-Newton matrix and S that of structural
-    damping [2]_, both on the curvature batch. The system is solved by preconditioned conjugate
-    gradients which stop early and start from where the last run ended. The loss on the gradient
-    batch then chooses one of the iterates kept on the way, its length α by a line search, and by
-    the reduction ratio the next λ.
+    1. Build a quadratic model of the loss around θ,
+
+       .. math:: m(\delta) = g^T \delta
+                 + \tfrac12\, \delta^T (G + \lambda (I + \mu S))\, \delta ,
+
+       with g the gradient on the gradient batch; G the Gauss-Newton matrix and S that of structural
+       damping, both on the curvature batch.
+    2. Minimize it by preconditioned conjugate gradients, which start from where the last run ended
+       and stop early ([1]_, sections 4.4, 4.5 and 4.7).
+    3. Choose δ from the iterates kept on the way: from the last one backwards, while the loss on
+       the gradient batch falls ([1]_, section 4.6).
+    4. Shorten δ by a backtracking line search: θ becomes θ + α δ.
+    5. Adapt λ to the reduction ratio ρ, the change of the loss over the one that the model
+       predicted ([1]_, section 4.1).
+
+    What differs from the papers is listed in the notes.
 
     Parameters
     ----------
@@ -89,17 +147,27 @@ class HessianFree:
 
     Notes
     -----
-    The code of [1]_ takes the losses in ρ on the curvature batch. Here they are those of the
-    gradient batch, which the choice of the iterate has computed already: where the batches differ
-    and the gradient is small, as on a plateau, the step follows the gradient of the one and may
-    well raise the loss on the other, however small it is, and λ would climb without end. (Adding
-    problem, T = 50, batches of 1,000 and 200: unsolved that way, solved in 26 steps this way.)
+    This differs from [1]_ and [2]_ in that
 
-    A step is rejected (θ stays, conjugate gradients start from zero, λ is raised, and
-    `info["accepted"]` is False) where no α lowers the loss or where loss or gradient at θ are not
-    finite. λ is also raised where conjugate gradients met negative curvature, at least by as much
-    as would have made it positive, or a product that is not finite; `info["cg_stop"]` says so.
-    Where no step was possible at all [1]_ leaves λ to ρ; here it is raised in any case.
+    1. the losses in ρ are those of the gradient batch, which the choice of the iterate has computed
+       already, where the code of [1]_ takes the curvature batch: where the batches differ and the
+       gradient is small, as on a plateau, the step follows the gradient of the one and may well
+       raise the loss on the other, however small it is, and λ would climb without end. (Adding
+       problem, T = 50, batches of 1,000 and 200: unsolved that way, solved in 26 steps this way.)
+    2. a rejected step always raises λ, which [1]_ leaves to ρ. A step is rejected (θ stays,
+       conjugate gradients start from zero, and `info["accepted"]` is False) where no α lowers the
+       loss, or where loss or gradient at θ are not finite.
+    3. λ is also raised where conjugate gradients met a product that is not finite, or negative
+       curvature, which an objective may have that gives the product of its Hessian: at least by as
+       much as would have made it positive. `info["cg_stop"]` reports both.
+    4. λ has a lower limit; see `LevenbergMarquardt`.
+    5. a direction that leads uphill, as it may after a warm start on other data, must still lower
+       the loss; see `BacktrackingLineSearch`.
+    6. the walk back along the iterates passes over losses that overflow; see `backtrack`.
+    7. conjugate gradients compute their residual afresh now and then, and end where it is down to
+       rounding error; see `conjugate_gradient`.
+    8. there is no preconditioner by default, and `FisherPreconditioner` averages over the curvature
+       batch instead of the gradient batch.
 
     The cost of a step is counted in gradients: a gradient is 1, a product 4/3 (a forward and a
     backward sweep against stored states), a loss or the forward pass of a linearization 1/3, each
@@ -120,7 +188,7 @@ class HessianFree:
     >>> state, info = optimizer.step(quadratic, optimizer.init(np.zeros(2)))
     >>> state.params.round(9)
     array([1. , 0.1])
-    >>> info["accepted"], info["cg_stop"]
+    >>> info["accepted"], str(info["cg_stop"])
     (True, 'solved')
 
     References
@@ -170,7 +238,7 @@ class HessianFree:
             params, self.damping.initial, module_of(params).zeros_like(params), 0
         )
 
-    # What overflows rejects the step and is said in `info`; it needs no warning besides.
+    # An overflow rejects the step, and `info` reports it; it needs no warning besides.
     @np.errstate(over="ignore", invalid="ignore")
     def step(
         self,
@@ -178,7 +246,7 @@ class HessianFree:
         state: HessianFreeState,
         gradient_batch: Any = None,
         curvature_batch: Any = None,
-    ) -> tuple[HessianFreeState, Info]:
+    ) -> tuple[HessianFreeState, HessianFreeInfo]:
         """Make one step.
 
         Parameters
@@ -196,44 +264,97 @@ class HessianFree:
         Returns
         -------
         state : HessianFreeState
-        info : dict
-            `loss` on the gradient batch before the step and `new_loss` after it, `gradient_norm`,
-            `damping` (λ of this step), `reduction_ratio`, `quadratic` (φ of the damped system at
-            the chosen iterate), `cg_iterations`, `cg_chosen` (after how many iterations the chosen
-            iterate was kept), `cg_stop`, `products`, `step_size` (α), `step_norm` (of α δ),
-            `accepted`, `passes`, `sequence_gradients`.
+        info : HessianFreeInfo
+            A dict of numbers; see there for its keys.
         """
         if curvature_batch is None:
             curvature_batch = gradient_batch
         state = place_state(objective, state)
-        params, damping = state.params, state.damping
-        xp = module_of(params)
         cost = _Cost(count_sequences(gradient_batch), count_sequences(curvature_batch))
-        linearization = objective.linearize(params, curvature_batch)
+        loss, model = self._build_model(objective, state, gradient_batch, curvature_batch, cost)
+        gradient_norm = float(module_of(model.gradient).linalg.norm(model.gradient))
+        info = _no_step(loss, gradient_norm, state.damping)
+        if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
+            cost.write_to(info)
+            return self._rejected(state, self.damping.update(state.damping, math.nan)), info
+        run = self._solve(model, objective, state, curvature_batch, cost)
+
+        def value(step: Array) -> float:
+            return objective.value(state.params + step, gradient_batch)
+
+        chosen = backtrack(value, run.iterates)
+        step = run.iterates[chosen.index]
+        search = self._search_line(value, step, loss, chosen.value, model)
+        accepted = search.step_size > 0 and bool(step.any())
+        quadratic = run.quadratic(chosen.index)
+        ratio = self._reduction_ratio(model, step, quadratic, chosen.value - loss)
+        damping = self._adapt_damping(state.damping, ratio, run, accepted)
+        cost.products = model.n_products
+        cost.gradient_values = chosen.n_values + search.n_values
+        info.update(
+            {
+                "new_loss": search.value,
+                "reduction_ratio": ratio,
+                "quadratic": quadratic,
+                "cg_iterations": run.n_iterations,
+                "cg_chosen": run.iterations[chosen.index],
+                "cg_stop": run.stop_reason,
+                "products": cost.products,
+                "accepted": accepted,
+            }
+        )
+        cost.write_to(info)
+        if not accepted:
+            return self._rejected(state, damping), info
+        info["step_size"] = search.step_size
+        info["step_norm"] = search.step_size * float(module_of(step).linalg.norm(step))
+        params = state.params + search.step_size * step
+        return HessianFreeState(params, damping, run.iterates[-1], state.n_steps + 1), info
+
+    def _build_model(
+        self,
+        objective: Objective,
+        state: HessianFreeState,
+        gradient_batch: Any,
+        curvature_batch: Any,
+        cost: _Cost,
+    ) -> tuple[float, QuadraticModel]:
+        """Return the loss at θ on the gradient batch, and the quadratic model around θ."""
+        linearization = objective.linearize(state.params, curvature_batch)
         if curvature_batch is gradient_batch:
             loss, gradient = linearization.value, linearization.gradient()
         else:
-            loss, gradient = objective.value_and_gradient(params, gradient_batch)
+            loss, gradient = objective.value_and_gradient(state.params, gradient_batch)
             cost.curvature_values += 1
-        info: Info = dict(_NO_STEP, loss=float(loss), new_loss=float(loss), damping=damping)
-        info["gradient_norm"] = float(xp.linalg.norm(gradient))
-        if not (math.isfinite(loss) and math.isfinite(info["gradient_norm"])):
-            return self._rejected(state, self.damping.update(damping, math.nan)), info | cost.sum()
+        model = QuadraticModel(linearization, gradient, state.damping, self.structural_damping)
+        return float(loss), model
 
-        # Conjugate gradients are done with a product before they ask for the next.
-        curved, damped = xp.empty_like(params), xp.empty_like(params)
+    def _solve(
+        self,
+        model: QuadraticModel,
+        objective: Objective,
+        state: HessianFreeState,
+        curvature_batch: Any,
+        cost: _Cost,
+    ) -> ConjugateGradientResult:
+        """Minimize the model by conjugate gradients that stop early."""
+        precondition = None
+        if self.preconditioner is not None:
+            diagonal = self.preconditioner.diagonal(
+                objective, state.params, curvature_batch, model.product, state.damping,
+                state.n_steps,
+            )  # fmt: skip
+            cost.curvature_gradients += self.preconditioner.n_gradients
 
-        def product(v: Array) -> Array:
-            cost.products += 1
-            linearization.gauss_newton_product(v, damping * self.structural_damping, out=curved)
-            total: Array = xp.add(curved, xp.multiply(v, damping, out=damped), out=curved)
-            return total
+            def precondition(r: Array) -> Array:
+                scaled: Array = r / diagonal
+                return scaled
 
-        run = conjugate_gradient(
-            product,
-            -gradient,
+        return conjugate_gradient(
+            model.product,
+            -model.gradient,
             start=self.warm_start * state.cg_start if state.cg_start.any() else None,
-            preconditioner=self._preconditioner(objective, state, curvature_batch, product, cost),
+            preconditioner=precondition,
             stopping_rule=self.stopping_rule,
             max_iterations=self.max_cg_iterations,
             first_kept=self.first_kept,
@@ -241,100 +362,65 @@ class HessianFree:
             recompute_every=self.recompute_every,
         )
 
-        def value(step: Array) -> float:
-            cost.gradient_values += 1
-            return objective.value(params + step, gradient_batch)
-
-        chosen = backtrack(value, run.iterates)
-        step = run.iterates[chosen.index]
-        search = self.line_search.search(
-            lambda step_size: value(step_size * step), loss, float(gradient @ step), chosen.value
+    def _search_line(
+        self,
+        value: Callable[[Array], float],
+        step: Array,
+        loss: float,
+        full_loss: float,
+        model: QuadraticModel,
+    ) -> LineSearchResult:
+        """Shorten the chosen step until the loss falls enough."""
+        return self.line_search.search(
+            lambda step_size: value(step_size * step), loss, float(model.gradient @ step), full_loss
         )
-        accepted = search.step_size > 0 and bool(step.any())
 
-        quadratic = run.quadratic(chosen.index)
-        ratio = reduction_ratio(
-            chosen.value - loss,
-            self._foretold_change(quadratic, step, gradient, linearization, damping, cost),
-        )
-        next_damping = self.damping.update(damping, ratio)
-        if not accepted or run.stop_reason in ("negative_curvature", "not_finite"):
-            next_damping = self.damping.update(damping, math.nan)
-        if run.stop_reason == "negative_curvature":
-            next_damping = max(next_damping, damping - run.curvature)
+    def _reduction_ratio(
+        self, model: QuadraticModel, step: Array, quadratic: float, change: float
+    ) -> float:
+        """Return ρ of the whole step, given m(δ) and the change of the loss."""
+        predicted = quadratic
+        if self.ratio_model == "undamped":
+            predicted = model.without_damping(step, quadratic)
+        return reduction_ratio(change, predicted)
 
-        info |= {
-            "new_loss": search.value,
-            "reduction_ratio": ratio,
-            "quadratic": quadratic,
-            "cg_iterations": run.n_iterations,
-            "cg_chosen": run.iterations[chosen.index],
-            "cg_stop": run.stop_reason,
-            "products": cost.products,
-            "accepted": accepted,
-        }
-        if not accepted:
-            return self._rejected(state, next_damping), info | cost.sum()
-        info["step_size"] = search.step_size
-        info["step_norm"] = search.step_size * float(xp.linalg.norm(step))
-        new_state = HessianFreeState(
-            params + search.step_size * step, next_damping, run.iterates[-1], state.n_steps + 1
-        )
-        return new_state, info | cost.sum()
+    def _adapt_damping(
+        self, damping: float, ratio: float, run: ConjugateGradientResult, accepted: bool
+    ) -> float:
+        """Return the λ of the next step."""
+        unsolved = (ConjugateGradientStop.NEGATIVE_CURVATURE, ConjugateGradientStop.NOT_FINITE)
+        if not accepted or run.stop_reason in unsolved:
+            ratio = math.nan
+        raised = self.damping.update(damping, ratio)
+        if run.stop_reason == ConjugateGradientStop.NEGATIVE_CURVATURE:
+            return max(raised, damping - run.curvature)
+        return raised
 
     def _rejected(self, state: HessianFreeState, damping: float) -> HessianFreeState:
         """Return the state after a step that was not taken."""
         zero = module_of(state.params).zeros_like(state.params)
         return HessianFreeState(state.params, damping, zero, state.n_steps + 1)
 
-    def _foretold_change(
-        self,
-        quadratic: float,
-        step: Array,
-        gradient: Array,
-        linearization: Linearization,
-        damping: float,
-        cost: _Cost,
-    ) -> float:
-        """Return q(δ) for the reduction ratio, given φ(δ) of the damped system."""
-        if self.ratio_model == "damped":
-            return quadratic
-        if self.structural_damping == 0:
-            return quadratic - 0.5 * damping * float(step @ step)
-        cost.products += 1
-        curved = linearization.gauss_newton_product(step)
-        return float(gradient @ step) + 0.5 * float(step @ curved)
 
-    def _preconditioner(
-        self,
-        objective: Objective,
-        state: HessianFreeState,
-        batch: Any,
-        product: Callable[[Array], Array],
-        cost: _Cost,
-    ) -> Callable[[Array], Array] | None:
-        """Return r -> P⁻¹ r, or None."""
-        if self.preconditioner is None:
-            return None
-        diagonal = self.preconditioner.diagonal(
-            objective, state.params, batch, product, state.damping, state.n_steps
-        )
-        cost.curvature_gradients += self.preconditioner.n_gradients
-        return lambda r: r / diagonal
-
-
-# What `info` says of a step that could not even be tried.
-_NO_STEP: Info = {
-    "reduction_ratio": math.nan,
-    "quadratic": math.nan,
-    "cg_iterations": 0,
-    "cg_chosen": 0,
-    "cg_stop": "not_started",
-    "products": 0,
-    "step_size": 0.0,
-    "step_norm": 0.0,
-    "accepted": False,
-}
+def _no_step(loss: float, gradient_norm: float, damping: float) -> HessianFreeInfo:
+    """Return what `info` reports of a step that could not even be tried, its cost left out."""
+    return {
+        "reduction_ratio": math.nan,
+        "quadratic": math.nan,
+        "cg_iterations": 0,
+        "cg_chosen": 0,
+        "cg_stop": ConjugateGradientStop.NOT_STARTED,
+        "products": 0,
+        "step_size": 0.0,
+        "step_norm": 0.0,
+        "accepted": False,
+        "loss": loss,
+        "new_loss": loss,
+        "damping": damping,
+        "gradient_norm": gradient_norm,
+        "passes": math.nan,
+        "sequence_gradients": math.nan,
+    }
 
 
 @dataclass
@@ -348,14 +434,14 @@ class _Cost:
     curvature_values: int = 0
     curvature_gradients: int = 0
 
-    def sum(self) -> Info:
-        """Return the cost in gradients of one sequence, and of the gradient batch."""
+    def write_to(self, info: HessianFreeInfo) -> None:
+        """Write the cost in gradients of one sequence, and of the gradient batch."""
         on_gradient_batch = 1 + self.gradient_values / 3
         on_curvature_batch = (
             4 / 3 * self.products + self.curvature_values / 3 + self.curvature_gradients
         )
         total = self.gradient_size * on_gradient_batch + self.curvature_size * on_curvature_batch
-        return {"passes": total / self.gradient_size, "sequence_gradients": total}
+        info["passes"], info["sequence_gradients"] = total / self.gradient_size, total
 
 
 # Found on problems of long time lags, with batches of 1,000 sequences for the gradient and 200 for

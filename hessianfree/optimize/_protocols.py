@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypedDict, TypeVar, runtime_checkable
 
 from reservoir.utils.device import MEMORY_REMEDY, move_state, namespace, naming_remedy
 from reservoir.utils.types import Array
@@ -101,7 +101,22 @@ class FisherObjective(Objective, Protocol):
         ...
 
 
-Info = dict[str, Any]
+class StepInfo(TypedDict):
+    """What every optimizer reports of a step; each adds what is its own.
+
+    Attributes
+    ----------
+    loss : float
+        Before the step.
+    passes : float
+        What the step has cost, in gradients on the gradient batch.
+    sequence_gradients : float
+        The same in gradients of one sequence.
+    """
+
+    loss: float
+    passes: float
+    sequence_gradients: float
 
 
 class OptimizerState(Protocol):
@@ -129,10 +144,10 @@ class Optimizer(Protocol[State]):
         state: State,
         gradient_batch: Any = None,
         curvature_batch: Any = None,
-    ) -> tuple[State, Info]:
+    ) -> tuple[State, StepInfo]:
         """Make one step.
 
-        `info` has plain numbers and strings, the same keys at every step, among them `loss`
-        (before the step), `passes` and `sequence_gradients`.
+        `info` has plain numbers and strings, the same keys at every step, among them those of
+        `StepInfo`.
         """
         ...

@@ -6,6 +6,7 @@ from hessianfree.training._data import FreshBatches, Minibatches
 from hessianfree.training._history import History
 from hessianfree.training._loop import start, train
 from hessianfree.training._scipy import METHODS, ScipyState, train_scipy
+from hessianfree.training._stop_reason import TrainingStop
 from hessianfree.training._truncated import Chunk, Chunks, TruncatedBackpropagation, TruncatedState
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Minibatches",
     "ScipyState",
     "TrainingState",
+    "TrainingStop",
     "TruncatedBackpropagation",
     "TruncatedState",
     "load_checkpoint",

@@ -11,6 +11,7 @@ import numpy as np
 
 from hessianfree.optimize._protocols import Optimizer, OptimizerState
 from hessianfree.training._history import History
+from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.device import host_state
 from reservoir.utils.files import load_arrays, save_arrays
 from reservoir.utils.types import Array
@@ -36,15 +37,15 @@ class TrainingState:
         The seed of all data.
     history : History
         One row an iteration: the `info` of the optimizer, and `seconds`, the wall time.
-    stop_reason : str
-        Why the last call of `train` ended; "" before the first.
+    stop_reason : TrainingStop
+        Why the last call of `train` ended; equal to "" before the first.
     """
 
     optimizer_state: OptimizerState
     iteration: int
     seed: np.random.SeedSequence
     history: History
-    stop_reason: str = ""
+    stop_reason: TrainingStop = TrainingStop.NOT_STARTED
 
     @property
     def params(self) -> Array:
@@ -138,7 +139,7 @@ def load_checkpoint(path: str | os.PathLike[str], optimizer: Optimizer[Any]) -> 
         header["iteration"],
         np.random.SeedSequence(header["entropy"], spawn_key=header["spawn_key"]),
         History(columns["history"]),
-        header["stop_reason"],
+        TrainingStop(header["stop_reason"]),
     )
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ class History:
                 "Go on with the optimizer that the history began with."
             )
         for name, value in row.items():
-            self._columns[name].append(value)
+            # As plain strings, which is what comes back from a file.
+            self._columns[name].append(value.value if isinstance(value, StrEnum) else value)
 
     def __len__(self) -> int:
         """Return the number of steps."""

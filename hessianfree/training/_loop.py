@@ -14,6 +14,7 @@ from hessianfree.optimize._protocols import Objective, Optimizer
 from hessianfree.training._checkpoints import TrainingState, save_checkpoint
 from hessianfree.training._data import DataSource
 from hessianfree.training._history import History, append_line
+from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.device import module_of, move_state
 from reservoir.utils.seeds import RandomState, seed_sequence
 from reservoir.utils.types import Array
@@ -81,8 +82,9 @@ def train(
     Returns
     -------
     TrainingState
-        With `stop_reason` "n_iterations", "callback" or "interrupted". Its arrays are NumPy's if
-        those of `state` are, also where the objective computes on a GPU; callbacks see them there.
+        With a `stop_reason` equal to "n_iterations", "callback" or "interrupted". Its arrays are
+        NumPy's if those of `state` are, also where the objective computes on a GPU; callbacks see
+        them there.
 
     Notes
     -----
@@ -100,7 +102,7 @@ def train(
     ...     value=lambda x: 0.5 * x @ x, gradient=lambda x: x, product=lambda x, v: v)
     >>> optimizer, data = HessianFree(), FreshBatches(lambda n, rng: None, 1)
     >>> state = train(sphere, optimizer, data, start(optimizer, np.ones(2)), n_iterations=30)
-    >>> state.params.round(6), state.stop_reason
+    >>> state.params.round(6), str(state.stop_reason)
     (array([0., 0.]), 'n_iterations')
     >>> bool(state.history["loss"][-1] < 1e-9)
     True
@@ -109,7 +111,8 @@ def train(
     check_integer("checkpoint_every", checkpoint_every, minimum=1)
     came = module_of(state.params)
     # Rows are appended to a history of our own, so that the one given stays as it is.
-    state = replace(state, history=state.history.head(state.iteration), stop_reason="n_iterations")
+    history = state.history.head(state.iteration)
+    state = replace(state, history=history, stop_reason=TrainingStop.N_ITERATIONS)
     if log is not None:
         state.history.write_jsonl(log)
     bar = tqdm(total=n_iterations, initial=state.iteration, disable=not progress)
@@ -118,22 +121,22 @@ def train(
             began = time.perf_counter()
             batches = data.batches(state.iteration, state.seed)
             optimizer_state, info = optimizer.step(objective, state.optimizer_state, *batches)
-            info["seconds"] = time.perf_counter() - began
-            state.history.append(info)
+            row = {**info, "seconds": time.perf_counter() - began}
+            state.history.append(row)
             state = replace(state, optimizer_state=optimizer_state, iteration=state.iteration + 1)
             if log is not None:
-                append_line(log, info)
+                append_line(log, row)
             if checkpoint is not None and state.iteration % checkpoint_every == 0:
                 save_checkpoint(checkpoint, state)
             bar.set_postfix(loss=f"{info['loss']:.4g}", refresh=False)
             bar.update()
             if callback is not None and callback(state):
-                state = replace(state, stop_reason="callback")
+                state = replace(state, stop_reason=TrainingStop.CALLBACK)
                 break
     except KeyboardInterrupt:
         # The row of an iteration may be there already whose state is not.
         history = state.history.head(state.iteration)
-        state = replace(state, history=history, stop_reason="interrupted")
+        state = replace(state, history=history, stop_reason=TrainingStop.INTERRUPTED)
         if log is not None:
             history.write_jsonl(log)
     finally:

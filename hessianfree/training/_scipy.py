@@ -18,6 +18,7 @@ from hessianfree.optimize._clipping import vector_norm
 from hessianfree.optimize._protocols import Linearization, Objective
 from hessianfree.training._checkpoints import TrainingState
 from hessianfree.training._history import History, append_line
+from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.device import refuse_device_arrays
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
@@ -75,7 +76,7 @@ def train_scipy(
     Returns
     -------
     TrainingState
-        As that of `train`. `stop_reason` is "n_iterations", "converged", "callback",
+        As that of `train`. `stop_reason` equals "n_iterations", "converged", "callback",
         "interrupted", or "failed" where SciPy found no further step. The history has, for each
         iteration, `loss` and `gradient_norm` before it, `new_loss`, `step_norm`, `values`,
         `gradients` and `products` (how many were asked for), `passes`, `sequence_gradients` and
@@ -119,7 +120,11 @@ def train_scipy(
     refuse_device_arrays("SciPy", params=params)
     params = flat_copy(params)
     state = TrainingState(
-        ScipyState(params, 0), 0, np.random.SeedSequence(0), History(), "n_iterations"
+        ScipyState(params, 0),
+        0,
+        np.random.SeedSequence(0),
+        History(),
+        TrainingStop.N_ITERATIONS,
     )
     if log is not None:
         state.history.write_jsonl(log)
@@ -153,7 +158,7 @@ def train_scipy(
         bar.update()
         began = time.perf_counter()
         if callback is not None and callback(state):
-            state = replace(state, stop_reason="callback")
+            state = replace(state, stop_reason=TrainingStop.CALLBACK)
             raise StopIteration
 
     bar = tqdm(total=n_iterations, disable=not progress)
@@ -173,11 +178,12 @@ def train_scipy(
         history = state.history.head(state.iteration)
         if log is not None:
             history.write_jsonl(log)
-        return replace(state, history=history, stop_reason="interrupted")
+        return replace(state, history=history, stop_reason=TrainingStop.INTERRUPTED)
     finally:
         bar.close()
-    if state.stop_reason != "callback" and state.iteration < n_iterations:
-        state = replace(state, stop_reason="converged" if result.success else "failed")
+    if state.stop_reason != TrainingStop.CALLBACK and state.iteration < n_iterations:
+        reason = TrainingStop.CONVERGED if result.success else TrainingStop.FAILED
+        state = replace(state, stop_reason=reason)
     return state
 
 

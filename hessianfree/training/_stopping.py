@@ -12,6 +12,7 @@ import numpy as np
 from hessianfree.batch import Batch, take_sequences
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.training._checkpoints import TrainingState
+from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.types import Array
 
 
@@ -112,8 +113,8 @@ class Watch:
         Loss on what is held out at each validation, without the penalty.
     best_params : ndarray of shape (n_params,) or None
         Those with the lowest such loss.
-    stop_reason : str
-        "converged" or "callback" once training has to stop.
+    stop_reason : TrainingStop or None
+        CONVERGED or CALLBACK once training has to stop.
     """
 
     def __init__(
@@ -139,16 +140,16 @@ class Watch:
         self.validation_curve: list[float] = []
         self.best_params: Array | None = None
         self._best_loss = math.inf
-        self.stop_reason = ""
+        self.stop_reason: TrainingStop | None = None
 
     def __call__(self, state: TrainingState) -> bool:
         """Take note of an iteration, and say whether it was the last."""
         stalled = state.iteration % self._every == 0 and self._has_stalled(self._loss(state))
         if self._callback(state):
-            self.stop_reason = "callback"
+            self.stop_reason = TrainingStop.CALLBACK
         elif stalled:
-            self.stop_reason = "converged"
-        return bool(self.stop_reason)
+            self.stop_reason = TrainingStop.CONVERGED
+        return self.stop_reason is not None
 
     def _loss(self, state: TrainingState) -> float:
         """Return the loss that is watched, and keep the parameters if it is the best."""

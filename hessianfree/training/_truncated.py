@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hessianfree.batch import Batch
-from hessianfree.optimize._protocols import Info, Objective, Optimizer
+from hessianfree.optimize._protocols import Objective, Optimizer, StepInfo
 from reservoir.utils.persistence import register
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
@@ -201,7 +201,7 @@ class TruncatedBackpropagation:
         state: TruncatedState,
         gradient_batch: Chunk,
         curvature_batch: Chunk | None = None,
-    ) -> tuple[TruncatedState, Info]:
+    ) -> tuple[TruncatedState, StepInfo]:
         """Make one step on a chunk, which serves for the curvature too.
 
         Parameters
@@ -217,7 +217,7 @@ class TruncatedBackpropagation:
         Returns
         -------
         state : TruncatedState
-        info : dict
+        info : StepInfo
             That of the optimizer.
 
         Raises

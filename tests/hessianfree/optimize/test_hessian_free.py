@@ -1,19 +1,26 @@
 """HessianFree: quadratics in one step, Rosenbrock, damping, line search, trouble, cost."""
 
+import json
 import math
 from dataclasses import replace
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from hessianfree.optimize import (
+    SGD,
     BacktrackingLineSearch,
+    ConjugateGradientStop,
+    FirstOrderInfo,
     FisherPreconditioner,
     FunctionObjective,
     HessianFree,
+    HessianFreeInfo,
     JacobiPreconditioner,
     LevenbergMarquardt,
+    QuadraticModel,
     backtrack,
     reduction_ratio,
 )
@@ -135,6 +142,41 @@ class TestQuadratic:
         optimizer.step(recorded, state)
         np.testing.assert_allclose(starts[0], 0.95 * state.cg_start)
         np.testing.assert_allclose(state.cg_start, state.params)
+
+    def test_info_has_the_keys_of_its_type(self, rng):
+        A, b = positive_definite(5, rng), rng.standard_normal(5)
+        _, info = HessianFree().step(quadratic(A, b), HessianFree().init(np.ones(5)))
+        assert info.keys() == get_type_hints(HessianFreeInfo).keys()
+        _, info = SGD().step(quadratic(A, b), SGD().init(np.ones(5)))
+        assert info.keys() | {"momentum"} == get_type_hints(FirstOrderInfo).keys()
+
+    def test_reasons_to_stop_equal_their_strings(self, rng):
+        A, b = positive_definite(5, rng), rng.standard_normal(5)
+        optimizer = HessianFree(max_cg_iterations=1)
+        _, info = optimizer.step(quadratic(A, b), optimizer.init(np.ones(5)))
+        assert info["cg_stop"] is ConjugateGradientStop.MAX_ITERATIONS
+        assert {info["cg_stop"]: 1}["max_iterations"] == 1
+        assert json.dumps(info["cg_stop"]) == '"max_iterations"'
+
+
+class TestQuadraticModel:
+    """Against explicit matrices; the stand-in for structural damping has the identity as its S."""
+
+    @pytest.mark.parametrize("structural_damping", [0.0, 0.5])
+    def test_product_and_value_without_damping(self, cases, rng, structural_damping):
+        objective, params = Logistic(0.01), rng.standard_normal(8)
+        _, gradient = objective.value_and_gradient(params, cases)
+        matrix, step = objective.matrix(params, cases), rng.standard_normal(8)
+        model = QuadraticModel(
+            objective.linearize(params, cases), gradient, 0.3, structural_damping
+        )
+        damped = matrix + 0.3 * (1 + structural_damping) * np.eye(8)
+        product = model.product(step)
+        np.testing.assert_allclose(product, damped @ step)
+        value = float(gradient @ step + 0.5 * step @ product)
+        expected = gradient @ step + 0.5 * step @ matrix @ step
+        assert model.without_damping(step, value) == pytest.approx(expected)
+        assert model.n_products == (2 if structural_damping else 1)
 
 
 class TestOtherProblems:
