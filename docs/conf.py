@@ -1,6 +1,7 @@
 """Sphinx configuration."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[0]))
@@ -19,11 +20,17 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
     "_gallery",
+    "_reference",
 ]
 exclude_patterns = ["_build", "_templates"]
 
 templates_path = ["_templates"]
 html_static_path = ["_static"]
+# Formulas are drawn in the reader's browser by a copy of MathJax, one file that has its fonts inside
+# too, so that they need no network. Without the package they need one: Sphinx's own address stays.
+if mathjax := find_spec("sphinx-mathjax-offline"):
+    mathjax_path = "tex-svg-full.js"
+    html_static_path += [str(Path(mathjax.origin).parent / "static" / "mathjax" / mathjax_path)]
 html_css_files = ["docs.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = "reservoir-hessianfree"

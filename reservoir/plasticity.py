@@ -39,6 +39,8 @@ class IntrinsicPlasticity(BaseEstimator):
 
         Δb = η (1 − (2 + 1/μ) y + y² / μ).
 
+    Read more in the guide: :doc:`/guide/adaptive`.
+
     Parameters
     ----------
     mean : float or None, default=None

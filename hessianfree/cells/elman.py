@@ -65,6 +65,8 @@ class ElmanCell(SweepingCell):
 
     h_t = φ(W_hh h_{t-1} + W_hx x_t + b)
 
+    Read more in the guide: :doc:`/guide/cells`.
+
     Parameters
     ----------
     n_inputs : int

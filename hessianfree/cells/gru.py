@@ -13,6 +13,8 @@ class GRUCell(UpdateCell):
     h̃_t = tanh(W_xh x_t + W_hh (r_t ⊙ h_{t-1}) + b_h)
     h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ h̃_t
 
+    Read more in the guide: :doc:`/guide/cells`.
+
     Parameters
     ----------
     n_inputs : int

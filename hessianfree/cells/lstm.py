@@ -83,6 +83,8 @@ class LSTMCell(SweepingCell):
     With peepholes [3]_ the gates see the memory too: w_i ⊙ c_{t-1} is added to the pre-activation
     of i_t, w_f ⊙ c_{t-1} to that of f_t, and w_o ⊙ c_t to that of o_t.
 
+    Read more in the guide: :doc:`/guide/cells`.
+
     Parameters
     ----------
     n_inputs : int
@@ -92,7 +94,7 @@ class LSTMCell(SweepingCell):
     peepholes : bool, default=False
         Whether there are peephole connections.
     forget_bias : float, default=1.0
-        Where the functions of `hessianfree.initialization` start b_f. Above 0 the memory lasts
+        Where the functions of `hessianfree.network` start b_f. Above 0 the memory lasts
         from the start, which decides whether long lags are learned [4]_; 0 is none.
     learn_initial_state : bool, default=True
         Whether h_0 and c_0 are parameters; otherwise they are zero.

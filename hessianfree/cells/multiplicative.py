@@ -84,6 +84,8 @@ class MultiplicativeCell(SweepingCell):
     Each factor is a transition matrix of rank one with a gain that the input sets. The effective
     matrix W_hf diag(g_t) W_fh takes the place of one full matrix per input symbol (`TensorCell`).
 
+    Read more in the guide: :doc:`/guide/multiplicative_rnn`.
+
     Parameters
     ----------
     n_inputs : int

@@ -14,6 +14,8 @@ class MUT1Cell(UpdateCell):
     r_t = σ(W_xr x_t + W_hr h_{t-1} + b_r)
     h_t = z_t ⊙ tanh(W_hh (r_t ⊙ h_{t-1}) + tanh(x_t) + b_h) + (1 - z_t) ⊙ h_{t-1}
 
+    Read more in the guide: :doc:`/guide/cells`.
+
     Parameters
     ----------
     n_inputs : int
@@ -64,6 +66,8 @@ class MUT2Cell(UpdateCell):
     r_t = σ(x_t + W_hr h_{t-1} + b_r)
     h_t = z_t ⊙ tanh(W_hh (r_t ⊙ h_{t-1}) + W_xh x_t + b_h) + (1 - z_t) ⊙ h_{t-1}
 
+    Read more in the guide: :doc:`/guide/cells`.
+
     Parameters
     ----------
     n_inputs, n_units, learn_initial_state
@@ -96,6 +100,8 @@ class MUT3Cell(UpdateCell):
     z_t = σ(W_xz x_t + W_hz tanh(h_{t-1}) + b_z)
     r_t = σ(W_xr x_t + W_hr h_{t-1} + b_r)
     h_t = z_t ⊙ tanh(W_hh (r_t ⊙ h_{t-1}) + W_xh x_t + b_h) + (1 - z_t) ⊙ h_{t-1}
+
+    Read more in the guide: :doc:`/guide/cells`.
 
     Parameters
     ----------

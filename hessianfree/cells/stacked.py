@@ -45,6 +45,8 @@ class StackedCell:
     The states of a layer are the inputs of the layer above; what comes after the stack sees those
     of the highest.
 
+    Read more in the guide: :doc:`/guide/cells`.
+
     Parameters
     ----------
     cells : sequence of Cell

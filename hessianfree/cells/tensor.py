@@ -66,6 +66,8 @@ class TensorCell(SweepingCell):
     With integer symbols, W_k of the symbol k at hand. It has n_inputs · n_units² parameters, which
     the factors of `MultiplicativeCell` are there to avoid [1]_; it is the net they approximate.
 
+    Read more in the guide: :doc:`/guide/multiplicative_rnn`.
+
     Parameters
     ----------
     n_inputs : int

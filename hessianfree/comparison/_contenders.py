@@ -38,6 +38,8 @@ Indices = tuple[NDArray[np.intp], ...]
 class NetContender:
     """A recurrent net, where it starts, and how it is trained.
 
+    Read more in the guide: :doc:`/guide/experiments`.
+
     Parameters
     ----------
     name : str
@@ -169,6 +171,8 @@ class _NetLearner:
 @dataclass(frozen=True)
 class EchoStateContender:
     """An echo state network with a ridge readout, its scales searched within the budget.
+
+    Read more in the guide: :doc:`/guide/experiments`.
 
     Parameters
     ----------

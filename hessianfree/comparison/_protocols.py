@@ -34,6 +34,8 @@ class Problem:
 class Budget:
     """What a run may cost, its search for a learning rate included; the first limit met ends it.
 
+    Read more in the guide: :doc:`/guide/experiments`.
+
     Parameters
     ----------
     seconds : float, optional

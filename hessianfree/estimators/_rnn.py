@@ -34,6 +34,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
     n_features), or as rows with `groups` or `lengths`; they may have various lengths. There is one
     target a step, or one a sequence, for its last step.
 
+    Read more in the guide: :doc:`/guide/hessian_free`.
+
     Parameters
     ----------
     n_units : int, default=100
@@ -267,6 +269,8 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
 
     with the states h_t of a recurrent cell. The loss is the mean cross-entropy over all targets.
     Sequences come as those of `RNNRegressor`; there is one label a step, or one a sequence.
+
+    Read more in the guide: :doc:`/guide/hessian_free`.
 
     Parameters
     ----------

@@ -68,6 +68,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
     of a window only the last part is scored, once the net has read enough of it to know where it
     is.
 
+    Read more in the guide: :doc:`/guide/characters`.
+
     Parameters
     ----------
     n_units : int, default=200
@@ -158,7 +160,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
     See Also
     --------
     RNNClassifier : Classes for the steps of any sequences.
-    hessianfree.text.Vocabulary : Characters as symbols.
+    hessianfree.language.Vocabulary : Characters as symbols.
 
     Notes
     -----

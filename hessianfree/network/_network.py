@@ -33,6 +33,8 @@ class SequenceNetwork(NetworkDefinition):
     turns one vector into a sequence: s_i0 = W_s v_i + s_0, with the learned initial state s_0 of
     the cell, or 0.
 
+    Read more in the guide: :doc:`/guide/hessian_free`.
+
     Parameters
     ----------
     cell : Cell

@@ -46,6 +46,8 @@ class Adagrad(FirstOrder[AdagradState]):
 
     s ← s + g²,   θ ← θ - ε g / (√s + δ)   [1]_
 
+    Read more in the guide: :doc:`/guide/first_order`.
+
     Parameters
     ----------
     learning_rate, clip_norm, clip_value
@@ -83,6 +85,8 @@ class RMSprop(FirstOrder[RMSpropState]):
     """Gradient descent with a rate per parameter that falls with its recent gradients; momentum.
 
     s ← α s + (1 - α) g²,   v ← μ v - ε g / (√s + δ),   θ ← θ + v   [1]_
+
+    Read more in the guide: :doc:`/guide/first_order`.
 
     Parameters
     ----------
@@ -140,6 +144,8 @@ class Adam(FirstOrder[AdamState]):
     θ ← θ - ε m̂ / (√ŝ + δ),   m̂ = m / (1 - β₁ᵗ),   ŝ = s / (1 - β₂ᵗ)   [1]_
 
     with t = 1 at the first update: the quotients undo that the means start from zero.
+
+    Read more in the guide: :doc:`/guide/first_order`.
 
     Parameters
     ----------

@@ -194,6 +194,8 @@ class SGD(FirstOrder[DescentState]):
 
     θ ← θ - ε ∇f(θ)
 
+    Read more in the guide: :doc:`/guide/first_order`.
+
     Parameters
     ----------
     learning_rate, clip_norm, clip_value
@@ -230,6 +232,8 @@ class Momentum(FirstOrder[MomentumState]):
     Along directions of little curvature steps add up to 1 / (1 - μ) of their length. Nesterov's
     gradient is taken where μ v would lead by itself, so that a velocity that leads uphill is
     corrected a step earlier: larger μ stay stable.
+
+    Read more in the guide: :doc:`/guide/first_order`.
 
     Parameters
     ----------

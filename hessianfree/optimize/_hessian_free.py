@@ -117,6 +117,8 @@ class HessianFree:
 
     What differs from the papers is listed in the notes.
 
+    Read more in the guide: :doc:`/guide/hessian_free`.
+
     Parameters
     ----------
     damping : LevenbergMarquardt

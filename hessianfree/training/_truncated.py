@@ -145,6 +145,8 @@ class TruncatedBackpropagation:
     carried over is a constant: no gradient goes back beyond the start of a chunk, while what the
     net remembers does come across it [1]_.
 
+    Read more in the guide: :doc:`/guide/first_order`.
+
     Parameters
     ----------
     optimizer : Optimizer

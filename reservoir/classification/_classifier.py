@@ -63,6 +63,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     one label a sequence, or of the state at each step, for one label a step. What `y` says
     decides: as many labels as `X` has sequences, or as many as it has steps.
 
+    Read more in the guide: :doc:`/guide/classification`.
+
     Parameters
     ----------
     n_units : int, default=500

@@ -42,6 +42,8 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
 
     and [A, b] represents the sequence [1]_, whatever its length.
 
+    Read more in the guide: :doc:`/guide/classification`.
+
     Parameters
     ----------
     n_units : int, default=500

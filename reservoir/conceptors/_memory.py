@@ -192,6 +192,8 @@ class ConceptorMemory(ReservoirEstimator):
 
     Mixtures of conceptors give patterns in between.
 
+    Read more in the guide: :doc:`/guide/adaptive`.
+
     Parameters
     ----------
     n_units : int, default=100

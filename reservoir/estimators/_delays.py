@@ -62,6 +62,8 @@ class DelayEmbedding(TransformerMixin, SavableMixin, BaseEstimator):
     In front of a reservoir it lengthens what a step tells of the past; behind a
     `ReservoirTransformer` it lets a readout see states of several times.
 
+    Read more in the guide: :doc:`/guide/architectures`.
+
     Parameters
     ----------
     delays : sequence of int, default=(0, 1)

@@ -36,6 +36,8 @@ class ESNRegressor(ReservoirRegressor):
     list of 2-D arrays, as a 3-D array (n_sequences, n_steps, n_features), or as rows with
     `groups` or `lengths`; the state starts anew at each.
 
+    Read more in the guide: :doc:`/guide/choosing`.
+
     Parameters
     ----------
     n_units : int, default=500

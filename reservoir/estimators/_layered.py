@@ -37,6 +37,8 @@ class LayeredESNRegressor(ESNRegressor):
     y[t] = W_out [u[t]; x₁[t]; x₂[t]; ...] + c sees all layers. Together they are one reservoir
     with a W of blocks, so that everything an `ESNRegressor` does goes on as before.
 
+    Read more in the guide: :doc:`/guide/architectures`.
+
     Parameters
     ----------
     n_units : int or list of int of length n_layers, default=100

@@ -36,6 +36,8 @@ class NVARRegressor(SequenceRegressor):
     Few steps to learn from are enough where the law behind the data is close to a polynomial.
     Rows of a 2-D `X` are steps, in time order; several sequences come as in `ESNRegressor`.
 
+    Read more in the guide: :doc:`/guide/fields`.
+
     Parameters
     ----------
     n_delays : int, default=2

@@ -26,6 +26,8 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
     `fit` only draws the weights, unless `plasticity` lets the units learn; the states at a step
     depend on that step and the ones before.
 
+    Read more in the guide: :doc:`/guide/diagnosing`.
+
     Parameters
     ----------
     n_units : int, default=500

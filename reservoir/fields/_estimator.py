@@ -52,6 +52,8 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
     several sequences come as in `ESNRegressor`. `y` is another field on the same sites: for
     forecasts that of the next step, as in ``fit(field[:-1], field[1:])``.
 
+    Read more in the guide: :doc:`/guide/fields`.
+
     Parameters
     ----------
     n_units : int, default=500

@@ -40,6 +40,8 @@ class OnlineESNRegressor(ReservoirRegressor):
     least mean squares. `step` takes one input in and gives one output out, for live data.
     With ``teacher_forcing=False`` the network learns while it hears its own output: FORCE [2]_.
 
+    Read more in the guide: :doc:`/guide/online`.
+
     Parameters
     ----------
     n_units : int, default=500

@@ -48,6 +48,8 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
 
     Scores are those of one fit after the other, to rounding [1]_.
 
+    Read more in the guide: :doc:`/guide/searching`.
+
     Parameters
     ----------
     estimator : ESNRegressor
@@ -118,7 +120,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
 
     See Also
     --------
-    reservoir.search_display.SearchDisplay : Views of `cv_results_`.
+    reservoir.plotting.SearchDisplay : Views of `cv_results_`.
 
     Notes
     -----

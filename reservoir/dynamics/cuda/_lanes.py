@@ -68,7 +68,7 @@ class DeviceReservoirs:
     Attributes
     ----------
     drive_weights : ndarray of shape (n_reservoirs, n_columns, n_units)
-        On the device; see `reservoir._loops.drive_weights`.
+        On the device; see `reservoir.dynamics.loops._maps.drive_weights`.
 
     Raises
     ------

@@ -22,7 +22,7 @@ except ImportError:  # pragma: no cover
 class NumpyLoop:
     """Steps one reservoir with NumPy and SciPy; nothing is allocated inside its loops.
 
-    The other loop, `reservoir._kernels.NumbaLoop`, has the same four members.
+    The other loop, `reservoir.dynamics.loops._numba.NumbaLoop`, has the same four members.
     """
 
     # Widest batch of sequences, and the smallest that beats one sequence after the other.

@@ -1,0 +1,34 @@
+"""The reference: what the pages of classes show of members that come from scikit-learn.
+
+A Sphinx extension. Class pages list inherited members too. Those that scikit-learn writes refer to
+pages of its own manual, which cannot be looked up without a network: such a reference becomes the
+plain name. Methods `set_..._request`, which scikit-learn makes from the arguments of each method
+for its metadata routing, are left out: half a dozen of one text on each page.
+"""
+
+import re
+
+ROLE = re.compile(r":(?:ref|term|class|func|meth|mod|doc):`(?:([^`<]+?)\s*<[^`>]+>|~?([^`]+))`")
+
+
+def is_request(name: str) -> bool:
+    """Return whether a method sets which metadata scikit-learn routes to another method."""
+    return name.startswith("set_") and name.endswith("_request")
+
+
+def skip_requests(app, what, name, obj, skip, options) -> bool | None:
+    """Leave out the methods that scikit-learn makes for its metadata routing."""
+    return True if is_request(name) else None
+
+
+def unlink(app, what, name, obj, options, lines) -> None:
+    """Turn references to scikit-learn's manual into plain names."""
+    if (getattr(obj, "__module__", None) or "").startswith("sklearn."):
+        lines[:] = ROLE.sub(lambda match: match[1] or match[2], "\n".join(lines)).split("\n")
+
+
+def setup(app) -> dict[str, bool]:
+    """Register the extension."""
+    app.connect("autodoc-skip-member", skip_requests)
+    app.connect("autodoc-process-docstring", unlink, priority=400)
+    return {"parallel_read_safe": True}
