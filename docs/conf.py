@@ -26,8 +26,8 @@ exclude_patterns = ["_build", "_templates"]
 
 templates_path = ["_templates"]
 html_static_path = ["_static"]
-# Formulas are drawn in the reader's browser by a copy of MathJax, one file that has its fonts inside
-# too, so that they need no network. Without the package they need one: Sphinx's own address stays.
+# Formulas are drawn in the browser by a copy of MathJax: one file, its fonts inside. It needs no
+# network. Without the package formulas do need one: the address that Sphinx knows stays.
 if mathjax := find_spec("sphinx-mathjax-offline"):
     mathjax_path = "tex-svg-full.js"
     html_static_path += [str(Path(mathjax.origin).parent / "static" / "mathjax" / mathjax_path)]
