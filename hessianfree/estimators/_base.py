@@ -26,7 +26,7 @@ from hessianfree.network._initialization import INITIALIZATIONS, mean_target_bia
 from hessianfree.optimize._protocols import Optimizer
 from hessianfree.training._data import Minibatches
 from hessianfree.training._loop import start, train
-from hessianfree.training._stopping import Watch, hold_out
+from hessianfree.training._stopping import Validation, hold_out
 from reservoir.sequences._layout import Layout, stack_like, stack_sequences
 from reservoir.utils.device import door_namespace, host_state, is_on_device, resolve_device
 from reservoir.utils.seeds import seed_sequence
@@ -278,7 +278,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             self._state = start(optimizer, params, streams[_DATA])
         self._architecture = architecture
         data = Minibatches(training, gradient_size, curvature_size)
-        watch = Watch(
+        validation = Validation(
             network,
             held_out,
             self.tol,
@@ -292,13 +292,14 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             data,
             self._state,
             n_iterations=self.n_iter_ + counts.max_iter,
-            callback=watch,
+            callback=validation,
             progress=bool(self.verbose),
         )
-        self._adopt(state, state.params if watch.best_params is None else watch.best_params)
-        self.stop_reason_ = STOP_REASONS[watch.stop_reason or state.stop_reason]
+        best = validation.best_params
+        self._adopt(state, state.params if best is None else best)
+        self.stop_reason_ = STOP_REASONS[validation.stop_reason or state.stop_reason]
         if held_out is not None:
-            self.validation_curve_ = np.array(watch.validation_curve)
+            self.validation_curve_ = np.array(validation.validation_curve)
         self._warn()
         return self
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Self
+
 from hessianfree.cells.base import Cell
 from hessianfree.network._losses import (
     LogisticCrossEntropy,
@@ -87,6 +90,28 @@ class NetworkDefinition:
         xp = door_namespace(type(self).__name__, self.device, **{name: params})
         placed: Array = to_namespace(xp, params)
         return placed
+
+    def without_penalty(self) -> Self:
+        """Return the same net with `l2` 0, whose value is the loss on the data alone.
+
+        Returns
+        -------
+        SequenceNetwork
+            Its parameters are those of this one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hessianfree import Batch, ElmanCell, SequenceNetwork
+        >>> network = SequenceNetwork(ElmanCell(1, 1), n_outputs=1, l2=0.5)
+        >>> batch = Batch(np.zeros((3, 2, 1)), np.zeros((3, 2, 1)))
+        >>> params = np.append(np.ones(1), np.zeros(network.n_params - 1))
+        >>> network.value(params, batch), network.without_penalty().value(params, batch)
+        (0.25, 0.0)
+        """
+        network = copy.copy(self)
+        network.l2 = 0.0
+        return network
 
     def _penalised(self) -> list[slice]:
         """Return the ranges of the flat vector that the penalty acts on."""

@@ -92,7 +92,7 @@ class Stall:
         return is_full and not min(self._last) < wanted
 
 
-class Watch:
+class Validation:
     """What `train` calls after each iteration: says when to stop, and keeps the best parameters.
 
     Parameters
@@ -126,13 +126,7 @@ class Watch:
         callback: Callable[[TrainingState], bool],
         every: int = 1,
     ) -> None:
-        self._network = SequenceNetwork(
-            network.cell,
-            network.n_outputs,
-            network.loss,
-            max_rows=network.max_rows,
-            device=network.device,
-        )
+        self._network = network.without_penalty()
         self._held_out = held_out
         self._every = every if held_out is not None else 1
         self._has_stalled = Stall(tol, max(1, n_iterations // self._every))

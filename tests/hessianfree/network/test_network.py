@@ -149,6 +149,19 @@ def test_derivatives_equal_explicit_ones(problem, rng):
     np.testing.assert_allclose(linearization.gradient(), slope, rtol=1e-11, atol=1e-14)
 
 
+@pytest.mark.parametrize("cell", ["tanh", "tanh, from a vector", "stack, from a vector"])
+def test_without_penalty_is_the_loss_on_the_data_alone(cell, rng):
+    problem = (cell, "real", "softmax", "weights")
+    network, params, batch = make_problem(*problem, rng, l2=0.1, max_rows=N_STEPS)
+    bare = network.without_penalty()
+    penalty = 0.05 * np.sum(plain.penalised(network) * params**2)
+    assert bare.value(params, batch) == pytest.approx(network.value(params, batch) - penalty)
+    assert (bare.l2, bare.max_rows, bare.n_initial_inputs, bare.layout.shapes) == (
+        0.0, N_STEPS, network.n_initial_inputs, network.layout.shapes,
+    )  # fmt: skip
+    assert network.l2 == 0.1
+
+
 @pytest.mark.parametrize("problem", PAIRS, ids=", ".join)
 def test_fisher_diagonal_squares_the_gradient_of_each_sequence(problem, rng):
     network, params, batch = make_problem(*problem, rng, l2=0.1)
