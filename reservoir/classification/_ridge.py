@@ -64,7 +64,11 @@ def fit_ridge(
         xp = module_of(features)
         while len(buffers) < n_folds:
             accumulator = RidgeAccumulator(
-                features.shape[1], n_classes, solver=solver, smallest_alpha=float(candidates.min())
+                features.shape[1],
+                n_classes,
+                solver=solver,
+                smallest_alpha=float(candidates.min()),
+                keeps_few=candidates.ndim > 0 and n_folds == 1,
             )
             buffers.append(RowBuffer(accumulator))
         for fold in np.unique(folds[rows]):

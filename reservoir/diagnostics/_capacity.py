@@ -372,7 +372,7 @@ def _explained(
     residual, total = np.empty(n_targets), np.empty(n_targets)
     for batch, accumulator in zip(batches, sums, strict=True):
         system_of_batch = NormalEquations(accumulator, True)
-        residual[batch] = system_of_batch.decompose().squared_residuals(np.zeros(1))[0]
+        residual[batch] = system_of_batch.decompose().squared_residuals(np.zeros(1))[0][0]
         total[batch] = system_of_batch.target_squares
     raw = 1.0 - residual / total
     corrected = 1.0 - (residual / (n_rows - 1 - rank)) / (total / (n_rows - 1))

@@ -52,7 +52,8 @@ class ESNRegressor(ReservoirRegressor):
     bias_scaling : float, default=0.2
         Scale of b. Without a bias a tanh reservoir is an odd function of its input.
     connectivity : int or float, default=10
-        Incoming connections of a unit, or, as a float in (0, 1], the density of W.
+        Incoming connections of a unit (all units, where there are fewer than these 10), or, as a
+        float in (0, 1], the density of W.
     topology : str, array-like, sparse array or callable, default="random"
         "random", "cycle", "delay_line", "small_world", "orthogonal", "permutation", a square
         matrix, or a function (n_units, rng) -> matrix.
@@ -119,7 +120,8 @@ class ESNRegressor(ReservoirRegressor):
     alpha_ : float or ndarray of shape (n_outputs,)
         The penalty taken.
     alpha_scores_ : ndarray of shape (n_alphas,) or (n_alphas, n_outputs)
-        Mean squared error estimated for each alpha; only where there were several.
+        Mean squared error estimated for each alpha; only where there were several. NaN for those
+        whose readout, or whose error, is decided by rounding: none of them is taken.
     solver_ : {"gram", "qr"}
         What the readout was solved from.
     last_state_ : ndarray of shape (n_units,)
@@ -421,6 +423,7 @@ class ESNRegressor(ReservoirRegressor):
             self.n_outputs_,
             solver=self.solver,
             smallest_alpha=float(self._alphas.min()),
+            keeps_few=self._alphas.ndim > 0,
         )
 
     def _take_in(

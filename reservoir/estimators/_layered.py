@@ -25,6 +25,9 @@ Array = NDArray[np.floating]
 _PER_LAYER = ("n_units", "spectral_radius", "leak_rate", "input_scaling", "bias_scaling")
 
 
+_USUAL_LAYERS = 3
+
+
 class LayeredESNRegressor(ESNRegressor):
     """Echo state network of several reservoirs, stacked or side by side, with one readout.
 
@@ -43,8 +46,9 @@ class LayeredESNRegressor(ESNRegressor):
     ----------
     n_units : int or list of int of length n_layers, default=100
         Units of each layer. This, and what else may be a list, is one for all layers, or one each.
-    n_layers : int, default=3
-        Layers on top of each other, or side by side.
+    n_layers : int or None, default=None
+        Layers on top of each other, or side by side; None stands for as many as a list has
+        entries, and for 3 where there is no list.
     arrangement : {"deep", "grouped"}, default="deep"
         Whether a layer hears the layer below, or the input.
     spectral_radius : float, None or list of these of length n_layers, default=0.9
@@ -120,7 +124,7 @@ class LayeredESNRegressor(ESNRegressor):
         self,
         n_units: Any = 100,
         *,
-        n_layers: int = 3,
+        n_layers: int | None = None,
         arrangement: Literal["deep", "grouped"] = "deep",
         spectral_radius: Any = 0.9,
         leak_rate: Any = 1.0,
@@ -185,7 +189,7 @@ class LayeredESNRegressor(ESNRegressor):
 
     def _draw_reservoir(self, n_inputs: int, n_outputs: int = 0) -> Reservoir:
         """Draw each layer from a recipe of its own, and make one reservoir of them."""
-        n_layers = check_integer("n_layers", self.n_layers, minimum=1)
+        n_layers = self._n_layers()
         is_deep = check_choice("arrangement", self.arrangement, ("deep", "grouped")) == "deep"
         recipes = self._recipes(n_layers)
         seeds = layer_seeds(self.random_state, n_layers)
@@ -199,6 +203,13 @@ class LayeredESNRegressor(ESNRegressor):
         self._noise_seed = seeds[0].noise
         self._layer_sizes = [layer.n_units for layer in layers]
         return stack_reservoirs(layers) if is_deep else group_reservoirs(layers)
+
+    def _n_layers(self) -> int:
+        """Return `n_layers`, or what the parameters with an entry for each layer say."""
+        if self.n_layers is not None:
+            return check_integer("n_layers", self.n_layers, minimum=1)
+        counts = [len(value) for name in _PER_LAYER if _is_list(value := getattr(self, name))]
+        return counts[0] if counts else _USUAL_LAYERS
 
     def _recipes(self, n_layers: int) -> list[ReservoirRecipe]:
         """Return the recipe of each layer."""
@@ -221,13 +232,17 @@ def _at_most(connectivity: Any, n_columns: int) -> Any:
     return min(connectivity, n_columns) if is_number else connectivity
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) or np.ndim(value) > 0
+
+
 def _per_layer(name: str, value: Any, n_layers: int) -> list[Any]:
     """Return one value for each layer, given that or one for all."""
-    if not isinstance(value, list | tuple) and np.ndim(value) == 0:
+    if not _is_list(value):
         return [value] * n_layers
-    if len(value) != n_layers:
+    if len(value) != n_layers or not n_layers:
         raise ValueError(
-            f"`{name}` has {len(value)} entries, but `n_layers` is {n_layers}. Pass one for each "
-            "layer, or a single one for all."
+            f"`{name}` has {len(value)} entries, but there are {n_layers} layers, by `n_layers` or "
+            "by another list. Pass one entry for each layer, or a single one for all."
         )
     return list(value)

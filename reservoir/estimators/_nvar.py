@@ -327,6 +327,7 @@ class NVARRegressor(SequenceRegressor):
             n_outputs,
             solver=self.solver,
             smallest_alpha=float(self._alphas.min()),
+            keeps_few=self._alphas.ndim > 0,
         )
 
     def _learn(self, inputs: list[Array], targets: list[Array], *, continues: bool = False) -> Self:

@@ -331,6 +331,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         settings: dict[str, Any] = {
             "solver": self.solver,
             "smallest_alpha": float(alphas.min()),
+            "keeps_few": alphas.ndim > 0,
             "washout": int(self.washout),
             "progress": bool(self.verbose),
         }

@@ -26,6 +26,7 @@ def fold_patches(
     shared: bool = True,
     solver: Literal["auto", "gram", "qr"],
     smallest_alpha: float,
+    keeps_few: bool = False,
     washout: int,
     progress: bool,
 ) -> tuple[list[RidgeAccumulator], Array]:
@@ -43,7 +44,7 @@ def fold_patches(
         For each patch, the sequences that it learns.
     shared : bool
         Whether the rows of all patches go to one accumulator.
-    solver, smallest_alpha
+    solver, smallest_alpha, keeps_few
         As in `RidgeAccumulator`.
     washout : int
         Steps of each sequence that are run and not folded.
@@ -68,7 +69,11 @@ def fold_patches(
         feature_map,
         [
             RidgeAccumulator(
-                n_columns, targets[0].shape[1], solver=solver, smallest_alpha=smallest_alpha
+                n_columns,
+                targets[0].shape[1],
+                solver=solver,
+                smallest_alpha=smallest_alpha,
+                keeps_few=keeps_few,
             )
             for _ in range(n_blocks)
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +12,7 @@ from scipy.linalg import blas
 
 from reservoir.readout._rows import Floats, check_rows, raise_if_not_finite, sum_of_squares
 from reservoir.readout._sums import EPS, GRAM_MARGIN, GramAccumulator, QRAccumulator, Solver
+from reservoir.utils.device import to_host
 from reservoir.utils.validation import check_choice, check_real
 
 # Smaller sums of squares lose digits to the end of the float64 range.
@@ -43,6 +44,10 @@ class RidgeAccumulator:
         Whether, for "auto", products of float32 rows may be made in float32 (and summed in
         float64) while `smallest_alpha` is far above their rounding: twice as fast, good for the
         readout, and too coarse to tell small residuals from the sums alone.
+    keeps_few : bool, default=False
+        Whether, for "auto", the rows themselves are kept beside their sums for as long as they
+        are fewer than the columns. Generalised cross-validation asks for that: the residuals are
+        then so small that they are lost in the sums.
 
     Attributes
     ----------
@@ -67,6 +72,7 @@ class RidgeAccumulator:
         solver: Literal["auto", "gram", "qr"] = "auto",
         smallest_alpha: float,
         allow_single: bool = False,
+        keeps_few: bool = False,
     ) -> None:
         self.solver = check_choice("solver", solver, ("auto", "gram", "qr"))
         self.smallest_alpha = check_real("smallest_alpha", smallest_alpha, minimum=0)
@@ -75,6 +81,10 @@ class RidgeAccumulator:
             QRAccumulator(n_features, n_targets)
             if solver == "qr"
             else GramAccumulator(n_features, n_targets)
+        )
+        # What came while there were fewer rows than columns; None once there were not.
+        self._few: list[tuple[Any, Any, Any]] | None = (
+            [] if keeps_few and solver == "auto" else None
         )
 
     @property
@@ -126,6 +136,9 @@ class RidgeAccumulator:
             self.sums.fold(s, y, weight)
         else:
             sums.fold(s, y, weight, single_above=self.smallest_alpha if self.allow_single else None)
+        if self._few is not None and len(s):
+            # Copies: what comes may be a buffer.
+            self._keep_few([(_copied(s), _copied(y), None if weight is None else _copied(weight))])
         return self
 
     def merge(self, other: RidgeAccumulator) -> Self:
@@ -136,6 +149,7 @@ class RidgeAccumulator:
                 "Accumulate both parts the same way."
             )
         self.smallest_alpha = min(self.smallest_alpha, other.smallest_alpha)
+        self._keep_few(other._few)
         mine, theirs = self.sums, other.sums
         if isinstance(mine, GramAccumulator) and isinstance(theirs, GramAccumulator):
             trace = mine.noise_trace() + _shifted_bound(
@@ -155,8 +169,33 @@ class RidgeAccumulator:
         """Return an independent accumulator with the same sums."""
         return copy.deepcopy(self)
 
+    def factor_of_few(self) -> QRAccumulator | None:
+        """Return the factor of the rows where they are fewer than the columns and were kept."""
+        if not self._few or isinstance(self.sums, QRAccumulator) or self.n_rows < 2:
+            return None
+        weights = None
+        if any(weight is not None for _, _, weight in self._few):
+            weights = np.concatenate(
+                [np.ones(len(s)) if weight is None else weight for s, _, weight in self._few]
+            )
+        s, y = (np.concatenate([chunk[part] for chunk in self._few]) for part in (0, 1))
+        return QRAccumulator.of_few(s, y, weights)
+
+    def _keep_few(self, chunks: list[tuple[Any, Any, Any]] | None) -> None:
+        """Keep more rows, or, once they are as many as the columns, none."""
+        if self._few is None or chunks is None:
+            self._few = None
+            return
+        self._few = [*self._few, *chunks]
+        if sum(len(s) for s, _, _ in self._few) >= self.sums.n_columns:
+            self._few = None
+
     def _needs_factor(self, trace: float) -> bool:
         return not self.smallest_alpha > GRAM_MARGIN * EPS * trace
+
+
+def _copied(array: Any) -> Any:
+    return np.array(to_host(array))
 
 
 def _shifted_bound(squares: float, weight: float, shift: Floats) -> float:

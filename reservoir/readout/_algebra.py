@@ -104,8 +104,8 @@ class HostAlgebra:
         return eigh(matrix, lower=True, overwrite_a=True)
 
     def svd(self, matrix: Any) -> Any:
-        """Return U, σ, Vᵀ."""
-        return svd(matrix, overwrite_a=True, check_finite=False)
+        """Return U, σ, Vᵀ, of a wide matrix only the rows of Vᵀ that belong to some σ."""
+        return svd(matrix, full_matrices=False, overwrite_a=True, check_finite=False)
 
     def frobenius(self, matrix: Any) -> float:
         """Return √Σ a², also where squares leave the float64 range."""
@@ -206,7 +206,7 @@ class DeviceAlgebra(HostAlgebra):
         return self.xp.linalg.eigh(matrix)
 
     def svd(self, matrix: Any) -> Any:
-        return self.xp.linalg.svd(matrix)
+        return self.xp.linalg.svd(matrix, full_matrices=False)
 
     def frobenius(self, matrix: Any) -> float:
         size = float(abs(matrix).max())

@@ -42,6 +42,7 @@ class FactoredSystem:
         self.total_weight = sums.total_weight
         root_weight = float(sums.factor[0, 0])
         self._algebra = algebra_of(sums.factor)
+        self._is_few = len(sums.factor) < sums.n_columns
         self._first_row = to_host(sums.factor[0, 1:]) + root_weight * sums.shift[1:]
         mean = self._first_row / root_weight if fit_intercept else np.zeros(n + sums.n_targets)
         self.feature_mean, self.target_mean = mean[:n], mean[n:]
@@ -57,16 +58,21 @@ class FactoredSystem:
         self.scale = largest or 1.0
 
     def factor(self) -> Any:
-        """Return a new triangular factor of [S | Y], centred or not, where the sums lie."""
+        """Return a new triangular factor of [S | Y], centred or not, where the sums lie.
+
+        Of rows fewer than columns: as few rows, trapezoidal where centred.
+        """
         algebra = self._algebra
         factor = algebra.copy(self._sums.factor[1:, 1:])
         if self.fit_intercept:
             return factor
+        if self._is_few:
+            return np.concatenate([self._first_row[None, :], factor])
         return algebra.fold_rows(factor, algebra.copy(self._first_row[None, :]))
 
     def solve(self, alpha: float) -> tuple[Floats, bool]:
         """Return weights of shape (n_features, n_targets), and whether rounding leaves them."""
-        if np.sqrt(alpha) > self.root_resolution:
+        if np.sqrt(alpha) > self.root_resolution and not self._is_few:
             # √α I as n more rows of data: a tenth of the time of the SVD.
             n, algebra = self.n_features, self._algebra
             factor = self.factor()
@@ -116,7 +122,8 @@ class SingularSpectrum:
         """Tell, for each alpha, whether the readout is determined beyond rounding."""
         system = self._system
         supported: Booleans = np.sqrt(alphas) > system.root_resolution
-        return supported | bool(self._values[-1] > system.rank_tolerance)
+        has_full_rank = len(self._values) == system.n_features
+        return supported | bool(has_full_rank and self._values[-1] > system.rank_tolerance)
 
     def free_rows(self, alphas: Floats) -> Floats:
         """Return n_rows − tr H for each alpha, without cancellation."""
@@ -126,11 +133,17 @@ class SingularSpectrum:
         squares: Floats = np.square(kept[:, :n_values]).sum(axis=1)
         return n_rows - n_values + squares
 
-    def squared_residuals(self, alphas: Floats) -> Floats:
-        """Return the sums of squared residuals over scale², of shape (n_alphas, n_targets)."""
-        _, kept = self._gains(alphas)
-        inside: Floats = kept**4 @ self._rotated**2
-        return self._outside + inside
+    def squared_residuals(self, alphas: Floats) -> tuple[Floats, Floats]:
+        """Return the sums of squared residuals over scale², of shape (n_alphas, n_targets).
+
+        And how large each must be for rounding of S V and Y not to decide it.
+        """
+        gains, kept = self._gains(alphas)
+        squares = self._rotated**2
+        residuals: Floats = self._outside + kept**4 @ squares
+        noise = self._system.root_resolution * np.sqrt(gains**2 @ squares)
+        noise += EPS * np.sqrt(self._outside + squares.sum(axis=0))
+        return residuals, noise**2
 
     def coefs(self, alphas: Floats, targets: Integers) -> Floats:
         """Return weights of shape (n_features, k): column i is target i's at alpha i."""

@@ -11,7 +11,7 @@ from scipy.linalg import eigvalsh_tridiagonal, lapack
 from reservoir.readout._algebra import algebra_of
 from reservoir.readout._protocols import Spectrum
 from reservoir.readout._rows import Floats
-from reservoir.readout._sums import EPS, GRAM_MARGIN, GramAccumulator, Solver
+from reservoir.readout._sums import EPS, GRAM_MARGIN, RESIDUAL_MARGIN, GramAccumulator, Solver
 from reservoir.utils.device import is_on_device, to_host
 
 Integers = NDArray[np.intp]
@@ -45,16 +45,21 @@ class _NormalSpectrum:
         kept: Floats = (alphas[:, None] / (largest + alphas[:, None])).sum(axis=1)
         return n_rows - len(largest) + kept
 
-    def squared_residuals(self, alphas: Floats) -> Floats:
-        """Return the sums of squared residuals, of shape (n_alphas, n_targets)."""
+    def squared_residuals(self, alphas: Floats) -> tuple[Floats, Floats]:
+        """Return the sums of squared residuals, of shape (n_alphas, n_targets).
+
+        And how large each must be for rounding not to decide it: they are differences
+        yᵀy − zᵀ(B + αz), of which little may be left.
+        """
         squares = np.maximum(self._system.target_squares, 0.0)
         out = np.empty((len(alphas), len(squares)))
-        for row, alpha in zip(out, alphas):
+        sizes = np.empty_like(out)
+        for row, size, alpha in zip(out, sizes, alphas):
             z = self._shifted_solve(float(alpha), self._rotated)
             row[:] = squares - np.einsum("ij,ij->j", z, self._rotated + alpha * z)
-        # The difference is not known any better than this.
-        bounded: Floats = np.maximum(out, EPS * squares)
-        return bounded
+            np.einsum("ij,ij->j", z, z, out=size)
+        noise = self._system.resolution / GRAM_MARGIN * sizes + EPS * squares
+        return np.maximum(out, EPS * squares), RESIDUAL_MARGIN * noise
 
     def coefs(self, alphas: Floats, targets: Integers) -> Floats:
         """Return weights of shape (n_features, k): column i is target i's at alpha i."""

@@ -23,8 +23,11 @@ class Spectrum(Protocol):
     def free_rows(self, alphas: Floats) -> Floats:
         """Return n_rows − tr H for each alpha, without cancellation."""
 
-    def squared_residuals(self, alphas: Floats) -> Floats:
-        """Return the sums of squared residuals over scale², of shape (n_alphas, n_targets)."""
+    def squared_residuals(self, alphas: Floats) -> tuple[Floats, Floats]:
+        """Return the sums of squared residuals over scale², of shape (n_alphas, n_targets).
+
+        And how large each must be for rounding not to decide it.
+        """
 
     def coefs(self, alphas: Floats, targets: Integers) -> Floats:
         """Return weights of shape (n_features, k): column i is target i's at alpha i."""

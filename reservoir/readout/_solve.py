@@ -17,7 +17,7 @@ from reservoir.readout._factored import FactoredSystem
 from reservoir.readout._normal_equations import NormalEquations
 from reservoir.readout._protocols import RidgeSystem, Spectrum
 from reservoir.readout._rows import Floats
-from reservoir.readout._sums import EPS, GramAccumulator, QRAccumulator, Solver
+from reservoir.readout._sums import EPS, RESIDUAL_MARGIN, GramAccumulator, QRAccumulator, Solver
 from reservoir.utils.device import to_host
 from reservoir.utils.types import Integers
 
@@ -35,8 +35,11 @@ def squared_errors(
     intercepts: Floats,
     targets: Integers,
     scale: float,
-) -> Floats:
-    """Return Σ w (y − S v − b)² / scale² on the rows of `sums`, for each column v of `coefs`."""
+) -> tuple[Floats, Floats]:
+    """Return Σ w (y − S v − b)² / scale² on the rows of `sums`, for each column v of `coefs`.
+
+    And how large each must be for rounding not to decide it.
+    """
     n_features = sums.n_features
     columns = np.arange(len(targets))
     # y − S v − b = [1 | S − c | Y − d] [d − b − c v; −v; 1 at the target]
@@ -48,13 +51,16 @@ def squared_errors(
         algebra = algebra_of(sums.factor)
         residuals: Floats = to_host(sums.factor @ algebra.asarray(maps)) / scale
         squares: Floats = np.einsum("ij,ij->j", residuals, residuals)
-        return squares
+        sizes = np.sqrt(np.einsum("ij,ij->j", maps, maps))
+        noise = EPS * algebra.frobenius(sums.factor) * sizes / scale
+        return squares, noise**2
     algebra = algebra_of(sums.moments)
     products = to_host(algebra.multiply(sums.moments, algebra.asarray(maps)))
     # Rounding in the three terms that cancel: less than this is not known.
     floor: Floats = EPS * to_host(sums.moments.diagonal())[1 + n_features + targets]
     errors: Floats = np.maximum(np.einsum("ij,ij->j", maps, products), floor)
-    return errors / scale**2
+    noise = EPS * sums.noise_trace() * np.einsum("ij,ij->j", coefs, coefs) + floor
+    return errors / scale**2, RESIDUAL_MARGIN * noise / scale**2
 
 
 Sums = GramAccumulator | QRAccumulator
@@ -76,8 +82,8 @@ class RidgeSolution:
         The candidates.
     scores : ndarray of shape (n_alphas,) or (n_alphas, n_targets), or None
         Estimated mean squared error of each candidate (lower is better), averaged over the targets
-        unless each chose its own; NaN where the arithmetic could not support the readout. None
-        where alpha was a number.
+        unless each chose its own; NaN where rounding decides the readout or the error, of which
+        none is chosen while there are others. None where alpha was a number.
     solver : {"gram", "qr"}
         What was solved: normal equations, or the triangular factor.
     """
@@ -112,6 +118,10 @@ def solve_ridge(
 
     with tr H(α) = Σ σ² / (σ² + α), plus 1 for the intercept; or by the mean squared error on each
     of several contiguous blocks of a readout fitted to the rest (one decomposition a block).
+    Either error, if taken from sums of products, is a difference that may have cancelled: a
+    candidate whose error is not well above that rounding is not taken. Rows fewer than the columns
+    leave such errors at all small alphas; a `RidgeAccumulator` that keeps them (`keeps_few`) gives
+    their singular values instead.
 
     Parameters
     ----------
@@ -166,6 +176,9 @@ def solve_ridge(
     """
     candidates = check_alphas(alphas)
     sums = _check_sums(accumulator, "accumulator")
+    is_formula = isinstance(selection, str)
+    if candidates.ndim and is_formula and isinstance(accumulator, RidgeAccumulator):
+        sums = accumulator.factor_of_few() or sums
     system = ridge_system(sums, fit_intercept)
     if candidates.ndim == 0:
         alpha = float(candidates)
@@ -182,15 +195,17 @@ def solve_ridge(
                 'Take "gcv", or accumulate blocks apart.'
             )
         spectrum = system.decompose()
-        scores, supported = _cross_validation_scores(system, spectrum, candidates)
+        scores, noise, supported = _cross_validation_scores(system, spectrum, candidates)
     else:
-        scores, supported = _held_out_scores(sums, selection, candidates, fit_intercept)
+        scores, noise, supported = _held_out_scores(sums, selection, candidates, fit_intercept)
     if not supported.all():
         names = ", ".join(f"{alpha:.3g}" for alpha in candidates[~supported])
         _warn_unresolved(system, f"alphas [{names}] of the path")
-    scores[~supported] = np.nan
     if not per_target:
-        scores = scores.mean(axis=1, keepdims=True)
+        scores, noise = (values.mean(axis=1, keepdims=True) for values in (scores, noise))
+    # Of a target that is zero, a score of zero is exact.
+    is_told = supported[:, None] & ((scores > noise) | (noise == 0.0))
+    scores = np.where(is_told, scores, np.nan)
     chosen = np.broadcast_to(_best(scores, candidates), sums.n_targets)
     if supported.any() and (spectrum is not None or np.ptp(chosen) > 0):
         spectrum = spectrum or system.decompose()
@@ -235,19 +250,26 @@ def _best(scores: Floats, alphas: Floats) -> Floats:
 
 def _cross_validation_scores(
     system: RidgeSystem, spectrum: Spectrum, alphas: Floats
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return GCV(α) / scale² of shape (n_alphas, n_targets), and which readouts are supported."""
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return GCV(α) / scale² of shape (n_alphas, n_targets), and which readouts are supported.
+
+    Between them, how large each score must be for rounding not to decide it.
+    """
     freedom = spectrum.free_rows(alphas)[:, None] / system.n_rows
-    residuals = spectrum.squared_residuals(alphas) / system.total_weight
+    residuals, noise = spectrum.squared_residuals(alphas)
     # One row with an intercept leaves no freedom: 0 / 0, which is no score.
     with np.errstate(divide="ignore", invalid="ignore"):
-        return residuals / freedom**2, spectrum.supports(alphas)
+        weight = system.total_weight * freedom**2
+        return residuals / weight, noise / weight, spectrum.supports(alphas)
 
 
 def _held_out_scores(
     total: Sums, blocks: Sequence[Any], alphas: Floats, fit_intercept: bool
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return mean squared errors / scale² on held-out blocks, and which readouts are supported."""
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return mean squared errors / scale² on held-out blocks, and which readouts are supported.
+
+    Between them, how large each error must be for rounding not to decide it.
+    """
     parts = [_check_sums(block, "selection") for block in blocks]
     n_rows = sum(part.n_rows for part in parts)
     if len(parts) < 2 or n_rows != total.n_rows:
@@ -261,7 +283,7 @@ def _held_out_scores(
     scale = ridge_system(total, fit_intercept).scale
     pairs = np.repeat(alphas, total.n_targets)
     targets = np.tile(np.arange(total.n_targets), len(alphas))
-    errors = np.zeros(len(pairs))
+    errors, noise = np.zeros((2, len(pairs)))
     supported = np.ones(len(alphas), dtype=bool)
     weight = 0.0
     for block, rest in zip(parts, leave_one_out(parts)):
@@ -270,9 +292,12 @@ def _held_out_scores(
         supported &= spectrum.supports(alphas)
         coefs = spectrum.coefs(pairs, targets)
         intercepts = system.target_mean[targets] - system.feature_mean @ coefs
-        errors += squared_errors(block, coefs, intercepts, targets, scale)
+        own_errors, own_noise = squared_errors(block, coefs, intercepts, targets, scale)
+        errors += own_errors
+        noise += own_noise
         weight += block.total_weight
-    return errors.reshape(len(alphas), -1) / weight, supported
+    errors, noise = (values.reshape(len(alphas), -1) / weight for values in (errors, noise))
+    return errors, noise, supported
 
 
 def check_alphas(alphas: ArrayLike, *, name: str = "alphas") -> Floats:

@@ -223,7 +223,7 @@ class _Folded:
     def squared_errors(self, coefs: Floats, intercepts: Floats) -> Floats:
         n_targets = self.sums.n_targets
         targets = np.tile(np.arange(n_targets), len(intercepts) // n_targets)
-        return squared_errors(self.sums, coefs, intercepts, targets, 1.0)
+        return squared_errors(self.sums, coefs, intercepts, targets, 1.0)[0]
 
 
 class _Rows:

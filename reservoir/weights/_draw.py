@@ -23,6 +23,10 @@ from reservoir.weights._topologies import (
 _INT32_MAX = 2**31 - 1
 
 
+# Enough for a reservoir of any size, and so the default; small reservoirs have fewer units.
+_USUAL_CONNECTIVITY = 10
+
+
 _DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, Any], NDArray[np.float64]]] = {
     "uniform": lambda rng, size: rng.uniform(-1.0, 1.0, size),
     "normal": lambda rng, size: rng.standard_normal(size),
@@ -54,9 +58,10 @@ def recurrent_weights(
         weight of each connection.
     connectivity : int or float, default 10
         An integer is the number of incoming connections of each unit, at most `n_units` (self
-        included); a float in (0, 1] is the fraction of all units that each unit hears, rounded
-        to a number of connections of at least 1. About 10 is enough for a reservoir of any
-        size [1]_. Used by the topologies ``"random"`` and ``"small_world"``.
+        included), where up to 10 stand for all there are if there are fewer; a float in (0, 1] is
+        the fraction of all units that each unit hears, rounded to a number of connections of at
+        least 1. About 10 is enough for a reservoir of any size [1]_. Used by the topologies
+        ``"random"`` and ``"small_world"``.
     topology : str, array_like, sparse array or callable, default "random"
         - ``"random"``: each unit hears `connectivity` distinct units drawn at random;
         - ``"small_world"``: each unit hears its `connectivity` nearest neighbours on a ring, at
@@ -139,7 +144,9 @@ def recurrent_weights(
         draw = _DISTRIBUTIONS[check_choice("distribution", distribution, _DISTRIBUTIONS)]
         n_sources = n_units - (topology == "small_world")
         name = "`n_units` - 1" if topology == "small_world" else "`n_units`"
-        n_connections = _check_connectivity(connectivity, n_sources, name)
+        n_connections = _check_connectivity(
+            connectivity, n_sources, name, cut_from=_USUAL_CONNECTIVITY
+        )
         if n_connections < n_units and n_units * n_connections > _INT32_MAX:
             raise ValueError(
                 f"`n_units` is {n_units} and `connectivity` gives {n_connections} connections a "
@@ -295,8 +302,11 @@ def _radius_factor(weights: Any, target: float) -> float:
     return target / radius
 
 
-def _check_connectivity(connectivity: Any, n_sources: int, name: str) -> int:
-    """Return a number of connections a unit, given that or a density, or raise."""
+def _check_connectivity(connectivity: Any, n_sources: int, name: str, *, cut_from: int = 0) -> int:
+    """Return a number of connections a unit, given that or a density, or raise.
+
+    Numbers up to `cut_from` are cut to the number of sources.
+    """
     if isinstance(connectivity, bool) or not isinstance(connectivity, numbers.Real):
         raise TypeError(
             f"`connectivity` is {connectivity!r}, but a number was expected. Pass an integer "
@@ -304,6 +314,8 @@ def _check_connectivity(connectivity: Any, n_sources: int, name: str) -> int:
         )
     if isinstance(connectivity, numbers.Integral):
         n_connections = int(connectivity)
+        if 1 <= n_connections <= cut_from:
+            n_connections = min(n_connections, n_sources)
         if not 1 <= n_connections <= n_sources:
             raise ValueError(
                 f"`connectivity` is {connectivity}, but an integer must lie between 1 and "

@@ -308,8 +308,9 @@ def test_entries_of_a_list_may_be_arrays(memory_task):
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"leak_rate": [1.0, 0.5]}, ValueError, "`leak_rate` has 2 entries, but `n_layers` is 3"),
-        ({"n_units": (5, 5)}, ValueError, "`n_units` has 2 entries"),
+        ({"n_layers": 3, "leak_rate": [1.0, 0.5]}, ValueError, "`leak_rate` has 2 entries"),
+        ({"n_units": (5, 5)}, ValueError, "`spectral_radius` has 3 entries"),
+        ({"n_units": []}, ValueError, "`n_units` has 0 entries"),
         ({"n_layers": 0}, ValueError, "`n_layers` is 0"),
         ({"n_layers": 1.5}, TypeError, "`n_layers` is 1.5"),
         ({"arrangement": "wide"}, ValueError, "`arrangement` is 'wide'"),
@@ -321,3 +322,12 @@ def test_entries_of_a_list_may_be_arrays(memory_task):
 def test_parameters_are_checked(memory_task, parameters, error, message):
     with pytest.raises(error, match=message):
         small(**parameters).fit(*memory_task)
+
+
+def test_lists_say_how_many_layers_there_are(memory_task):
+    u, y = memory_task
+    by_lists = LayeredESNRegressor([30, 20], random_state=0).fit(u, y)
+    told = LayeredESNRegressor([30, 20], n_layers=2, random_state=0).fit(u, y)
+    assert len(by_lists.layers_) == 2
+    np.testing.assert_array_equal(by_lists.coef_, told.coef_)
+    assert len(LayeredESNRegressor(20, random_state=0).fit(u, y).layers_) == 3

@@ -282,6 +282,13 @@ class TestBadArguments:
         with pytest.raises(error, match=message):
             recurrent_weights(50, connectivity=connectivity, topology=topology)
 
+    @pytest.mark.parametrize("n_units", [1, 2, 7])
+    def test_few_units_hear_all_units(self, n_units):
+        W = recurrent_weights(n_units, random_state=0)
+        W = W.toarray() if sp.issparse(W) else W
+        assert (W != 0).all()
+        assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(0.9)
+
     def test_connectivity_of_small_world_excludes_self(self):
         with pytest.raises(ValueError, match=r"`n_units` - 1 = 49"):
             recurrent_weights(50, connectivity=50, topology="small_world")
