@@ -42,6 +42,12 @@ StoppingRule = Callable[[Sequence[float]], bool]
 CHECK_EVERY = 5
 
 
+# Largest exponents of two of a right-hand side that is worked with as it comes: squares of what is
+# left of it at rounding level are then far from the smallest number of float32, and those of large
+# products from the largest.
+_SAFE_EXPONENT = 20
+
+
 @dataclass(frozen=True)
 class RelativeProgress:
     """Stop conjugate gradients when the quadratic hardly falls any more.
@@ -180,6 +186,10 @@ def conjugate_gradient(
     A direction of negative curvature, or a product that is not finite, ends the run; what was
     reached before stays. No exception is raised for either.
 
+    The answer does not depend on the scale of b, though float32 can't hold the squares of numbers
+    below 1e-22: a b beyond 2^±20 is brought to about 1 by a power of two, which rounds nothing,
+    and the answer is brought back. `product` then sees directions of that scale.
+
     With CuPy arrays the numbers that the stopping rules need are looked at every few iterations
     only, since a look waits for the device. The run ends at the same iteration as on the host; what
     was done beyond it is thrown away, and counts in `n_products`.
@@ -211,6 +221,9 @@ def conjugate_gradient(
         x = start.astype(b.dtype, copy=True)
         r = b - product(x)
         n_products = 1
+    scale = _power_of_two(b, r)
+    if scale != 1:
+        b, r, x = b * scale, r * scale, x * scale
 
     def precondition(v: Array) -> Array:
         return v if preconditioner is None else preconditioner(v)
@@ -230,7 +243,7 @@ def conjugate_gradient(
     p = z.copy()
     scaled = xp.empty_like(p)
 
-    course = _Course(x, -0.5 * float((r + b) @ x), smallest_rz, stopping_rule)
+    course = _Course(x, -0.5 * float((r + b) @ x), smallest_rz, stopping_rule, scale)
     course.next_kept, course.kept_growth = float(first_kept), kept_growth
     if not (math.isfinite(float(rz)) and math.isfinite(course.quadratics[0])):
         zero = xp.zeros_like(b)
@@ -289,6 +302,18 @@ def _turn(xp: Any, p: Array, beta: Any, z: Array) -> None:
     p += z
 
 
+def _power_of_two(*vectors: Array) -> float:
+    """Return what brings the largest element of some vectors to about 1; 1 if it need not be."""
+    largest = max(float(abs(v).max()) for v in vectors) if vectors[0].size else 0.0
+    if not 0 < largest < math.inf:
+        return 1.0
+    exponent = math.frexp(largest)[1]
+    if abs(exponent) <= _SAFE_EXPONENT:
+        return 1.0
+    limit = -int(np.finfo(vectors[0].dtype).minexp)
+    return 2.0 ** -min(max(exponent, -limit), limit)
+
+
 class _Course:
     """The iterations that have been looked at, and why they end."""
 
@@ -301,13 +326,15 @@ class _Course:
         quadratic: float,
         smallest_rz: float,
         stopping_rule: StoppingRule | None,
+        scale: float,
     ) -> None:
         self.x = start
+        self.scale = scale
         # The buffer of `start` is written to again.
         self._start = start.copy()
         self.smallest_rz = smallest_rz
         self.stopping_rule = stopping_rule
-        self.quadratics = [quadratic]
+        self.quadratics = [quadratic / scale / scale]
         self.iterates: list[Array] = []
         self.iterations: list[int] = []
         self.curvature = math.nan
@@ -315,8 +342,11 @@ class _Course:
 
     def may_step(self, p_product_p: float, p_p: float) -> bool:
         """Say whether the curvature along a direction allows a step."""
-        self.curvature = p_product_p / p_p
-        if not math.isfinite(p_product_p):
+        # A direction whose square is zero leads nowhere.
+        self.curvature = p_product_p / p_p if p_p > 0 else math.nan
+        if p_p == 0:
+            self.reason = ConjugateGradientStop.SOLVED
+        elif not math.isfinite(p_product_p):
             self.reason = ConjugateGradientStop.NOT_FINITE
         elif p_product_p <= 0:
             self.reason = ConjugateGradientStop.NEGATIVE_CURVATURE
@@ -349,7 +379,8 @@ class _Course:
             self.x = self.iterates[-1]
             return False
         self.x = x
-        self.quadratics.append(quadratic)
+        # One factor after the other: the square of a scale may be beyond all numbers.
+        self.quadratics.append(quadratic / self.scale / self.scale)
         i = len(self.quadratics) - 1
         if i == math.ceil(self.next_kept):
             self.iterates.append(x.copy())
@@ -363,6 +394,17 @@ class _Course:
             return True
         return False
 
+    def _bring_back(self) -> None:
+        """Undo the scaling of the iterates, and leave out those that overflow by that."""
+        iterates = [x * (1 / self.scale) for x in [self._start, *self.iterates]]
+        kept = [i for i, x in enumerate(iterates) if bool(module_of(x).isfinite(x).all())]
+        if len(kept) < len(iterates):
+            self.reason = ConjugateGradientStop.NOT_FINITE
+        kept = [i for i in kept if i > 0] or [0]
+        self.iterations = [0, *self.iterations]
+        self.iterates = [iterates[i] for i in kept]
+        self.iterations = [self.iterations[i] for i in kept]
+
     def result(self, n_products: int) -> ConjugateGradientResult:
         """Return what the run leaves, with the last iterate among the kept ones."""
         n_iterations = len(self.quadratics) - 1
@@ -371,6 +413,8 @@ class _Course:
         ):
             self.iterates.append(self.x)
             self.iterations.append(n_iterations)
+        if self.scale != 1:
+            self._bring_back()
         return ConjugateGradientResult(
             self.iterates,
             self.iterations,

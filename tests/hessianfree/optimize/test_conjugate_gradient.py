@@ -226,3 +226,62 @@ class TestTrouble:
     def test_zero_right_hand_side_is_solved(self):
         result = conjugate_gradient(lambda v: v, np.zeros(3))
         assert (result.stop_reason, result.n_products) == ("solved", 0)
+
+
+# -- scales --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power", [-30, -22, -10, 0, 10, 22, 30])
+@pytest.mark.parametrize("warm", [False, True])
+def test_the_scale_of_the_right_hand_side_changes_nothing(rng, dtype, power, warm):
+    eigenvalues = np.logspace(0, 2, 20)
+    A = symmetric(eigenvalues, rng)
+    b, start = rng.standard_normal(20), 0.1 * rng.standard_normal(20)
+    in_dtype = A.astype(dtype)
+
+    def solve(factor):
+        return conjugate_gradient(
+            lambda v: in_dtype @ v,
+            (factor * b).astype(dtype),
+            start=(factor * start).astype(dtype) if warm else None,
+        )
+
+    result, factor = solve(10.0**power), 10.0**power
+    expected = np.linalg.solve(A, b)
+    found = result.iterates[-1].astype(np.float64) / factor
+    # cond(A) = 100, and a margin of 10.
+    tolerance = 1000 * np.finfo(dtype).eps
+    assert np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected)
+    assert result.stop_reason == solve(1.0).stop_reason == "solved"
+    assert result.quadratics[-1] == pytest.approx(
+        -0.5 * (factor * b) @ (factor * expected), rel=float(tolerance)
+    )
+
+
+def test_a_scale_in_the_middle_is_left_alone(rng):
+    """A power of two rounds nothing: the numbers are those of the run without it, bit for bit."""
+    A, b = symmetric(np.linspace(1, 10, 8), rng), rng.standard_normal(8)
+    plain = conjugate_gradient(lambda v: A @ v, b)
+    scaled = conjugate_gradient(lambda v: A @ v, b * 2.0**40)
+    for one, other in zip(plain.iterates, scaled.iterates, strict=True):
+        np.testing.assert_array_equal(one * 2.0**40, other)
+    assert [2.0**80 * q for q in plain.quadratics] == scaled.quadratics
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_smallest_and_largest_numbers(dtype):
+    limits = np.finfo(dtype)
+    for size in (limits.smallest_subnormal * 64, limits.tiny, limits.max / 64):
+        b = np.full(3, size, dtype=dtype)
+        result = conjugate_gradient(lambda v: v, b)
+        np.testing.assert_allclose(result.iterates[-1], b, rtol=10 * limits.eps)
+
+
+def test_a_direction_that_vanishes_is_a_solution():
+    """P⁻¹ r may be too small for its square: there is no curvature to divide by."""
+    result = conjugate_gradient(
+        lambda v: v * 1e-200, np.ones(2) * 1e-3, preconditioner=lambda r: r * 1e-200
+    )
+    assert result.stop_reason in ("solved", "not_finite")
+    assert np.isfinite(result.iterates[-1]).all()
