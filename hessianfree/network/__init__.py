@@ -1,5 +1,6 @@
 """A recurrent net as an objective: definition, losses, sweeps, starting points."""
 
+from hessianfree.network._curvature import GaussNewtonOperator
 from hessianfree.network._initialization import (
     echo_state_parameters,
     mean_target_bias,
@@ -17,6 +18,7 @@ from hessianfree.network._network import SequenceNetwork
 from hessianfree.network._parameters import ParameterLayout
 
 __all__ = [
+    "GaussNewtonOperator",
     "LogisticCrossEntropy",
     "Loss",
     "NetworkLinearization",

@@ -10,6 +10,7 @@ import numpy as np
 from hessianfree.batch import Batch
 from hessianfree.cells._inputs import flatten_rows
 from hessianfree.cells._workspace import Workspace
+from hessianfree.network._curvature import GaussNewtonOperator
 from hessianfree.network._definition import NetworkDefinition
 from hessianfree.network._prepared import PreparedBatch, prepare_for
 from reservoir.utils.device import module_of, namespace_of, to_namespace
@@ -96,6 +97,45 @@ class NetworkLinearization:
             return answer
         out[...] = answer
         return out
+
+    def as_linear_operator(
+        self, *, damping: float = 0.0, structural_damping: float = 0.0
+    ) -> GaussNewtonOperator:
+        """Return G + λ I + μ S as a `scipy.sparse.linalg.LinearOperator`.
+
+        Parameters
+        ----------
+        damping : float, default=0.0
+            λ.
+        structural_damping : float, default=0.0
+            μ, as in `gauss_newton_product`.
+
+        Returns
+        -------
+        GaussNewtonOperator
+            Of shape (n_params, n_params), in the dtype of the parameters.
+
+        Examples
+        --------
+        The largest eigenvalue of the curvature of an untrained net:
+
+        >>> import numpy as np
+        >>> from scipy.sparse.linalg import eigsh
+        >>> from hessianfree import Batch, ElmanCell, SequenceNetwork
+        >>> network = SequenceNetwork(ElmanCell(1, 1), n_outputs=1)
+        >>> batch = Batch(np.ones((3, 2, 1)), np.ones((3, 2, 1)))
+        >>> linearization = network.linearize(np.zeros(network.n_params), batch)
+        >>> operator = linearization.as_linear_operator()
+        >>> eigsh(operator, k=1, return_eigenvectors=False).round(9)  # of the output bias
+        array([1.])
+        """
+        return GaussNewtonOperator(
+            self,
+            self._network.n_params,
+            self._params.dtype,
+            damping=damping,
+            structural_damping=structural_damping,
+        )
 
     def _sum(self, total: Array, contribution: Callable[[LinearizedSlice, Array], Array]) -> None:
         """Write the sum of the contributions of all slices to `total`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hessianfree.network._curvature import GaussNewtonOperator
 from reservoir.utils.device import module_of
 from reservoir.utils.types import Array
 
@@ -77,3 +78,15 @@ class _FunctionLinearization:
             return new
         out[...] = product
         return out
+
+    def as_linear_operator(
+        self, *, damping: float = 0.0, structural_damping: float = 0.0
+    ) -> GaussNewtonOperator:
+        """Return the curvature, plus λ I, as a `scipy.sparse.linalg.LinearOperator`."""
+        return GaussNewtonOperator(
+            self,
+            self._params.size,
+            self._params.dtype,
+            damping=damping,
+            structural_damping=structural_damping,
+        )

@@ -29,6 +29,9 @@ class Linearization(Protocol):
 
     Notes
     -----
+    This is what optimizers ask for. Those of `SequenceNetwork` and `FunctionObjective` also have
+    `as_linear_operator`; `hessianfree.network.GaussNewtonOperator` makes one of any other.
+
     Arrays returned belong to the caller. A linearization may hold work space, so one that is shared
     by several threads must be locked by them.
     """
