@@ -1,15 +1,17 @@
 """The recurrence: driven by input, teacher-forced, free-running, in variants."""
 
 from reservoir.dynamics._driven import iterate_blocks, iterate_sequences, run
-from reservoir.dynamics._free import FreeRun, free_run, free_run_variants
+from reservoir.dynamics._free import FreeRun, FreeStart, VariantRun, free_run, free_run_variants
 from reservoir.dynamics._reservoir import DivergenceError, Reservoir
 from reservoir.dynamics._variants import SideBySide, Variants, run_variants, variant
 
 __all__ = [
     "DivergenceError",
     "FreeRun",
+    "FreeStart",
     "Reservoir",
     "SideBySide",
+    "VariantRun",
     "Variants",
     "free_run",
     "free_run_variants",

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 
 from reservoir.dynamics._reservoir import Array, Reservoir
-from reservoir.dynamics._series import LANE_PIECE, PIECE, Series, as_series, as_vector, check_finite
-from reservoir.dynamics.cuda._blocks import Block, drive_blocks
+from reservoir.dynamics._series import (
+    LANE_PIECE,
+    PIECE,
+    Series,
+    as_series,
+    as_vector,
+    refuse_divergence,
+)
+from reservoir.dynamics.cuda._blocks import StateBlock, drive_blocks
 from reservoir.dynamics.loops._choose import check_engine, choose_loop
 from reservoir.utils.device import namespace_of
 from reservoir.utils.seeds import seed_sequence
@@ -197,9 +204,9 @@ def iterate_sequences(
     if xp is np:
         return _iterate(reservoir, choose_loop(reservoir, engine), all_series, chunk_size or _CHUNK)
     return (
-        (piece.sequence, piece.start, block.states[low:high])
+        (span.sequence, span.start, block.states[low:high])
         for block in drive_blocks(xp, reservoir, all_series, chunk_size)
-        for piece, (low, high) in zip(block.pieces, block.bounds)
+        for span, (low, high) in zip(block.spans, block.bounds)
     )
 
 
@@ -214,7 +221,7 @@ def iterate_blocks(
     feedback_noise: float = 0.0,
     random_state: Any = None,
     generators: Sequence[np.random.Generator] | None = None,
-) -> Iterator[Block]:
+) -> Iterator[StateBlock]:
     """Yield the states of sequences on a GPU, many sequences in a block.
 
     Arguments and errors as those of `iterate_sequences`.
@@ -314,10 +321,10 @@ def _drive_one(reservoir: Reservoir, loop: Any, series: Series, start: int, stat
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, len(states), PIECE):
             piece = states[first : first + PIECE]
-            columns, noise = series.hear(start + first, start + first + len(piece))
+            columns, noise = series.drive(start + first, start + first + len(piece))
             loop.advance(piece, series.state, columns, noise)
             if not reservoir.is_bounded:
-                check_finite(piece, start + first, "state")
+                refuse_divergence(piece, start + first, "state")
 
 
 def _iterate(
@@ -394,7 +401,7 @@ def _fill_lanes(
             noise = None
             for lane, series in enumerate(members[:n_active]):
                 n_valid = min(series.n_steps - first, n_steps)
-                columns[:n_valid, :, lane], noise = series.hear(first, first + n_valid)
+                columns[:n_valid, :, lane], noise = series.drive(first, first + n_valid)
                 if noise is not None:
                     block[lane, rows][:n_valid] = noise
                     block[lane, rows][n_valid:] = 0
@@ -402,4 +409,4 @@ def _fill_lanes(
             loop.advance_lanes(block, rows.start, rows.stop, lanes[:n_active], columns, noisy)
             if not reservoir.is_bounded:
                 for lane, series in enumerate(members[:n_active]):
-                    check_finite(block[lane, rows][: series.n_steps - first], first, "state")
+                    refuse_divergence(block[lane, rows][: series.n_steps - first], first, "state")

@@ -1,18 +1,18 @@
-"""A reservoir that hears its own output."""
+"""Free runs: a reservoir whose own output is fed back, or is its next input (closed loop)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reservoir.dynamics._reservoir import Array, Reservoir
-from reservoir.dynamics._series import PIECE, as_series, as_vector, check_finite
+from reservoir.dynamics._series import PIECE, as_series, as_vector, refuse_divergence
 from reservoir.dynamics._variants import Variants, variant
-from reservoir.dynamics.cuda._free import free_lanes, parts_of
+from reservoir.dynamics.cuda._free import FreeLanes, free_lanes, parts_of
 from reservoir.dynamics.loops._choose import check_engine, choose_loop
 from reservoir.dynamics.loops._maps import Closing, LaneScales, drive_weights
 from reservoir.readout._features import Readout
@@ -37,6 +37,36 @@ class FreeRun:
     outputs: Array
     final_state: Array
     states: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FreeStart:
+    """One free run: its length, where it starts, and its external inputs.
+
+    Attributes
+    ----------
+    n_steps : int
+        Steps to run.
+    state : array-like of shape (n_units,) or None
+        x[-1]; None for zeros.
+    output : array-like of shape (n_outputs,) or None
+        y[-1]; None for zeros.
+    inputs : array-like of shape (n_steps, n_inputs) or None
+        u[t], where the reservoir has inputs and the output does not take their place.
+    """
+
+    n_steps: int
+    state: Any = None
+    output: Any = None
+    inputs: Any = None
+
+
+class VariantRun(NamedTuple):
+    """A free run of one variant of a reservoir, with a readout of its own."""
+
+    variant: int
+    readout: Readout
+    start: FreeStart
 
 
 def free_run(
@@ -97,7 +127,7 @@ def free_run(
 
     Examples
     --------
-    A unit that hears half of its last output, read out as it is, halves at each step:
+    A unit to which half of its last output is fed back halves at each step:
 
     >>> import numpy as np
     >>> unit = Reservoir(recurrent=np.zeros((1, 1)), input=np.zeros((1, 0)), bias=np.zeros(1),
@@ -111,13 +141,11 @@ def free_run(
     .. [1] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, eqs. 2-4.
     """
     xp = namespace_of(inputs=inputs, initial_state=initial_state, initial_output=initial_output)
+    start = FreeStart(check_integer("n_steps", n_steps), initial_state, initial_output, inputs)
     (run,) = free_run_sequences(
         reservoir,
         readout,
-        [check_integer("n_steps", n_steps)],
-        initial_states=[initial_state],
-        initial_outputs=[initial_output],
-        inputs=None if inputs is None else [inputs],
+        [start],
         output_as_input=output_as_input,
         return_states=return_states,
         engine=engine,
@@ -129,11 +157,8 @@ def free_run(
 def free_run_sequences(
     reservoir: Reservoir,
     readout: Readout,
-    lengths: Sequence[int],
+    starts: Sequence[FreeStart],
     *,
-    initial_states: Sequence[Any],
-    initial_outputs: Sequence[Any],
-    inputs: Sequence[Any] | None = None,
     output_as_input: bool = False,
     return_states: bool = False,
     engine: str = "auto",
@@ -145,40 +170,21 @@ def free_run_sequences(
     ----------
     reservoir, readout, output_as_input, return_states, engine
         As in `free_run`; likewise errors.
-    lengths : sequence of int
-        Steps of each.
-    initial_states, initial_outputs : sequences of array-like or None
-        Where each starts; None stands for zeros.
-    inputs : sequence of array-like of shape (n_steps, n_inputs), optional
-        What each hears from outside.
+    starts : sequence of FreeStart
+        How long each run is, where it starts, and its external inputs.
     xp : module
         numpy, or cupy to run on the GPU, where the results then are.
     """
     _check_loop(reservoir, readout, output_as_input)
-    outside, states, outputs = [], [], []
-    for index, n_steps in enumerate(lengths):
-        heard = None if inputs is None else inputs[index]
-        outside.append(_outside_inputs(reservoir, heard, n_steps, output_as_input))
-        states.append(
-            as_vector("initial_state", initial_states[index], reservoir.n_units, reservoir.dtype)
-        )
-        outputs.append(
-            as_vector(
-                "initial_output", initial_outputs[index], len(readout.intercept), reservoir.dtype
-            )
-        )
+    n_outputs = len(readout.intercept)
+    starts = [_checked_start(reservoir, n_outputs, start, output_as_input) for start in starts]
     closing = _closing(reservoir, readout, output_as_input)
     if xp is not np:
         check_engine(engine)
         with naming_remedy(MEMORY_REMEDY):
-            return _run_on_device(
-                xp, reservoir, readout, closing, outside, states, outputs, return_states
-            )
+            return _run_on_device(xp, reservoir, readout, closing, starts, return_states)
     loop = choose_loop(reservoir, engine)
-    return [
-        _run_on_host(reservoir, readout, closing, loop, *run, return_states)
-        for run in zip(outside, states, outputs)
-    ]
+    return [_run_on_host(reservoir, readout, closing, loop, one, return_states) for one in starts]
 
 
 def free_run_variants(
@@ -186,12 +192,8 @@ def free_run_variants(
     reservoirs: Sequence[Reservoir],
     which: Sequence[int],
     variants: Variants,
-    chosen: Sequence[int],
-    readouts: Sequence[Readout],
+    runs: Sequence[VariantRun],
     *,
-    initial_states: Sequence[Array],
-    initial_outputs: Sequence[Array],
-    inputs: Sequence[Array],
     output_as_input: bool = False,
 ) -> Array:
     """Return the outputs of free runs of variants of reservoirs, side by side on a GPU.
@@ -205,15 +207,10 @@ def free_run_variants(
     which : sequence of int
         The reservoir of each variant.
     variants : Variants
-        What tells the variants of a reservoir apart.
-    chosen : sequence of int
-        The variant of each run; what follows has one entry a run too.
-    readouts : sequence of Readout
-        Alike in what they see.
-    initial_states, initial_outputs : sequences of ndarray
-        Where each starts.
-    inputs : sequence of ndarray of shape (n_steps, n_inputs)
-        What each hears from outside, on the host; of shape (n_steps, 0) for nothing.
+        The scales in which variants of one reservoir differ.
+    runs : sequence of VariantRun
+        All of one length; their readouts see the same columns. States, outputs and inputs are on
+        the host, inputs of shape (n_steps, 0) where there are none.
     output_as_input : bool, default=False
         As in `free_run`.
 
@@ -222,35 +219,35 @@ def free_run_variants(
     ndarray of shape (n_runs, n_steps, n_outputs)
         On the host. A run that diverges goes on through infinity and NaN.
     """
-    dtype = reservoirs[0].dtype
+    dtype, chosen = reservoirs[0].dtype, [run.variant for run in runs]
     own = {index: variant(reservoirs[which[index]], variants, index) for index in set(chosen)}
-    for index, readout in zip(chosen, readouts):
-        _check_loop(own[index], readout, output_as_input)
-    closings = [
-        _closing(own[index], readout, output_as_input) for index, readout in zip(chosen, readouts)
-    ]
-    heard = np.stack(inputs).astype(dtype)
-    rests = np.stack([readout.intercept for readout in readouts])[:, np.newaxis]
-    rests = np.repeat(rests, heard.shape[1], axis=1)
-    if readouts[0].input is not None and heard.shape[2]:
-        weights = np.stack([readout.input for readout in readouts if readout.input is not None])
-        rests += heard @ weights.transpose(0, 2, 1)
-    columns = np.concatenate([heard, np.ones((*heard.shape[:2], 1), dtype)], axis=2)
+    for run in runs:
+        _check_loop(own[run.variant], run.readout, output_as_input)
+    closings = [_closing(own[run.variant], run.readout, output_as_input) for run in runs]
+    inputs = np.stack([run.start.inputs for run in runs]).astype(dtype)
+    constants = np.stack([run.readout.intercept for run in runs])[:, np.newaxis]
+    constants = np.repeat(constants, inputs.shape[1], axis=1)
+    if runs[0].readout.input is not None and inputs.shape[2]:
+        weights = np.stack([run.readout.input for run in runs if run.readout.input is not None])
+        constants += inputs @ weights.transpose(0, 2, 1)
+    columns = np.concatenate([inputs, np.ones((*inputs.shape[:2], 1), dtype)], axis=2)
     places = np.asarray(chosen)
     with naming_remedy(MEMORY_REMEDY):
-        lanes = free_lanes(
+        results = free_lanes(
             xp,
             reservoirs,
             Closing(*(np.stack(parts) for parts in zip(*map(parts_of, closings)))),
-            list(xp.asarray(rests, dtype)),
-            list(xp.asarray(columns)),
-            xp.asarray(np.stack(initial_states), dtype),
-            xp.asarray(np.stack(initial_outputs), dtype),
+            FreeLanes(
+                list(xp.asarray(constants, dtype)),
+                list(xp.asarray(columns)),
+                xp.asarray(np.stack([run.start.state for run in runs]), dtype),
+                xp.asarray(np.stack([run.start.output for run in runs]), dtype),
+            ),
             scales=LaneScales(variants.recurrent[places], variants.leak[places]),
             which=np.asarray(which)[places],
             stop_at_divergence=False,
         )
-        return np.asarray(to_host(xp.stack(lanes.outputs)))
+        return np.asarray(to_host(xp.stack(results.outputs)))
 
 
 def _run_on_host(
@@ -258,29 +255,27 @@ def _run_on_host(
     readout: Readout,
     closing: Closing,
     loop: Any,
-    outside: NDArray[Any],
-    state: Array,
-    output: Array,
+    start: FreeStart,
     return_states: bool,
 ) -> FreeRun:
-    """Run one closed loop; `state` and `output` are overwritten."""
-    n_steps, n_outputs, dtype = len(outside), len(output), reservoir.dtype
+    """Run one closed loop; state and output of its start are overwritten."""
+    n_steps, n_outputs, dtype = start.n_steps, len(start.output), reservoir.dtype
     outputs = np.empty((n_steps, n_outputs), dtype=dtype)
     kept = n_steps if return_states else min(n_steps, PIECE)
     states = np.empty((kept, reservoir.n_units), dtype=dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, n_steps, PIECE):
-            rows = slice(start, start + PIECE)
-            heard = outside[rows]
-            columns = np.ones((len(heard), heard.shape[1] + 1), dtype=dtype)
-            columns[:, :-1] = heard
+        for first in range(0, n_steps, PIECE):
+            rows = slice(first, first + PIECE)
+            inputs = start.inputs[rows]
+            columns = np.ones((len(inputs), inputs.shape[1] + 1), dtype=dtype)
+            columns[:, :-1] = inputs
             outputs[rows] = readout.intercept
-            if readout.input is not None and heard.shape[1]:
+            if readout.input is not None and inputs.shape[1]:
                 outputs[rows] += columns[:, :-1] @ readout.input.T.astype(dtype, copy=False)
-            piece = states[rows] if return_states else states[: len(heard)]
-            loop.advance_free(piece, state, columns, outputs[rows], output, closing)
-            check_finite(outputs[rows], start, "output")
-    return FreeRun(outputs, state, states if return_states else None)
+            piece = states[rows] if return_states else states[: len(inputs)]
+            loop.advance_free(piece, start.state, columns, outputs[rows], start.output, closing)
+            refuse_divergence(outputs[rows], first, "output")
+    return FreeRun(outputs, start.state, states if return_states else None)
 
 
 def _run_on_device(
@@ -288,37 +283,50 @@ def _run_on_device(
     reservoir: Reservoir,
     readout: Readout,
     closing: Closing,
-    outside: Sequence[Any],
-    states: Sequence[Array],
-    outputs: Sequence[Array],
+    starts: Sequence[FreeStart],
     return_states: bool,
 ) -> list[FreeRun]:
-    """Run closed loops side by side; what they hear from outside may be on either device."""
+    """Run closed loops side by side; their external inputs may be on either device."""
     dtype = reservoir.dtype
-    heard = []
-    for part in outside:
-        columns = xp.ones((len(part), part.shape[1] + 1), dtype=dtype)
-        columns[:, :-1] = to_namespace(xp, part)
-        heard.append(columns)
+    all_columns = []
+    for start in starts:
+        columns = xp.ones((start.n_steps, start.inputs.shape[1] + 1), dtype=dtype)
+        columns[:, :-1] = to_namespace(xp, start.inputs)
+        all_columns.append(columns)
     intercept = xp.asarray(readout.intercept, dtype)
-    rests = [xp.zeros((len(part), len(intercept)), dtype) + intercept for part in heard]
+    constants = [xp.zeros((start.n_steps, len(intercept)), dtype) + intercept for start in starts]
     if readout.input is not None:
         weights = xp.asarray(readout.input.T, dtype)
-        for rest, columns in zip(rests, heard):
+        for constant, columns in zip(constants, all_columns):
             if columns.shape[1] > 1:
-                rest += columns[:, :-1] @ weights
-    lanes = free_lanes(
+                constant += columns[:, :-1] @ weights
+    results = free_lanes(
         xp,
         [reservoir],
         closing,
-        rests,
-        heard,
-        xp.asarray(np.stack(states), dtype),
-        xp.asarray(np.stack(outputs), dtype),
+        FreeLanes(
+            constants,
+            all_columns,
+            xp.asarray(np.stack([start.state for start in starts]), dtype),
+            xp.asarray(np.stack([start.output for start in starts]), dtype),
+        ),
         return_states=return_states,
     )
-    kept = lanes.states or [None] * len(heard)
-    return [FreeRun(*run) for run in zip(lanes.outputs, lanes.final_states, kept)]
+    kept = results.states or [None] * len(starts)
+    return [FreeRun(*run) for run in zip(results.outputs, results.final_states, kept)]
+
+
+def _checked_start(
+    reservoir: Reservoir, n_outputs: int, start: FreeStart, output_as_input: bool
+) -> FreeStart:
+    """Return a start whose inputs fit, with copies of state and output on the host."""
+    dtype = reservoir.dtype
+    return FreeStart(
+        start.n_steps,
+        as_vector("initial_state", start.state, reservoir.n_units, dtype),
+        as_vector("initial_output", start.output, n_outputs, dtype),
+        _external_inputs(reservoir, start.inputs, start.n_steps, output_as_input),
+    )
 
 
 def _check_loop(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> None:
@@ -351,10 +359,10 @@ def _check_loop(reservoir: Reservoir, readout: Readout, output_as_input: bool) -
         )
 
 
-def _outside_inputs(
+def _external_inputs(
     reservoir: Reservoir, inputs: Any, n_steps: int, output_as_input: bool
 ) -> NDArray[Any]:
-    """Return the inputs that come from outside, of shape (n_steps, 0) if there are none."""
+    """Return the inputs that are not the run's own output: (n_steps, 0) if there are none."""
     if output_as_input and inputs is not None:
         raise ValueError(
             "`inputs` were given, but with `output_as_input` the outputs take their place. "
@@ -373,17 +381,17 @@ def _outside_inputs(
 def _closing(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> Closing:
     """Gather all maps between state and output in the layout of the loops."""
     n_outputs, n_units = readout.state.shape
-    outside = drive_weights(replace(reservoir, feedback=None))
+    external = drive_weights(replace(reservoir, feedback=None))
     feedback = np.zeros((n_outputs, n_units))
     if reservoir.feedback is not None:
         feedback += reservoir.feedback.T
     output = None
     if output_as_input:
         feedback += reservoir.input.T
-        output, outside = readout.input, outside[-1:]
+        output, external = readout.input, external[-1:]
     none = np.empty((0, max(n_units, n_outputs)))
     maps = (
-        outside,
+        external,
         feedback,
         readout.state,
         none if readout.squares is None else readout.squares,

@@ -1,4 +1,4 @@
-"""What drives a reservoir from outside: inputs, teacher, noise."""
+"""One series as it drives a reservoir: inputs, teacher, noise, a piece of steps at a time."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Series:
     Parameters
     ----------
     inputs : ndarray of shape (n_steps, n_inputs)
-        u[t]; this and the teacher may lie on a device, where `hear` is not for them.
+        u[t]; this and the teacher may lie on a device, where `drive` is not for them.
     teacher : ndarray of shape (n_steps, n_outputs) or None
-        y[t], of which step t hears y[t-1].
+        y[t], of which y[t-1] is fed back at step t.
     state : ndarray of shape (n_units,)
         Where it starts; overwritten as it goes.
     initial_output : ndarray of shape (n_outputs,)
@@ -86,8 +86,8 @@ class Series:
         self.deviations = deviations
         self._generator = generator
 
-    def hear(self, start: int, stop: int) -> tuple[Array, Array | None]:
-        """Return what drives the steps from `start` to `stop`; the noise goes on with each call.
+    def drive(self, start: int, stop: int) -> tuple[Array, Array | None]:
+        """Return the drive of the steps from `start` to `stop`; each call advances the noise.
 
         Parameters
         ----------
@@ -106,10 +106,10 @@ class Series:
         columns[:, :n_inputs] = self.inputs[start:stop]
         columns[:, -1] = 1
         if self.teacher is not None:
-            heard = columns[:, n_inputs:-1]
-            heard[start == 0 :] = self.teacher[max(start - 1, 0) : stop - 1]
+            fed_back = columns[:, n_inputs:-1]
+            fed_back[start == 0 :] = self.teacher[max(start - 1, 0) : stop - 1]
             if start == 0:
-                heard[:1] = self.initial_output
+                fed_back[:1] = self.initial_output
         noise = self.draw(stop - start)
         if noise is not None and self.deviations[1]:
             columns[:, n_inputs:-1] += noise[:, -n_outputs:]
@@ -131,7 +131,7 @@ class Series:
         return noise
 
 
-def check_finite(rows: Array, start: int, name: str, xp: Any = np) -> None:
+def refuse_divergence(rows: Array, start: int, name: str, xp: Any = np) -> None:
     """Raise DivergenceError at the first of `rows` that is not finite; row 0 is step `start`."""
     # Whatever is not finite stays so from step to step: the last row tells.
     if len(rows) and not xp.isfinite(rows[-1]).all():

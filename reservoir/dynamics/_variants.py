@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from reservoir.dynamics._reservoir import Array, Reservoir
-from reservoir.dynamics._series import LANE_PIECE, PIECE, Series, as_series, as_vector, check_finite
+from reservoir.dynamics._series import (
+    LANE_PIECE,
+    PIECE,
+    Series,
+    as_series,
+    as_vector,
+    refuse_divergence,
+)
 from reservoir.dynamics.cuda._variants import DeviceVariants
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.dynamics.loops._maps import LaneScales
@@ -168,11 +175,11 @@ class SideBySide:
         with np.errstate(over="ignore", invalid="ignore"):
             for first in range(0, block.shape[1], LANE_PIECE):
                 piece = block[:, first : first + LANE_PIECE]
-                columns, noise = series.hear(start + first, start + first + piece.shape[1])
+                columns, noise = series.drive(start + first, start + first + piece.shape[1])
                 self._advance_piece(piece, columns, noise)
                 if not self._reservoir.is_bounded:
                     for states in piece:
-                        check_finite(states, start + first, "state")
+                        refuse_divergence(states, start + first, "state")
 
     def _advance_piece(self, piece: Array, columns: Array, noise: Array | None) -> None:
         for lanes in self._wide:

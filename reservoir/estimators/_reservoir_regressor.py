@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from reservoir.dynamics._free import FreeRun, free_run_sequences
+from reservoir.dynamics._free import FreeRun, FreeStart, free_run_sequences
 from reservoir.dynamics._recipe import has_feedback
 from reservoir.estimators._base import Array, ReservoirEstimator
 from reservoir.estimators._sequence_regressor import SequenceRegressor
@@ -146,7 +146,7 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
     ) -> tuple[Array, list[Array]]:
         """Return the outputs of sequences, stacked, and the states that they end in, on the host.
 
-        With feedback weights, `output` is what each sequence hears first.
+        With feedback weights, `output` is fed back at the first step of each sequence.
         """
         xp = module_of(inputs[0])
         if self.reservoir_.feedback is None:
@@ -158,10 +158,7 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         runs = free_run_sequences(
             self.reservoir_,
             self._readout(),
-            [len(part) for part in inputs],
-            inputs=inputs,
-            initial_states=states,
-            initial_outputs=[output] * len(inputs),
+            [FreeStart(len(part), state, output, part) for part, state in zip(inputs, states)],
             xp=xp,
         )
         rows = xp.concatenate([run.outputs for run in runs]) if len(runs) > 1 else runs[0].outputs
@@ -318,9 +315,7 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         return free_run_sequences(
             self.reservoir_,
             self._readout(),
-            [n_steps] * len(states),
-            initial_states=states,
-            initial_outputs=outputs,
+            [FreeStart(n_steps, *start) for start in zip(states, outputs)],
             output_as_input=True,
             xp=xp,
         )

@@ -1,4 +1,4 @@
-"""Many patches of fields, each forecast by the same reservoir, that hear one another's output."""
+"""Free runs of fields on a ring: one reservoir for each patch, inputs from its neighbours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reservoir.dynamics._reservoir import Array, Reservoir
-from reservoir.dynamics._series import check_finite
+from reservoir.dynamics._series import refuse_divergence
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.fields._patches import Patches
 from reservoir.readout._features import Readout
@@ -78,17 +78,17 @@ def run_fields_free(
     loop = choose_loop(reservoir, engine)
     lanes = states.reshape(-1, reservoir.n_units).astype(reservoir.dtype)
     groups = [slice(first, first + loop.n_lanes) for first in range(0, len(lanes), loop.n_lanes)]
-    heard = np.ones((1, patches.width + 1, len(lanes)), dtype=reservoir.dtype)
+    columns = np.ones((1, patches.width + 1, len(lanes)), dtype=reservoir.dtype)
     after = np.empty((len(lanes), 1, reservoir.n_units), dtype=reservoir.dtype)
     forecasts = np.empty((n_fields, n_steps, patches.n_sites), dtype=reservoir.dtype)
     sites, field = patches.sites, fields.astype(reservoir.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(n_steps):
             inputs = field[:, sites].reshape(len(lanes), -1)
-            heard[0, :-1] = inputs.T
+            columns[0, :-1] = inputs.T
             for group in groups:
-                columns = np.ascontiguousarray(heard[:, :, group])
-                loop.advance_lanes(after[group], 0, 1, lanes[group], columns, False)
+                of_group = np.ascontiguousarray(columns[:, :, group])
+                loop.advance_lanes(after[group], 0, 1, lanes[group], of_group, False)
             if len(readouts) == 1:
                 outputs = readouts[0](lanes, inputs)
             else:
@@ -98,6 +98,6 @@ def run_fields_free(
                     of_patch = slice(first, None, patches.n_patches)
                     outputs[of_patch] = readout(lanes[of_patch], inputs[of_patch])
             field = outputs.reshape(n_fields, -1)
-            check_finite(field.reshape(1, -1), step, "forecast")
+            refuse_divergence(field.reshape(1, -1), step, "forecast")
             forecasts[:, step] = field
     return forecasts

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from reservoir.dynamics.cuda._blocks import Block, stack
+from reservoir.dynamics.cuda._blocks import StateBlock, stack
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import namespace_of, to_host
@@ -19,7 +19,7 @@ Array = NDArray[np.floating]
 
 
 def fold_blocks(
-    blocks: Iterable[Block],
+    blocks: Iterable[StateBlock],
     feature_map: FeatureMap,
     accumulators: Sequence[Any],
     inputs: Sequence[Any],
@@ -63,7 +63,7 @@ def fold_blocks(
 
 
 def map_blocks(
-    blocks: Iterable[Block],
+    blocks: Iterable[StateBlock],
     readouts: Sequence[Readout],
     inputs: Sequence[Any],
     last_states: Array | None,
@@ -79,7 +79,7 @@ def map_blocks(
     everything = {index: index for index in range(len(inputs))}
     for block in blocks:
         stretches = [
-            (id(readouts[piece.sequence]), *at) for piece, at in zip(block.pieces, block.bounds)
+            (id(readouts[span.sequence]), *at) for span, at in zip(block.spans, block.bounds)
         ]
         if len(kinds) == 1:
             stretches = [(stretches[0][0], 0, len(block.rows))]
@@ -94,7 +94,7 @@ def map_blocks(
     return [outputs[low:high] for low, high in itertools.pairwise(offsets)]
 
 
-def keep_all_last(blocks: Iterable[Block], lengths: Sequence[int], last_states: Array) -> None:
+def keep_all_last(blocks: Iterable[StateBlock], lengths: Sequence[int], last_states: Array) -> None:
     """Overwrite `last_states[i]`, on the host, with the last state of sequence i."""
     everything = {index: index for index in range(len(lengths))}
     for block in blocks:
@@ -102,15 +102,15 @@ def keep_all_last(blocks: Iterable[Block], lengths: Sequence[int], last_states: 
 
 
 def _keep_last(
-    block: Block, lengths: Sequence[int], last_states: Array, places: dict[int, int]
+    block: StateBlock, lengths: Sequence[int], last_states: Array, places: dict[int, int]
 ) -> None:
     """Copy the last states of those sequences that end in a block and are asked for."""
     ends = [
-        (places[piece.sequence], high - 1)
-        for piece, (_, high) in zip(block.pieces, block.bounds)
-        if piece.stop == lengths[piece.sequence] and piece.sequence in places
+        (places[span.sequence], high - 1)
+        for span, (_, high) in zip(block.spans, block.bounds)
+        if span.stop == lengths[span.sequence] and span.sequence in places
     ]
     if ends:
-        mine, rows = zip(*ends)
+        of_sequences, rows = zip(*ends)
         xp = namespace_of(states=block.states)
-        last_states[list(mine)] = to_host(block.states[xp.asarray(rows)])
+        last_states[list(of_sequences)] = to_host(block.states[xp.asarray(rows)])

@@ -162,7 +162,7 @@ def learn_closed_loop(
         generator,
     )
     for t in tqdm(range(n_steps), unit="step", unit_scale=True, disable=not progress):
-        columns, noise = series.hear(t, t + 1)
+        columns, noise = series.drive(t, t + 1)
         features = stepper.advance(series.state, columns, noise, t)
         now = slice(t, t + 1)
         if t < skip:

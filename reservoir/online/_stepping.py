@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from reservoir.dynamics._reservoir import Array, Reservoir
-from reservoir.dynamics._series import check_finite
+from reservoir.dynamics._series import refuse_divergence
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.readout._features import FeatureMap
 
@@ -57,7 +57,7 @@ class Stepper:
         """
         self._loop.advance(self._row, state, columns, noise)
         if not self._is_bounded:
-            check_finite(self._row, step, "state")
+            refuse_divergence(self._row, step, "state")
         inputs = columns[:, : self._n_inputs]
         self.feature_map.complete(self.features, inputs, self._n_units)
         return self.features

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir.dynamics._free import free_run, free_run_variants
+from reservoir.dynamics._free import FreeStart, VariantRun, free_run, free_run_variants
 from reservoir.dynamics._reservoir import Array, DivergenceError, Reservoir
 from reservoir.dynamics._variants import Variants, variant
 from reservoir.metrics import nrmse, valid_prediction_time
@@ -105,7 +105,7 @@ def choose_starts(plan: Plan, scoring: Scoring) -> list[Start]:
     """Spread the free runs of each fold evenly over what it holds out."""
     starts = []
     for index, fold in enumerate(plan.folds):
-        # A free run needs a row before it, which the state has heard.
+        # A free run needs a row before it, that the state depends on.
         first_steps = [
             (sequence, range(max(first, 1), stop - scoring.horizon + 1))
             for sequence, first, stop in plan.held_out_pieces(fold)
@@ -179,17 +179,17 @@ def free_run_scores(
     xp, output_as_input = module_of(inputs[0]), reservoirs[0].feedback is None
     inputs = [to_host(part) for part in inputs]
     stretches = [slice(run.start.step, run.start.step + scoring.horizon) for run in runs]
-    heard = [inputs[run.start.sequence][rows] for run, rows in zip(runs, stretches)]
-    # As `forecast` does, which goes on from the last row it heard.
+    external = [inputs[run.start.sequence][rows] for run, rows in zip(runs, stretches)]
+    # As `forecast` does, which goes on from the last row of the context.
     outputs = [
         rows[0] if output_as_input else targets[run.start.sequence][run.start.step - 1]
-        for run, rows in zip(runs, heard)
+        for run, rows in zip(runs, external)
     ]
     if output_as_input:
-        heard = [rows[:, :0] for rows in heard]
+        external = [rows[:, :0] for rows in external]
     if xp is np:
         forecasts = []
-        for index, own_runs in itertools.groupby(zip(runs, heard, outputs), _variant_of):
+        for index, own_runs in itertools.groupby(zip(runs, external, outputs), _variant_of):
             own = variant(reservoirs[which[index]], variants, index)
             forecasts += [_forecast(own, *run, output_as_input) for run in own_runs]
     else:
@@ -198,11 +198,10 @@ def free_run_scores(
             reservoirs,
             which,
             variants,
-            [run.variant for run in runs],
-            [run.readout for run in runs],
-            initial_states=[run.state for run in runs],
-            initial_outputs=outputs,
-            inputs=heard,
+            [
+                VariantRun(run.variant, run.readout, FreeStart(len(rows), run.state, output, rows))
+                for run, rows, output in zip(runs, external, outputs)
+            ],
             output_as_input=output_as_input,
         )
         forecasts = list(together)
@@ -221,7 +220,7 @@ def _variant_of(run: tuple[FreeRunTask, Any, Any]) -> int:
 def _forecast(
     reservoir: Reservoir,
     run: FreeRunTask,
-    heard: Array,
+    external: Array,
     output: Array,
     output_as_input: bool,
 ) -> Array:
@@ -234,13 +233,13 @@ def _forecast(
             n_steps,
             initial_state=run.state,
             initial_output=output,
-            inputs=None if output_as_input else heard[:n_steps],
+            inputs=None if output_as_input else external[:n_steps],
             output_as_input=output_as_input,
         ).outputs
 
-    forecast = np.full((len(heard), len(output)), np.nan)
+    forecast = np.full((len(external), len(output)), np.nan)
     try:
-        forecast[:] = outputs(len(heard))
+        forecast[:] = outputs(len(external))
     except DivergenceError as error:
         forecast[: error.step] = outputs(error.step)
     return forecast

@@ -11,7 +11,9 @@ from scipy.sparse import csr_array, random_array
 import reservoir
 from reservoir.dynamics import (
     DivergenceError,
+    FreeStart,
     Reservoir,
+    VariantRun,
     Variants,
     free_run,
     free_run_variants,
@@ -188,11 +190,10 @@ def test_closed_loops_of_variants_with_readouts_of_their_own(
         reservoirs,
         which,
         variants,
-        chosen,
-        readouts,
-        initial_states=states,
-        initial_outputs=outputs,
-        inputs=inputs,
+        [
+            VariantRun(*run, FreeStart(70, *start))
+            for *run, start in zip(chosen, readouts, zip(states, outputs, inputs))
+        ],
         output_as_input=output_as_input,
     )
     for k, index in enumerate(chosen):

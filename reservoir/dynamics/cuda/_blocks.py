@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reservoir.dynamics._reservoir import Reservoir
-from reservoir.dynamics._series import Series, check_finite
+from reservoir.dynamics._series import Series, refuse_divergence
 from reservoir.dynamics.cuda._lanes import MOST_LANES, DeviceReservoirs, LaneRun, on_device
 
 # Bytes of states in memory at a time, unless the caller says how many rows.
@@ -24,7 +24,7 @@ _LEAST_STEPS = 64
 Integers = NDArray[np.int64]
 
 
-class Piece(NamedTuple):
+class Span(NamedTuple):
     """Steps of one sequence."""
 
     sequence: int
@@ -32,32 +32,32 @@ class Piece(NamedTuple):
     stop: int
 
 
-class Block(NamedTuple):
-    """The next states of some sequences.
+class StateBlock(NamedTuple):
+    """The next states of some sequences, as rows of one array.
 
     Attributes
     ----------
     states : ndarray of shape (n_rows, n_units)
-        On the device: the rows of all pieces, one after the other. The next block overwrites them.
-    pieces : list of Piece
+        On the device: the rows of all spans, one after the other. The next block overwrites them.
+    spans : list of Span
         Which steps of which sequences.
     rows : ndarray of int of shape (n_rows,)
         Where each row stands among those of all sequences, stacked; on the host.
     """
 
     states: Any
-    pieces: list[Piece]
+    spans: list[Span]
     rows: Integers
 
     @property
     def bounds(self) -> list[tuple[int, int]]:
-        """First row of each piece, and the one after its last."""
-        return list(itertools.pairwise(_starts(self.pieces)))
+        """First row of each span, and the one after its last."""
+        return list(itertools.pairwise(row_starts(self.spans)))
 
 
 def drive_blocks(
     xp: Any, reservoir: Reservoir, all_series: Sequence[Series], n_rows: int | None = None
-) -> Iterator[Block]:
+) -> Iterator[StateBlock]:
     """Yield the states of driven sequences.
 
     Parameters
@@ -73,42 +73,42 @@ def drive_blocks(
 
     Yields
     ------
-    Block
+    StateBlock
     """
     weights = on_device(reservoir, xp)
-    columns = _heard(xp, reservoir, all_series)
+    all_columns = drive_columns(xp, reservoir, all_series)
     lengths = [series.n_steps for series in all_series]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     for chunks in plan_chunks(lengths, n_rows or rows_of_a_chunk(reservoir)):
-        members = [piece.sequence for piece in chunks[0]]
+        members = [span.sequence for span in chunks[0]]
         before = np.stack([all_series[index].state for index in members])
-        run = LaneRun(weights, max(_starts(pieces)[-1] for pieces in chunks), xp.asarray(before))
-        for pieces in chunks:
+        run = LaneRun(weights, max(row_starts(spans)[-1] for spans in chunks), xp.asarray(before))
+        for spans in chunks:
             rows = np.concatenate(
-                [np.arange(p.start, p.stop) + offsets[p.sequence] for p in pieces], dtype=np.int64
+                [np.arange(p.start, p.stop) + offsets[p.sequence] for p in spans], dtype=np.int64
             )
-            heard = columns[rows[0] : rows[-1] + 1]
-            if len(heard) != len(rows):
-                heard = columns[xp.asarray(rows)]
+            columns = all_columns[rows[0] : rows[-1] + 1]
+            if len(columns) != len(rows):
+                columns = all_columns[xp.asarray(rows)]
             states = run.states[: len(rows)]
-            noise = _noise(xp, all_series, pieces)
-            _drive(xp, heard, weights.drive_weights[0], noise, all_series[0], states)
-            _advance(run, members, pieces)
-            block = Block(states, pieces, rows)
+            noise = noise_of(xp, all_series, spans)
+            write_drive(xp, columns, weights.drive_weights[0], noise, all_series[0], states)
+            advance_spans(run, members, spans)
+            block = StateBlock(states, spans, rows)
             if not reservoir.is_bounded:
-                for piece, (low, high) in zip(pieces, block.bounds):
-                    check_finite(states[low:high], piece.start, "state", xp)
+                for span, (low, high) in zip(spans, block.bounds):
+                    refuse_divergence(states[low:high], span.start, "state", xp)
             yield block
 
 
-def plan_chunks(lengths: Sequence[int], n_rows: int) -> Iterator[list[list[Piece]]]:
+def plan_chunks(lengths: Sequence[int], n_rows: int) -> Iterator[list[list[Span]]]:
     """Group sequences into lanes side by side, and cut each group into chunks of `n_rows` rows.
 
     Examples
     --------
     >>> [chunks] = plan_chunks([3, 0, 2], 128)
     >>> chunks
-    [[Piece(sequence=0, start=0, stop=3), Piece(sequence=2, start=0, stop=2)]]
+    [[Span(sequence=0, start=0, stop=3), Span(sequence=2, start=0, stop=2)]]
     """
     indices = [index for index, length in enumerate(lengths) if length]
     n_lanes = min(max(n_rows // _LEAST_STEPS, 1), MOST_LANES)
@@ -119,7 +119,7 @@ def plan_chunks(lengths: Sequence[int], n_rows: int) -> Iterator[list[list[Piece
         n_steps = longest if fits else max(n_rows // len(group), 1)
         yield [
             [
-                Piece(index, start, min(start + n_steps, lengths[index]))
+                Span(index, start, min(start + n_steps, lengths[index]))
                 for index in group
                 if start < lengths[index]
             ]
@@ -132,13 +132,13 @@ def rows_of_a_chunk(reservoir: Reservoir) -> int:
     return max(_CHUNK_BYTES // (reservoir.n_units * reservoir.dtype.itemsize), _LEAST_STEPS)
 
 
-def _starts(pieces: Sequence[Piece]) -> list[int]:
-    """Return where the rows of each piece begin and, last, how many there are."""
-    lengths = [piece.stop - piece.start for piece in pieces]
+def row_starts(spans: Sequence[Span]) -> list[int]:
+    """Return where the rows of each span begin and, last, how many there are."""
+    lengths = [span.stop - span.start for span in spans]
     return list(itertools.accumulate(lengths, initial=0))
 
 
-def _heard(xp: Any, reservoir: Reservoir, all_series: Sequence[Series]) -> Any:
+def drive_columns(xp: Any, reservoir: Reservoir, all_series: Sequence[Series]) -> Any:
     """Return the rows [u[t]; y[t-1]; 1] of all sequences, stacked on the device."""
     n_inputs, n_outputs = reservoir.n_inputs, reservoir.n_outputs
     n_rows = sum(series.n_steps for series in all_series)
@@ -157,12 +157,12 @@ def _heard(xp: Any, reservoir: Reservoir, all_series: Sequence[Series]) -> Any:
     return columns
 
 
-def _advance(run: LaneRun, members: Sequence[int], pieces: Sequence[Piece]) -> None:
-    """Step the lanes of those sequences that have a piece; the others rest."""
+def advance_spans(run: LaneRun, members: Sequence[int], spans: Sequence[Span]) -> None:
+    """Step the lanes of those sequences that have a span; the others stay where they are."""
     first_rows, n_steps = np.zeros((2, len(members)), dtype=np.int64)
-    lanes = np.isin(members, [piece.sequence for piece in pieces])
-    first_rows[lanes] = _starts(pieces)[:-1]
-    n_steps[lanes] = [piece.stop - piece.start for piece in pieces]
+    lanes = np.isin(members, [span.sequence for span in spans])
+    first_rows[lanes] = row_starts(spans)[:-1]
+    n_steps[lanes] = [span.stop - span.start for span in spans]
     run.advance(first_rows, n_steps)
 
 
@@ -178,29 +178,29 @@ def stack(xp: Any, parts: Sequence[Any]) -> Any:
     return parts[0] if len(parts) == 1 else xp.concatenate(parts)
 
 
-def _noise(xp: Any, all_series: Sequence[Series], pieces: Sequence[Piece]) -> Any:
-    """Return what the sequences draw for these steps, on the device; None for no noise."""
-    drawn = [all_series[piece.sequence].draw(piece.stop - piece.start) for piece in pieces]
+def noise_of(xp: Any, all_series: Sequence[Series], spans: Sequence[Span]) -> Any:
+    """Return the noise of the sequences at these steps, on the device; None for no noise."""
+    drawn = [all_series[span.sequence].draw(span.stop - span.start) for span in spans]
     return None if drawn[0] is None else xp.asarray(np.concatenate(drawn))
 
 
-def _drive(
+def write_drive(
     xp: Any,
-    heard: Any,
+    columns: Any,
     drive_weights: Any,
     noise: Any,
     series: Series,
     states: Any,
 ) -> None:
-    """Write what drives the units to `states`: the columns heard, and the noise.
+    """Write the drive of the units to `states`: columns times weights, and the noise.
 
     `series` says which noise there is; sequences that are run together have the same.
     """
     on_units, on_outputs = series.deviations
     n_outputs = series.initial_output.size
     if noise is not None and on_outputs:
-        heard = heard.copy()
-        heard[:, -1 - n_outputs : -1] += noise[:, -n_outputs:]
-    xp.matmul(heard, drive_weights, out=states)
+        columns = columns.copy()
+        columns[:, -1 - n_outputs : -1] += noise[:, -n_outputs:]
+    xp.matmul(columns, drive_weights, out=states)
     if noise is not None and on_units:
         states += noise[:, : states.shape[-1]]

@@ -1,4 +1,4 @@
-"""See `_cuda_runs.py` of old."""
+"""Variants of reservoirs side by side on a GPU, each a lane of one recurrence."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 
 from reservoir.dynamics._reservoir import Reservoir
-from reservoir.dynamics._series import Series, check_finite
-from reservoir.dynamics.cuda._blocks import Piece, _drive, _heard, _noise, together_on_device
+from reservoir.dynamics._series import Series, refuse_divergence
+from reservoir.dynamics.cuda._blocks import (
+    Span,
+    drive_columns,
+    noise_of,
+    together_on_device,
+    write_drive,
+)
 from reservoir.dynamics.cuda._lanes import LaneRun
 from reservoir.dynamics.loops._maps import LaneScales
 
@@ -62,7 +68,7 @@ class DeviceVariants:
         xp, reservoir = self._xp, self._reservoir
         n_variants, n_steps, n_units = block.shape
         if series is not self._series:
-            self._series, self._columns = series, _heard(xp, reservoir, [series])
+            self._series, self._columns = series, drive_columns(xp, reservoir, [series])
         if self._run is None or self._run.n_rows < n_variants * n_steps:
             self._run = LaneRun(
                 self._weights,
@@ -71,12 +77,12 @@ class DeviceVariants:
                 self._scales,
                 which=self._which,
             )
-        heard = self._columns[start : start + n_steps]
-        noise = _noise(xp, [series], [Piece(0, start, start + n_steps)])
+        columns = self._columns[start : start + n_steps]
+        noise = noise_of(xp, [series], [Span(0, start, start + n_steps)])
         states = self._run.states[: n_variants * n_steps].reshape(n_variants, n_steps, n_units)
-        _drive(xp, heard, self._drive_weights, noise, series, states)
+        write_drive(xp, columns, self._drive_weights, noise, series, states)
         self._run.advance(n_steps * np.arange(n_variants), np.full(n_variants, n_steps))
         if not reservoir.is_bounded:
             for lane in states:
-                check_finite(lane, start, "state", xp)
+                refuse_divergence(lane, start, "state", xp)
         block[...] = states

@@ -1,4 +1,4 @@
-"""See `_loops.py` of old."""
+"""Weights as the loops over steps want them: of a closed loop, of lanes, of W in rows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Closing:
 
     Attributes
     ----------
-    outside : ndarray of shape (n_columns, n_units)
-        Row k is what column k, which does not depend on the run, adds to the drive of each unit.
+    external : ndarray of shape (n_columns, n_units)
+        Row k is what column k, an external input or the bias, adds to the drive of each unit.
     feedback : ndarray of shape (n_outputs, n_units)
         Row o is what output o adds.
     state : ndarray of shape (n_outputs, n_units)
@@ -29,7 +29,7 @@ class Closing:
         V_y.
     """
 
-    outside: Array
+    external: Array
     feedback: Array
     state: Array
     squares: Array
@@ -38,7 +38,9 @@ class Closing:
 
 @dataclass(frozen=True)
 class LaneScales:
-    """What tells lanes of one reservoir apart: x[t] = (1 - c a) x[t-1] + c a f(r W x[t-1] + ...).
+    """Scales in which lanes of one reservoir differ:
+
+    x[t] = (1 - c a) x[t-1] + c a f(r W x[t-1] + ...).
 
     Attributes
     ----------

@@ -103,10 +103,10 @@ class NumbaLoop:
         n_outputs, is_based = len(output), len(columns.T) > _FEW_COLUMNS
         weights = closing.feedback
         if is_based:
-            np.dot(columns, closing.outside, out=states)
+            np.dot(columns, closing.external, out=states)
             columns = columns[:, :0]
         else:
-            weights = np.concatenate([weights, closing.outside])
+            weights = np.concatenate([weights, closing.external])
         heard = np.empty((len(columns), n_outputs + columns.shape[1]), dtype=columns.dtype)
         heard[:, n_outputs:] = columns
         maps = (closing.state, closing.squares, closing.output)

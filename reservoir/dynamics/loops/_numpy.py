@@ -137,7 +137,7 @@ class NumpyLoop:
         state : ndarray of shape (n_units,)
             The state before; overwritten by the last one.
         columns : ndarray of shape (n_steps, n_columns)
-            Input from outside, and 1 for the bias.
+            External inputs, and 1 for the bias.
         outputs : ndarray of shape (n_steps, n_outputs)
             Outputs but for the terms of `closing`; overwritten by y[t].
         output : ndarray of shape (n_outputs,)
@@ -145,7 +145,7 @@ class NumpyLoop:
         closing : Closing
             The maps between state and output.
         """
-        np.dot(columns, closing.outside, out=states)
+        np.dot(columns, closing.external, out=states)
         add_recurrent, activate, leak_rate = self._adder(state), self._activate, self._leak_rate
         unit_scratch, output_scratch = np.empty_like(state), np.empty_like(output)
         feedback = closing.feedback
