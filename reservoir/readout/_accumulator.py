@@ -64,6 +64,10 @@ class RidgeAccumulator:
     'qr'
     """
 
+    # What came while there were fewer rows than columns; None once there were not, and in files
+    # of versions that kept none.
+    _few: list[tuple[Any, Any, Any]] | None = None
+
     def __init__(
         self,
         n_features: int,
@@ -82,10 +86,8 @@ class RidgeAccumulator:
             if solver == "qr"
             else GramAccumulator(n_features, n_targets)
         )
-        # What came while there were fewer rows than columns; None once there were not.
-        self._few: list[tuple[Any, Any, Any]] | None = (
-            [] if keeps_few and solver == "auto" else None
-        )
+        if keeps_few and solver == "auto":
+            self._few = []
 
     @property
     def solver_used(self) -> Solver:
