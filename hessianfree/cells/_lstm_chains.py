@@ -1,6 +1,8 @@
 """Chains of elementwise operations of an LSTM, for `fused`; see `_chains`.
 
-Arrays are of shape (n_sequences, n_units), weights of peepholes of shape (n_units,).
+Arrays are of shape (n_sequences, n_units), weights of peepholes of shape (n_units,). The lists of
+arguments are as long as they are since CuPy's `fuse` takes arrays one by one: no stack of the four
+gates, no dataclass.
 """
 
 from __future__ import annotations
@@ -10,20 +12,22 @@ from typing import Any
 from reservoir.utils.types import Array
 
 
-def renew(xp: Any, g: Array, i: Array, f: Array, before: Array, memory: Array, read: Array) -> None:
+def update_memory(
+    xp: Any, g: Array, i: Array, f: Array, before: Array, memory: Array, read: Array
+) -> None:
     """Write c_t = f ⊙ c_{t-1} + i ⊙ g to `memory`; overwrites `read`."""
     xp.multiply(f, before, out=memory)
     xp.multiply(i, g, out=read)
     memory += read
 
 
-def expose(xp: Any, o: Array, memory: Array, read: Array, state: Array) -> None:
+def read_memory(xp: Any, o: Array, memory: Array, read: Array, state: Array) -> None:
     """Write tanh(c_t) to `read` and h_t = o ⊙ tanh(c_t) to `state`."""
     xp.tanh(memory, out=read)
     xp.multiply(o, read, out=state)
 
 
-def advance(
+def step_forward(
     xp: Any,
     g: Array,
     i: Array,
@@ -34,13 +38,13 @@ def advance(
     read: Array,
     state: Array,
 ) -> None:
-    """Write memory, tanh of it, and state."""
-    renew(xp, g, i, f, before, memory, read)
-    expose(xp, o, memory, read, state)
+    """Write c_t, tanh(c_t) and h_t."""
+    update_memory(xp, g, i, f, before, memory, read)
+    read_memory(xp, o, memory, read, state)
 
 
-def look(xp: Any, z: Array, weight: Array, memory: Array, scratch: Array) -> None:
-    """Add what a gate sees of a memory by its peephole."""
+def add_peephole(xp: Any, z: Array, weight: Array, memory: Array, scratch: Array) -> None:
+    """Add w ⊙ c, what a gate gets from a memory by its peephole, to `z`."""
     xp.multiply(weight, memory, out=scratch)
     z += scratch
 
@@ -77,7 +81,7 @@ def write_slopes(
     reading *= o
 
 
-def look_tangent(
+def add_peephole_tangent(
     xp: Any,
     d_z: Array,
     weight: Array,
@@ -86,12 +90,12 @@ def look_tangent(
     d_memory: Array,
     scratch: Array,
 ) -> None:
-    """Add the tangent of what a gate sees of a memory."""
-    look(xp, d_z, weight, d_memory, scratch)
-    look(xp, d_z, d_weight, memory, scratch)
+    """Add the tangent of w ⊙ c to `d_z`."""
+    add_peephole(xp, d_z, weight, d_memory, scratch)
+    add_peephole(xp, d_z, d_weight, memory, scratch)
 
 
-def advance_tangents(
+def step_tangents(
     xp: Any,
     d_g: Array,
     d_i: Array,
@@ -110,7 +114,7 @@ def advance_tangents(
     """Go from dc_{t-1} to dc_t, given the parts that come from the gates, and write dh_t.
 
     With `weight` and its tangent, those of the peephole of the output gate, the part of that gate
-    lacks what it sees of the new memory.
+    lacks what it gets from the new memory.
     """
     d_memory *= forget
     d_memory += d_g
@@ -125,7 +129,7 @@ def advance_tangents(
             d_state += scratch
 
 
-def retreat(
+def step_backward(
     xp: Any,
     outside: Array | None,
     state_bar: Array,
@@ -144,9 +148,9 @@ def retreat(
     f_weight: Array | None,
     o_weight: Array | None,
 ) -> None:
-    """Write the cotangents of the pre-activations, and go from c̄_t to c̄_{t-1}.
+    """Write the cotangents of the pre-activations, and turn c̄_t into c̄_{t-1}.
 
-    `outside` is what comes to h̄_t from outputs. Overwrites `state_bar`.
+    `outside` is what the outputs add to h̄_t. Overwrites `state_bar`.
     """
     if outside is not None:
         state_bar += outside
@@ -154,11 +158,11 @@ def retreat(
     state_bar *= reading
     memory_bar += state_bar
     if o_weight is not None:
-        look(xp, memory_bar, o_weight, o_bar, state_bar)
+        add_peephole(xp, memory_bar, o_weight, o_bar, state_bar)
     xp.multiply(memory_bar, g_slope, out=g_bar)
     xp.multiply(memory_bar, i_slope, out=i_bar)
     xp.multiply(memory_bar, f_slope, out=f_bar)
     memory_bar *= forget
     if i_weight is not None and f_weight is not None:
-        look(xp, memory_bar, i_weight, i_bar, state_bar)
-        look(xp, memory_bar, f_weight, f_bar, state_bar)
+        add_peephole(xp, memory_bar, i_weight, i_bar, state_bar)
+        add_peephole(xp, memory_bar, f_weight, f_bar, state_bar)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hessianfree.cells import Cell, ElmanCell, MultiplicativeCell
 from hessianfree.cells._chains import activate
-from hessianfree.cells.base import Blocks
+from hessianfree.cells.base import ParameterBlocks
 from reservoir.utils.device import fused
 from reservoir.utils.types import Array
 
@@ -16,7 +16,7 @@ from reservoir.utils.types import Array
 Step = Callable[[Array | None, int], tuple[Array, Array]]
 
 
-def step_of(cell: Cell, blocks: Blocks) -> Step:
+def step_of(cell: Cell, blocks: ParameterBlocks) -> Step:
     """Return the step of a cell that reads symbols.
 
     The plain step is the forward pass over a sequence of one, which lays out the weights anew each
@@ -39,7 +39,7 @@ def step_of(cell: Cell, blocks: Blocks) -> Step:
     return plain_step_of(cell, blocks)
 
 
-def plain_step_of(cell: Cell, blocks: Blocks) -> Step:
+def plain_step_of(cell: Cell, blocks: ParameterBlocks) -> Step:
     """Return the step that is a forward pass over a sequence of one, for any cell."""
 
     def step(state: Array | None, symbol: int) -> tuple[Array, Array]:
@@ -49,7 +49,7 @@ def plain_step_of(cell: Cell, blocks: Blocks) -> Step:
     return step
 
 
-def _elman_step(cell: ElmanCell, blocks: Blocks) -> Step:
+def _elman_step(cell: ElmanCell, blocks: ParameterBlocks) -> Step:
     """Return h = φ(W_hh h + (W_hx + b)_symbol)."""
     squash = fused(np, activate, cell.activation)
     recurrent = blocks["recurrent"].T.copy()
@@ -65,7 +65,7 @@ def _elman_step(cell: ElmanCell, blocks: Blocks) -> Step:
     return step
 
 
-def _multiplicative_step(cell: MultiplicativeCell, blocks: Blocks) -> Step:
+def _multiplicative_step(cell: MultiplicativeCell, blocks: ParameterBlocks) -> Step:
     """Return h = φ(W_hf ((W_fx)_symbol ⊙ W_fh h) + (W_hx + b)_symbol)."""
     squash = fused(np, activate, cell.activation)
     to_factor = blocks["state_to_factor"].T.copy()
@@ -85,7 +85,7 @@ def _multiplicative_step(cell: MultiplicativeCell, blocks: Blocks) -> Step:
     return step
 
 
-def _first_state(cell: ElmanCell | MultiplicativeCell, blocks: Blocks) -> Array:
+def _first_state(cell: ElmanCell | MultiplicativeCell, blocks: ParameterBlocks) -> Array:
     """Return the learned initial state, or zero."""
     zero = np.zeros(cell.n_units, dtype=blocks["bias"].dtype)
     return blocks.get("initial_state", zero)[None]

@@ -22,7 +22,7 @@ from hessianfree.cells._gates import GateMap, by_gate
 from hessianfree.cells._inputs import Inputs, Maps, RealInputs, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
-    Blocks,
+    ParameterBlocks,
     SweepingCell,
     accumulate_initial_state,
     start_states,
@@ -43,7 +43,7 @@ class UpdateTrajectory:
     # ∂h_t/∂a and ∂(r_t ⊙ h_{t-1})/∂a' with a, a' the pre-activations of z_t and r_t, apart:
     # (n_steps, 2, n_sequences, n_units)
     gate_slopes: Array
-    # ∂h_t/∂h_{t-1} and ∂(r_t ⊙ h_{t-1})/∂h_{t-1} with z_t, r_t and h̃_t held, of the same shape
+    # ∂h_t/∂h_{t-1} and ∂(r_t ⊙ h_{t-1})/∂h_{t-1} with z_t, r_t and h̃_t constant, of the same shape
     kept: Array
     slopes: Array  # ∂h_t/∂(pre-activation of h̃_t), (n_steps, n_sequences, n_units)
     tanh_slopes: Array | None  # 1 - tanh² h_{t-1}, where a gate sees tanh(h_{t-1})
@@ -104,7 +104,7 @@ class UpdateCell(SweepingCell):
             shapes["initial_state"] = (n,)
         return shapes
 
-    def _maps(self, blocks: Blocks, gates: tuple[str, ...], direct: Array) -> Maps:
+    def _maps(self, blocks: ParameterBlocks, gates: tuple[str, ...], direct: Array) -> Maps:
         """Return W, W_x and b of each gate; `direct` where the input has no weights."""
         empty = direct[:, :0]
         return [
@@ -131,7 +131,7 @@ class UpdateCell(SweepingCell):
 
     def forward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         inputs: NDArray[Any],
         initial_state: Array | None = None,
         *,
@@ -175,8 +175,10 @@ class UpdateCell(SweepingCell):
         z_by_gate = {seen: by_gate(step, len(self._gates[seen])) for seen, step in steps.items()}
         new, share, change = xp.empty((3, n_sequences, n), dtype=work.dtype)
         activate = fused(xp, logistic if states_only else logistic_and_slope)
-        advance = fused(
-            xp, chains.advance if states_only else chains.advance_keeping, self._z_takes_candidate
+        step_forward = fused(
+            xp,
+            chains.step_forward if states_only else chains.step_forward_with_slopes,
+            self._z_takes_candidate,
         )
         squash = fused(xp, activate_and_slope, "tanh")
         for t in range(n_steps):
@@ -195,7 +197,7 @@ class UpdateCell(SweepingCell):
             candidate.apply(t, new)
             driven = None if drive is None else drive[t]
             sweeps = () if states_only else (*gate_slopes[k], slopes[k])
-            advance(new, driven, z, share, state, change, states[t + 1], *sweeps)
+            step_forward(new, driven, z, share, state, change, states[t + 1], *sweeps)
         return UpdateTrajectory(
             wrapped,
             gates,
@@ -218,9 +220,9 @@ class UpdateCell(SweepingCell):
 
     def jvp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: UpdateTrajectory,
-        d_params: Blocks,
+        d_params: ParameterBlocks,
         d_inputs: Array | None = None,
         d_initial_state: Array | None = None,
     ) -> Array:
@@ -251,9 +253,9 @@ class UpdateCell(SweepingCell):
         previous = work.get("d_initial", (n_sequences, n))
         start = start_tangents(trajectory, d_params, d_initial_state)
         previous[...] = 0 if start is None else start
-        combine, keep, move = (
+        combine, scale_tangents, step_tangent = (
             fused(xp, chain)
-            for chain in (combine_tangents, chains.keep_tangents, chains.move_tangent)
+            for chain in (combine_tangents, chains.scale_tangents, chains.step_tangent)
         )
         for t, d_state in enumerate(sweep):
             for seen, gate in trajectory.gates.items():
@@ -270,9 +272,9 @@ class UpdateCell(SweepingCell):
                     trajectory.gate_slopes[t, places],
                     d_gates[places],
                 )
-            keep(trajectory.kept[t], previous, d_gates, both)
+            scale_tangents(trajectory.kept[t], previous, d_gates, both)
             candidate.recurrent_tangent(t, both[1], scratch)
-            move(scratch, slopes[t], both[0], d_state)
+            step_tangent(scratch, slopes[t], both[0], d_state)
             previous = d_state
         return sweep
 
@@ -283,9 +285,9 @@ class UpdateCell(SweepingCell):
 
     def _drive_tangents(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: UpdateTrajectory,
-        d_params: Blocks,
+        d_params: ParameterBlocks,
         d_inputs: Array | None,
     ) -> Array:
         """Return the tangents of tanh(x_t), or of tanh(W_xh x_t)."""
@@ -308,9 +310,9 @@ class UpdateCell(SweepingCell):
         tangents *= slopes
         return tangents
 
-    def spend(self, trajectory: UpdateTrajectory) -> None:
-        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.spend`."""
-        super().spend(trajectory)
+    def release(self, trajectory: UpdateTrajectory) -> None:
+        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.release`."""
+        super().release(trajectory)
         n_steps, n_gates, n_sequences, n = trajectory.gate_slopes.shape
         if len(self._gates) == 1:
             as_cotangents = trajectory.gate_slopes.reshape(n_steps, n_sequences, n_gates * n)
@@ -318,7 +320,7 @@ class UpdateCell(SweepingCell):
 
     def _backward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: UpdateTrajectory,
         states_bar: Array,
         preactivations_bar: Array | None,
@@ -333,19 +335,19 @@ class UpdateCell(SweepingCell):
         scratch = work.get("scratch", (n_sequences, n))
         bars = work.get("d_gates", (2, n_sequences, n))
         tiny = flush_constant(slopes.dtype)
-        start, retreat, flush_small = (
-            fused(xp, chain) for chain in (pull_through, chains.retreat, flush)
+        pull, step_backward, flush_small = (
+            fused(xp, chain) for chain in (pull_through, chains.step_backward, flush)
         )
         state_bar[...] = 0
         for t in reversed(range(n_steps)):
             outside = states_bar[t - first] if t >= first else None
-            start(outside, state_bar, slopes[t], None, sweep[t])
+            pull(outside, state_bar, slopes[t], None, sweep[t])
             if t % FLUSH_EVERY == 0:
                 flush_small(sweep[t], tiny)
                 flush_small(state_bar, tiny)
             xp.matmul(sweep[t], trajectory.candidate.weights, out=reset_bar)
             slope, kept = trajectory.gate_slopes[t], trajectory.kept[t]
-            retreat(state_bar, reset_bar, *slope, *kept, *bars)
+            step_backward(state_bar, reset_bar, *slope, *kept, *bars)
             for seen, gate in trajectory.gates.items():
                 gate_bar = self._sweep(trajectory, seen)[t]
                 by_gate(gate_bar, len(self._gates[seen]))[...] = bars[self._places(seen)]
@@ -394,7 +396,7 @@ class UpdateCell(SweepingCell):
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
     def _inputs_bar(
-        self, params: Blocks, trajectory: UpdateTrajectory, parts: dict[str, Array]
+        self, params: ParameterBlocks, trajectory: UpdateTrajectory, parts: dict[str, Array]
     ) -> Array:
         """Return the sum of W_xᵀ ā_t over the gates and the candidate."""
         work = trajectory.workspace

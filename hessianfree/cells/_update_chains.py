@@ -1,6 +1,7 @@
 """Chains of elementwise operations of an `UpdateCell`, for `fused`; see `_chains`.
 
-Arrays are of shape (n_sequences, n_units), or two such, one a gate.
+Arrays are of shape (n_sequences, n_units), or two such, one for each gate. The lists of arguments
+are as long as they are since CuPy's `fuse` takes arrays one by one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 from reservoir.utils.types import Array
 
 
-def propose(
+def propose_candidate(
     xp: Any,
     z_takes_candidate: bool,
     new: Array,
@@ -20,7 +21,7 @@ def propose(
     state: Array,
     change: Array,
 ) -> None:
-    """Go from the pre-activation of h̃_t to h̃_t in `new`, and from z_t to the share that is kept.
+    """Turn the pre-activation of h̃_t into h̃_t in `new`, and z_t into the share of h_{t-1}.
 
     Writes the share of the candidate, and ∂h_t/∂z_t, h̃_t - h_{t-1} or its negative, to `change`.
     """
@@ -38,7 +39,7 @@ def propose(
         xp.subtract(state, new, out=change)
 
 
-def move(
+def mix(
     xp: Any, z_takes_candidate: bool, share: Array, state: Array, change: Array, after: Array
 ) -> None:
     """Write h_t = h_{t-1} + share ⊙ (h̃_t - h_{t-1}), which keeps a state to the bit at share 0."""
@@ -49,7 +50,7 @@ def move(
         xp.subtract(state, change, out=after)
 
 
-def advance(
+def step_forward(
     xp: Any,
     z_takes_candidate: bool,
     new: Array,
@@ -61,11 +62,11 @@ def advance(
     after: Array,
 ) -> None:
     """Write the state after a step."""
-    propose(xp, z_takes_candidate, new, drive, z, share, state, change)
-    move(xp, z_takes_candidate, share, state, change, after)
+    propose_candidate(xp, z_takes_candidate, new, drive, z, share, state, change)
+    mix(xp, z_takes_candidate, share, state, change, after)
 
 
-def advance_keeping(
+def step_forward_with_slopes(
     xp: Any,
     z_takes_candidate: bool,
     new: Array,
@@ -80,29 +81,29 @@ def advance_keeping(
     slope: Array,
 ) -> None:
     """Write the state after a step and what the sweeps multiply by; slopes hold σ' before."""
-    propose(xp, z_takes_candidate, new, drive, z, share, state, change)
+    propose_candidate(xp, z_takes_candidate, new, drive, z, share, state, change)
     z_slope *= change
     r_slope *= state
     xp.multiply(new, new, out=slope)
     xp.subtract(1, slope, out=slope)
     slope *= share
-    move(xp, z_takes_candidate, share, state, change, after)
+    mix(xp, z_takes_candidate, share, state, change, after)
 
 
-def keep_tangents(xp: Any, kept: Array, previous: Array, d_gates: Array, both: Array) -> None:
+def scale_tangents(xp: Any, kept: Array, previous: Array, d_gates: Array, both: Array) -> None:
     """Write what dh_{t-1} and the gates add to dh_t, and d(r_t ⊙ h_{t-1})."""
     xp.multiply(kept, previous, out=both)
     both += d_gates
 
 
-def move_tangent(xp: Any, recurrent: Array, slope: Array, held: Array, d_state: Array) -> None:
+def step_tangent(xp: Any, recurrent: Array, slope: Array, kept: Array, d_state: Array) -> None:
     """Write dh_t, given what inputs and weights add to dã_t in `d_state`."""
     d_state += recurrent
     d_state *= slope
-    d_state += held
+    d_state += kept
 
 
-def retreat(
+def step_backward(
     xp: Any,
     state_bar: Array,
     reset_bar: Array,
@@ -113,7 +114,7 @@ def retreat(
     z_bar: Array,
     r_bar: Array,
 ) -> None:
-    """Write the cotangents of the gates, and go to what h̄_{t-1} has beside those.
+    """Write the cotangents of the gates, and what h̄_{t-1} has beside those to `state_bar`.
 
     Overwrites `reset_bar`.
     """

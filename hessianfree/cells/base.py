@@ -11,7 +11,7 @@ from hessianfree.cells._inputs import Inputs
 from hessianfree.cells._workspace import Workspace
 from reservoir.utils.types import Array
 
-Blocks = Mapping[str, Array]
+ParameterBlocks = Mapping[str, Array]
 
 
 class Trajectory(Protocol):
@@ -76,7 +76,7 @@ class Cell(Protocol):
 
     def forward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         inputs: NDArray[Any],
         initial_state: Array | None = None,
         *,
@@ -102,9 +102,9 @@ class Cell(Protocol):
 
     def jvp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: Any,
-        d_params: Blocks,
+        d_params: ParameterBlocks,
         d_inputs: Array | None = None,
         d_initial_state: Array | None = None,
     ) -> Array:
@@ -129,7 +129,7 @@ class Cell(Protocol):
 
     def vjp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: Any,
         states_bar: Array,
         *,
@@ -169,7 +169,7 @@ class Cell(Protocol):
         """
         ...
 
-    def spend(self, trajectory: Any) -> None:
+    def release(self, trajectory: Any) -> None:
         """Let the next sweep be a `vjp` and the last one: cotangents may overwrite slopes.
 
         A gradient alone then takes less memory, and the time that it takes to get hold of it.
@@ -178,7 +178,7 @@ class Cell(Protocol):
 
     def squared_vjp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: Any,
         states_bar: Array,
         *,
@@ -226,7 +226,7 @@ class SweepingCell:
 
     def _backward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: Any,
         states_bar: Array,
         preactivations_bar: Array | None,
@@ -244,13 +244,15 @@ class SweepingCell:
         """Write the sums of outer products to `params_bar`."""
         raise NotImplementedError
 
-    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(
+        self, params: ParameterBlocks, trajectory: Any, parts: dict[str, Array]
+    ) -> Array:
         """Return the cotangents of real-valued inputs."""
         raise NotImplementedError
 
     def vjp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: Any,
         states_bar: Array,
         *,
@@ -273,13 +275,13 @@ class SweepingCell:
         self._accumulate(trajectory.inputs, parts, params_bar, trajectory.workspace)
         return params_bar, self._inputs_bar(params, trajectory, parts) if with_inputs_bar else None
 
-    def spend(self, trajectory: Any) -> None:
-        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.spend`."""
+    def release(self, trajectory: Any) -> None:
+        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.release`."""
         trajectory.workspace.lend(sweep=trajectory.slopes)
 
     def squared_vjp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: Any,
         states_bar: Array,
         *,
@@ -307,7 +309,7 @@ class SweepingCell:
         }
 
 
-def start_states(all_states: Array, params: Blocks, initial_state: Array | None) -> None:
+def start_states(all_states: Array, params: ParameterBlocks, initial_state: Array | None) -> None:
     """Write the state before the first step: given, learned, or zero."""
     if initial_state is not None:
         all_states[0] = initial_state
@@ -316,7 +318,7 @@ def start_states(all_states: Array, params: Blocks, initial_state: Array | None)
 
 
 def start_tangents(
-    trajectory: Any, d_params: Blocks, d_initial_state: Array | None
+    trajectory: Any, d_params: ParameterBlocks, d_initial_state: Array | None
 ) -> Array | None:
     """Return the tangents of the state before the first step: given, learned, or none."""
     if d_initial_state is not None:

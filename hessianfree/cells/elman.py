@@ -20,7 +20,7 @@ from hessianfree.cells._chains import (
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
-    Blocks,
+    ParameterBlocks,
     SweepingCell,
     accumulate_initial_state,
     start_states,
@@ -130,7 +130,7 @@ class ElmanCell(SweepingCell):
 
     def forward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         inputs: NDArray[Any],
         initial_state: Array | None = None,
         *,
@@ -139,7 +139,7 @@ class ElmanCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         work = Workspace(params["bias"])
         xp = work.xp
-        advance = fused(xp, _advance, self.activation)
+        step_forward = fused(xp, _step_forward, self.activation)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         recurrent = params["recurrent"]
         n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
@@ -155,7 +155,7 @@ class ElmanCell(SweepingCell):
             wrapped.write_columns(t, rows[t, :, n:])
             xp.matmul(rows[t], joined_transposed, out=step)
             wrapped.add(table, t, step, slopes[t % n_kept])
-            advance(step, None if states_only else slopes[t], rows[t + 1, :, :n])
+            step_forward(step, None if states_only else slopes[t], rows[t + 1, :, :n])
         return ElmanTrajectory(
             wrapped,
             rows,
@@ -167,9 +167,9 @@ class ElmanCell(SweepingCell):
 
     def jvp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: ElmanTrajectory,
-        d_params: Blocks,
+        d_params: ParameterBlocks,
         d_inputs: Array | None = None,
         d_initial_state: Array | None = None,
     ) -> Array:
@@ -205,7 +205,7 @@ class ElmanCell(SweepingCell):
 
     def _backward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: ElmanTrajectory,
         states_bar: Array,
         preactivations_bar: Array | None,
@@ -246,15 +246,17 @@ class ElmanCell(SweepingCell):
         )
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
-    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(
+        self, params: ParameterBlocks, trajectory: Any, parts: dict[str, Array]
+    ) -> Array:
         """Return W_hxᵀ z̄_t."""
         inputs_bar: Array = trajectory.workspace.get("inputs_bar", trajectory.inputs.shape)
         trajectory.workspace.xp.matmul(parts["z_bar"], params["input"], out=inputs_bar)
         return inputs_bar
 
 
-def _advance(xp: Any, activation: str, step: Array, slope: Array | None, after: Array) -> None:
-    """Go from pre-activations to activations, with their slopes if asked for; for `fused`."""
+def _step_forward(xp: Any, activation: str, step: Array, slope: Array | None, after: Array) -> None:
+    """Write activations, and their slopes if asked for; a chain for `fused`."""
     activate(xp, activation, step, step)
     if slope is not None:
         slope_of(xp, activation, step, slope)

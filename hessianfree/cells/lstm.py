@@ -20,7 +20,7 @@ from hessianfree.cells._gates import GateMap, by_gate, gate_maps
 from hessianfree.cells._inputs import Inputs, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
-    Blocks,
+    ParameterBlocks,
     SweepingCell,
     accumulate_initial_state,
     start_states,
@@ -179,7 +179,7 @@ class LSTMCell(SweepingCell):
 
     def forward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         inputs: NDArray[Any],
         initial_state: Array | None = None,
         *,
@@ -204,13 +204,13 @@ class LSTMCell(SweepingCell):
         g, i, f, o = activations
         read = xp.empty_like(g)
         activate = fused(xp, logistic if states_only else logistic_and_slope)
-        look, renew, expose, advance, write_slopes = (
+        add_peephole, update_memory, read_memory, step_forward, write_slopes = (
             fused(xp, chain)
             for chain in (
-                chains.look,
-                chains.renew,
-                chains.expose,
-                chains.advance,
+                chains.add_peephole,
+                chains.update_memory,
+                chains.read_memory,
+                chains.step_forward,
                 chains.write_slopes,
             )
         )
@@ -222,17 +222,17 @@ class LSTMCell(SweepingCell):
             gates.apply(t, step)
             if self.peepholes:
                 for k in (0, 1):
-                    look(z[1 + k], params["peephole"][k], before, read)
+                    add_peephole(z[1 + k], params["peephole"][k], before, read)
             xp.tanh(z[0], out=g)
             early = z[1:n_early], activations[1:n_early]
             activate(*early, *(() if states_only else (slope[1:n_early],)))
             if self.peepholes:
-                renew(g, i, f, before, memory, read)
-                look(z[3], params["peephole"][2], memory, read)
+                update_memory(g, i, f, before, memory, read)
+                add_peephole(z[3], params["peephole"][2], memory, read)
                 activate(z[3], o, *(() if states_only else (slope[3],)))
-                expose(o, memory, read, state)
+                read_memory(o, memory, read, state)
             else:
-                advance(g, i, f, o, before, memory, read, state)
+                step_forward(g, i, f, o, before, memory, read, state)
             if not states_only:
                 write_slopes(g, i, f, o, before, read, *slope, forget[t], reading[t])
         return LSTMTrajectory(
@@ -247,9 +247,9 @@ class LSTMCell(SweepingCell):
 
     def jvp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: LSTMTrajectory,
-        d_params: Blocks,
+        d_params: ParameterBlocks,
         d_inputs: Array | None = None,
         d_initial_state: Array | None = None,
     ) -> Array:
@@ -273,9 +273,9 @@ class LSTMCell(SweepingCell):
         gates.tangents(gate_maps(d_params, GATES), d_inputs, sweep, work)
         previous = d_initial[:, :n]
         d_memory[...] = d_initial[:, n:]
-        look, combine, advance = (
+        add_peephole, combine, step_tangents = (
             fused(xp, chain)
-            for chain in (chains.look_tangent, combine_tangents, chains.advance_tangents)
+            for chain in (chains.add_peephole_tangent, combine_tangents, chains.step_tangents)
         )
         peephole: Any = (None, None, None)
         d_peephole = peephole
@@ -286,7 +286,7 @@ class LSTMCell(SweepingCell):
             driven = by_gate(sweep[t], 4)
             if self.peepholes:
                 for k in (0, 1):
-                    look(
+                    add_peephole(
                         driven[1 + k],
                         peephole[k],
                         d_peephole[k],
@@ -295,7 +295,7 @@ class LSTMCell(SweepingCell):
                         scratch,
                     )
             combine(recurrent_gates, driven, slopes[t], d_gates)
-            advance(
+            step_tangents(
                 *d_gates,
                 trajectory.forget[t],
                 trajectory.reading[t],
@@ -310,15 +310,15 @@ class LSTMCell(SweepingCell):
             previous = d_state
         return d_states
 
-    def spend(self, trajectory: LSTMTrajectory) -> None:
-        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.spend`."""
+    def release(self, trajectory: LSTMTrajectory) -> None:
+        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.release`."""
         n_steps, n_gates, n_sequences, n = trajectory.slopes.shape
         as_cotangents = trajectory.slopes.reshape(n_steps, n_sequences, n_gates * n)
         trajectory.workspace.lend(sweep=as_cotangents)
 
     def _backward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: LSTMTrajectory,
         states_bar: Array,
         preactivations_bar: Array | None,
@@ -337,10 +337,10 @@ class LSTMCell(SweepingCell):
         bars = work.get("d_gates", slopes.shape[1:])
         tiny = flush_constant(sweep.dtype)
         state_bar[...] = memory_bar[...] = 0
-        retreat, flush_small = fused(xp, chains.retreat), fused(xp, flush)
+        step_backward, flush_small = fused(xp, chains.step_backward), fused(xp, flush)
         peephole = params["peephole"] if self.peepholes else (None, None, None)
         for t in reversed(range(n_steps)):
-            retreat(
+            step_backward(
                 states_bar[t - first] if t >= first else None,
                 state_bar,
                 memory_bar,
@@ -385,7 +385,7 @@ class LSTMCell(SweepingCell):
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
     def _inputs_bar(
-        self, params: Blocks, trajectory: LSTMTrajectory, parts: dict[str, Array]
+        self, params: ParameterBlocks, trajectory: LSTMTrajectory, parts: dict[str, Array]
     ) -> Array:
         """Return W_xᵀ ā_t."""
         return trajectory.gates.inputs_bar(parts["gates_bar"], trajectory.workspace)

@@ -20,7 +20,7 @@ from hessianfree.cells._chains import (
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
-    Blocks,
+    ParameterBlocks,
     SweepingCell,
     accumulate_initial_state,
     start_states,
@@ -173,7 +173,7 @@ class MultiplicativeCell(SweepingCell):
 
     def forward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         inputs: NDArray[Any],
         initial_state: Array | None = None,
         *,
@@ -182,7 +182,7 @@ class MultiplicativeCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         work = Workspace(params["bias"])
         xp, dtype = work.xp, work.dtype
-        advance = fused(xp, activate if states_only else activate_and_slope, self.activation)
+        squash = fused(xp, activate if states_only else activate_and_slope, self.activation)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         n_factors, (n_steps, n_sequences) = self.n_factors, inputs.shape[:2]
         all_states = xp.empty((n_steps + 1, n_sequences, self.n_units), dtype=dtype)
@@ -213,7 +213,7 @@ class MultiplicativeCell(SweepingCell):
             step = all_states[t + 1]
             xp.matmul(factor_rows[t], to_state, out=step)
             wrapped.add(table, t, step, slopes[t % n_kept])
-            advance(step, step, *(() if states_only else (slopes[t],)))
+            squash(step, step, *(() if states_only else (slopes[t],)))
         return MultiplicativeTrajectory(
             wrapped,
             all_states,
@@ -230,9 +230,9 @@ class MultiplicativeCell(SweepingCell):
 
     def jvp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: MultiplicativeTrajectory,
-        d_params: Blocks,
+        d_params: ParameterBlocks,
         d_inputs: Array | None = None,
         d_initial_state: Array | None = None,
     ) -> Array:
@@ -267,11 +267,11 @@ class MultiplicativeCell(SweepingCell):
         start = start_tangents(trajectory, d_params, d_initial_state)
         step[...] = 0 if start is None else start
         previous = step
-        renew, combine = fused(xp, _factor_tangent), fused(xp, combine_tangents)
+        factor_tangent, combine = fused(xp, _factor_tangent), fused(xp, combine_tangents)
         for t, (d_state, slope, gain) in enumerate(zip(d_states, slopes, gains)):
             xp.matmul(previous, trajectory.to_factor_transposed, out=factor_step)
             inputs.project_step(gain_table, t, factor_scratch)
-            renew(
+            factor_tangent(
                 factor_step,
                 d_factors[t],
                 gain,
@@ -287,14 +287,14 @@ class MultiplicativeCell(SweepingCell):
             previous = d_state
         return d_states
 
-    def spend(self, trajectory: MultiplicativeTrajectory) -> None:
-        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.spend`."""
-        super().spend(trajectory)
+    def release(self, trajectory: MultiplicativeTrajectory) -> None:
+        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.release`."""
+        super().release(trajectory)
         trajectory.workspace.lend(gains_bar=trajectory.projections, factor_sweep=trajectory.gains)
 
     def _backward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: MultiplicativeTrajectory,
         states_bar: Array,
         preactivations_bar: Array | None,
@@ -368,7 +368,9 @@ class MultiplicativeCell(SweepingCell):
             flatten_rows(parts["gains_bar"]).sum(axis=0, out=params_bar["factor_bias"])
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
-    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(
+        self, params: ParameterBlocks, trajectory: Any, parts: dict[str, Array]
+    ) -> Array:
         """Return W_hxᵀ z̄_t + W_fxᵀ (∂g_t ⊙ ḡ_t)."""
         gain_inputs_bar = parts.get("gain_inputs_bar", parts["gains_bar"])
         work, shape = trajectory.workspace, trajectory.inputs.shape
@@ -380,7 +382,7 @@ class MultiplicativeCell(SweepingCell):
         return inputs_bar
 
 
-# Chains for `fused`, on arrays of shape (n_sequences, n_factors).
+# Chains for `fused`, on arrays of shape (n_sequences, n_factors): CuPy's takes arrays one by one.
 
 
 def _factor_tangent(

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hessianfree.cells.base import Blocks, Cell
+from hessianfree.cells.base import Cell, ParameterBlocks
 from reservoir.utils.device import module_of
 from reservoir.utils.types import Array
 
@@ -134,7 +134,7 @@ class StackedCell:
 
     def forward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         inputs: NDArray[Any],
         initial_state: Array | None = None,
         *,
@@ -150,9 +150,9 @@ class StackedCell:
 
     def jvp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: StackedTrajectory,
-        d_params: Blocks,
+        d_params: ParameterBlocks,
         d_inputs: Array | None = None,
         d_initial_state: Array | None = None,
     ) -> Array:
@@ -169,7 +169,7 @@ class StackedCell:
 
     def vjp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: StackedTrajectory,
         states_bar: Array,
         *,
@@ -202,14 +202,14 @@ class StackedCell:
             )
         return params_bar, bar
 
-    def spend(self, trajectory: StackedTrajectory) -> None:
-        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.spend`."""
+    def release(self, trajectory: StackedTrajectory) -> None:
+        """Let cotangents overwrite slopes in the next and last sweep; see `Cell.release`."""
         for cell, layer in zip(self.cells, trajectory.layers):
-            cell.spend(layer)
+            cell.release(layer)
 
     def squared_vjp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: StackedTrajectory,
         states_bar: Array,
         *,
@@ -232,7 +232,7 @@ class StackedCell:
             total.update({f"layer{i + 1}.{name}": block for name, block in squares.items()})
         return total, bar
 
-    def _blocks(self, blocks: Blocks) -> list[dict[str, Array]]:
+    def _blocks(self, blocks: ParameterBlocks) -> list[dict[str, Array]]:
         """Return the blocks of each layer, by the names that the layer knows."""
         return [
             {name: blocks[f"layer{i}.{name}"] for name in cell.parameter_shapes}

@@ -19,7 +19,7 @@ from hessianfree.cells._chains import (
 from hessianfree.cells._inputs import Inputs, RealInputs, flatten_rows, wrap_inputs
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
-    Blocks,
+    ParameterBlocks,
     SweepingCell,
     accumulate_initial_state,
     start_states,
@@ -130,7 +130,7 @@ class TensorCell(SweepingCell):
 
     def forward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         inputs: NDArray[Any],
         initial_state: Array | None = None,
         *,
@@ -139,7 +139,7 @@ class TensorCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         work = Workspace(params["bias"])
         xp = work.xp
-        advance = fused(xp, activate, self.activation)
+        squash = fused(xp, activate, self.activation)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         steps = [wrap_inputs(inputs[t : t + 1], self.n_inputs) for t in range(len(inputs))]
         recurrent = params["recurrent"]
@@ -151,7 +151,7 @@ class TensorCell(SweepingCell):
         for t in range(n_steps):
             steps[t].mix(recurrent, all_states[t], out=step)
             step += all_states[t + 1]
-            advance(step, all_states[t + 1])
+            squash(step, all_states[t + 1])
         slopes = xp.empty_like(all_states[1 : 1 if states_only else None])
         if not states_only:
             fused(xp, slope_of, self.activation)(all_states[1:], slopes)
@@ -166,9 +166,9 @@ class TensorCell(SweepingCell):
 
     def jvp(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: TensorTrajectory,
-        d_params: Blocks,
+        d_params: ParameterBlocks,
         d_inputs: Array | None = None,
         d_initial_state: Array | None = None,
     ) -> Array:
@@ -200,7 +200,7 @@ class TensorCell(SweepingCell):
 
     def _backward(
         self,
-        params: Blocks,
+        params: ParameterBlocks,
         trajectory: TensorTrajectory,
         states_bar: Array,
         preactivations_bar: Array | None,
@@ -240,7 +240,9 @@ class TensorCell(SweepingCell):
         inputs.accumulate(z_bar, params_bar["input"], params_bar["bias"])
         accumulate_initial_state(parts["initial_bar"], params_bar)
 
-    def _inputs_bar(self, params: Blocks, trajectory: Any, parts: dict[str, Array]) -> Array:
+    def _inputs_bar(
+        self, params: ParameterBlocks, trajectory: Any, parts: dict[str, Array]
+    ) -> Array:
         """Return W_hxᵀ z̄_t + (z̄_tᵀ W_k h_{t-1})_k."""
         xp, z_bar = trajectory.workspace.xp, parts["z_bar"]
         inputs_bar: Array = z_bar @ params["input"]

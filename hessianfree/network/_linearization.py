@@ -213,7 +213,7 @@ class LinearizedSlice:
 
     def last_gradient(self, out: Array) -> Array:
         """Write the gradient, and leave no forward pass behind."""
-        self.network.cell.spend(self.trajectory)
+        self.network.cell.release(self.trajectory)
         return self.gradient(out)
 
     def gradient(self, out: Array) -> Array:

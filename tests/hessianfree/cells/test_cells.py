@@ -162,17 +162,17 @@ def test_adjoint_identity_in_the_initial_state(name, given, rng):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_a_spent_trajectory_gives_the_same_gradient_in_less_memory(name, rng):
+def test_a_released_trajectory_gives_the_same_gradient_in_less_memory(name, rng):
     cell = CELLS[name](3, 4)
     params, inputs = draw(cell, rng), rng.normal(size=(6, 2, 3))
-    kept, spent = (cell.forward(params, inputs) for _ in range(2))
+    kept, released = (cell.forward(params, inputs) for _ in range(2))
     bar = rng.normal(size=(5, *kept.states.shape[1:]))
-    cell.spend(spent)
+    cell.release(released)
     expected, _ = cell.vjp(params, kept, bar)
-    found, _ = cell.vjp(params, spent, bar)
+    found, _ = cell.vjp(params, released, bar)
     for block, value in expected.items():
         np.testing.assert_array_equal(found[block], value)
-    assert spent.nbytes < kept.nbytes
+    assert released.nbytes < kept.nbytes
 
 
 @pytest.mark.parametrize("name", CELLS)
