@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from hessianfree.cells._chains import (
 )
 from hessianfree.cells._gates import GateMap, by_gate
 from hessianfree.cells._inputs import Inputs, Maps, RealInputs, wrap_inputs
+from hessianfree.cells._trajectories import UpdateTrajectory
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
     ParameterBlocks,
@@ -31,43 +31,6 @@ from hessianfree.cells.base import (
 from reservoir.utils.device import fused
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
-
-
-@dataclass(frozen=True, eq=False)
-class UpdateTrajectory:
-    """States and slopes of an `UpdateCell` along its sequences."""
-
-    inputs: Inputs
-    gates: dict[str, GateMap]  # onto the pre-activations of z_t and r_t, by what they see
-    candidate: GateMap  # from r_t ⊙ h_{t-1} onto the pre-activation of h̃_t
-    # ∂h_t/∂a and ∂(r_t ⊙ h_{t-1})/∂a' with a, a' the pre-activations of z_t and r_t, apart:
-    # (n_steps, 2, n_sequences, n_units)
-    gate_slopes: Array
-    # ∂h_t/∂h_{t-1} and ∂(r_t ⊙ h_{t-1})/∂h_{t-1} with z_t, r_t and h̃_t constant, of the same shape
-    kept: Array
-    slopes: Array  # ∂h_t/∂(pre-activation of h̃_t), (n_steps, n_sequences, n_units)
-    tanh_slopes: Array | None  # 1 - tanh² h_{t-1}, where a gate sees tanh(h_{t-1})
-    drive: Array | None  # tanh(x_t), where the candidate takes that
-    learns_initial_state: bool
-    workspace: Workspace
-
-    @property
-    def states(self) -> Array:
-        """States h_1 to h_T, of shape (n_steps, n_sequences, n_units)."""
-        return self.gates["state"].recurrent_rows[1:]
-
-    @property
-    def final_state(self) -> Array:
-        """The last state h_T, of shape (n_sequences, n_units)."""
-        state: Array = self.states[-1]
-        return state
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held, in bytes."""
-        arrays: list[Any] = [*self.gates.values(), self.candidate, self.gate_slopes, self.kept]
-        arrays += [self.slopes, self.tanh_slopes, self.drive]
-        return int(sum(a.nbytes for a in arrays if a is not None) + self.workspace.nbytes)
 
 
 class UpdateCell(SweepingCell):
@@ -138,11 +101,20 @@ class UpdateCell(SweepingCell):
         states_only: bool = False,
     ) -> UpdateTrajectory:
         """Run the recurrence; see `Cell.forward`."""
+        learns = self.learn_initial_state and initial_state is None
+        trajectory = self._new_trajectory(params, inputs, learns, 1 if states_only else len(inputs))
+        start_states(trajectory.gates["state"].recurrent_rows, params, initial_state)
+        self._recur(trajectory, len(inputs), states_only)
+        return trajectory
+
+    def _new_trajectory(
+        self, params: ParameterBlocks, inputs: NDArray[Any], learns_initial_state: bool, n_kept: int
+    ) -> UpdateTrajectory:
+        """Return a trajectory with all that needs no state: the maps, tanh(x_t), empty arrays."""
         wrapped = wrap_inputs(inputs, self.n_inputs)
         n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
         work = Workspace(params["bias"])
         xp = work.xp
-        n_kept = 1 if states_only else n_steps
         identity = xp.eye(n, dtype=work.dtype)
         gates = {
             seen: GateMap(
@@ -166,20 +138,35 @@ class UpdateCell(SweepingCell):
             drive = xp.empty((n_steps, n_sequences, n), dtype=work.dtype)
             wrapped.project(params.get("input", identity), drive)
             xp.tanh(drive, out=drive)
-        states = gates["state"].recurrent_rows
-        start_states(states, params, initial_state)
         gate_slopes, kept = xp.empty((2, n_kept, 2, n_sequences, n), dtype=work.dtype)
         slopes = xp.empty((n_kept, n_sequences, n), dtype=work.dtype)
         tanh_slopes = xp.empty_like(slopes) if "tanh_state" in gates else None
+        return UpdateTrajectory(
+            wrapped,
+            gates,
+            candidate,
+            gate_slopes,
+            kept,
+            slopes,
+            tanh_slopes,
+            drive,
+            learns_initial_state,
+            work,
+        )
+
+    def _recur(self, trajectory: UpdateTrajectory, n_steps: int, states_only: bool) -> None:
+        """Go from state to state, and keep what the sweeps multiply by unless `states_only`."""
+        work, gates, candidate = trajectory.workspace, trajectory.gates, trajectory.candidate
+        xp, states = work.xp, gates["state"].recurrent_rows
+        gate_slopes, kept, slopes = trajectory.gate_slopes, trajectory.kept, trajectory.slopes
+        tanh_slopes, drive = trajectory.tanh_slopes, trajectory.drive
+        n_kept, n_sequences, n = slopes.shape
         steps = self._step_buffers(work, n_sequences)
-        z_by_gate = {seen: by_gate(step, len(self._gates[seen])) for seen, step in steps.items()}
+        by_seen = {seen: by_gate(step, len(self._gates[seen])) for seen, step in steps.items()}
         new, share, change = xp.empty((3, n_sequences, n), dtype=work.dtype)
         activate = fused(xp, logistic if states_only else logistic_and_slope)
-        step_forward = fused(
-            xp,
-            chains.step_forward if states_only else chains.step_forward_with_slopes,
-            self._z_takes_candidate,
-        )
+        chain = chains.step_forward if states_only else chains.step_forward_with_slopes
+        step_forward = fused(xp, chain, self._z_takes_candidate)
         squash = fused(xp, activate_and_slope, "tanh")
         for t in range(n_steps):
             state, k = states[t], t % n_kept
@@ -192,24 +179,12 @@ class UpdateCell(SweepingCell):
                 written = (
                     (kept[k, places],) if states_only else (kept[k, places], gate_slopes[k, places])
                 )
-                activate(z_by_gate[seen], *written)
+                activate(by_seen[seen], *written)
             xp.multiply(r, state, out=candidate.recurrent_rows[k])
             candidate.apply(t, new)
             driven = None if drive is None else drive[t]
             sweeps = () if states_only else (*gate_slopes[k], slopes[k])
             step_forward(new, driven, z, share, state, change, states[t + 1], *sweeps)
-        return UpdateTrajectory(
-            wrapped,
-            gates,
-            candidate,
-            gate_slopes,
-            kept,
-            slopes,
-            tanh_slopes,
-            drive,
-            self.learn_initial_state and initial_state is None,
-            work,
-        )
 
     def _step_buffers(self, work: Workspace, n_sequences: int) -> dict[str, Array]:
         """Return buffers for the pre-activations of a step, or their tangents, by what is seen."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from hessianfree.cells._chains import (
     slope_of,
 )
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
+from hessianfree.cells._trajectories import ElmanTrajectory
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
     ParameterBlocks,
@@ -29,35 +29,6 @@ from hessianfree.cells.base import (
 from reservoir.utils.device import fused
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
-
-
-@dataclass(frozen=True, eq=False)
-class ElmanTrajectory:
-    """States and slopes of an `ElmanCell` along its sequences."""
-
-    inputs: Inputs
-    rows: Array  # [h_t, x_{t+1}, 1] for t = 0 to T: (n_steps + 1, n_sequences, n_units + ...)
-    slopes: Array  # φ'(z_t), (n_steps, n_sequences, n_units)
-    recurrent_transposed: Array  # contiguous: one copy makes every step of a sweep faster
-    learns_initial_state: bool
-    workspace: Workspace
-
-    @property
-    def states(self) -> Array:
-        """States h_1 to h_T, of shape (n_steps, n_sequences, n_units)."""
-        return self.rows[1:, :, : self.slopes.shape[2]]
-
-    @property
-    def final_state(self) -> Array:
-        """The last state h_T, of shape (n_sequences, n_units)."""
-        state: Array = self.states[-1]
-        return state
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held, in bytes."""
-        arrays = (self.rows, self.slopes, self.recurrent_transposed)
-        return sum(array.nbytes for array in arrays) + self.workspace.nbytes
 
 
 class ElmanCell(SweepingCell):

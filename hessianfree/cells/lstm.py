@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from hessianfree.cells._chains import (
 )
 from hessianfree.cells._gates import GateMap, by_gate, gate_maps
 from hessianfree.cells._inputs import Inputs, wrap_inputs
+from hessianfree.cells._trajectories import LSTMTrajectory
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
     ParameterBlocks,
@@ -32,44 +32,6 @@ from reservoir.utils.validation import check_integer, check_real
 
 # In the order in which pre-activations lie side by side: what drives the memory, then the reading.
 GATES = ("", "input_gate_", "forget_gate_", "output_gate_")
-
-
-@dataclass(frozen=True, eq=False)
-class LSTMTrajectory:
-    """States, memories and slopes of an `LSTMCell` along its sequences."""
-
-    gates: GateMap
-    memories: Array  # c_t for t = 0 to T: (n_steps + 1, n_sequences, n_units)
-    # What dc_t and dh_t gain from each pre-activation: ∂c/∂g, ∂c/∂i, ∂c/∂f and ∂h/∂o, apart:
-    # (n_steps, 4, n_sequences, n_units)
-    slopes: Array
-    forget: Array  # f_t = ∂c_t/∂c_{t-1}, (n_steps, n_sequences, n_units)
-    reading: Array  # ∂h_t/∂c_t = o_t (1 - tanh² c_t)
-    learns_initial_state: bool
-    workspace: Workspace
-
-    @property
-    def inputs(self) -> Inputs:
-        """What came in."""
-        return self.gates.inputs
-
-    @property
-    def states(self) -> Array:
-        """States h_1 to h_T, of shape (n_steps, n_sequences, n_units)."""
-        return self.gates.recurrent_rows[1:]
-
-    @property
-    def final_state(self) -> Array:
-        """[h_T, c_T], of shape (n_sequences, 2 n_units)."""
-        xp = self.workspace.xp
-        joined: Array = xp.concatenate([self.states[-1], self.memories[-1]], axis=1)
-        return joined
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held, in bytes."""
-        arrays = (self.gates, self.memories, self.slopes, self.forget, self.reading)
-        return sum(array.nbytes for array in arrays) + self.workspace.nbytes
 
 
 class LSTMCell(SweepingCell):
@@ -186,18 +148,42 @@ class LSTMCell(SweepingCell):
         states_only: bool = False,
     ) -> LSTMTrajectory:
         """Run the recurrence; see `Cell.forward`."""
-        wrapped = wrap_inputs(inputs, self.n_inputs)
+        learns = self.learn_initial_state and initial_state is None
+        trajectory = self._new_trajectory(params, inputs, learns, 1 if states_only else len(inputs))
+        n, work = self.n_units, trajectory.workspace
+        start = work.xp.empty((1, inputs.shape[1], 2 * n), dtype=work.dtype)
+        start_states(start, params, initial_state)
+        trajectory.gates.recurrent_rows[0] = start[0, :, :n]
+        trajectory.memories[0] = start[0, :, n:]
+        peephole = params["peephole"] if self.peepholes else None
+        self._recur(trajectory, peephole, len(inputs), states_only)
+        return trajectory
+
+    def _new_trajectory(
+        self, params: ParameterBlocks, inputs: NDArray[Any], learns_initial_state: bool, n_kept: int
+    ) -> LSTMTrajectory:
+        """Return a trajectory with all that needs no state: the map of the gates, empty arrays."""
         n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
         work = Workspace(params["bias"])
+        xp, wrapped = work.xp, wrap_inputs(inputs, self.n_inputs)
+        return LSTMTrajectory(
+            GateMap("gates", gate_maps(params, GATES), wrapped, n_steps + 1, work),
+            xp.empty((n_steps + 1, n_sequences, n), dtype=work.dtype),
+            xp.empty((n_kept, 4, n_sequences, n), dtype=work.dtype),
+            xp.empty((n_kept, n_sequences, n), dtype=work.dtype),
+            xp.empty((n_kept, n_sequences, n), dtype=work.dtype),
+            learns_initial_state,
+            work,
+        )
+
+    def _recur(
+        self, trajectory: LSTMTrajectory, peephole: Array | None, n_steps: int, states_only: bool
+    ) -> None:
+        """Go from state to state, and keep what the sweeps multiply by unless `states_only`."""
+        gates, memories, slopes = trajectory.gates, trajectory.memories, trajectory.slopes
+        forget, reading, work = trajectory.forget, trajectory.reading, trajectory.workspace
         xp = work.xp
-        gates = GateMap("gates", gate_maps(params, GATES), wrapped, n_steps + 1, work)
-        memories = xp.empty((n_steps + 1, n_sequences, n), dtype=work.dtype)
-        start = xp.empty((1, n_sequences, 2 * n), dtype=work.dtype)
-        start_states(start, params, initial_state)
-        gates.recurrent_rows[0], memories[0] = start[0, :, :n], start[0, :, n:]
-        n_kept = 1 if states_only else n_steps
-        slopes = xp.empty((n_kept, 4, n_sequences, n), dtype=work.dtype)
-        forget, reading = xp.empty((2, n_kept, n_sequences, n), dtype=work.dtype)
+        n_kept, _, n_sequences, n = slopes.shape
         step = xp.empty((n_sequences, 4 * n), dtype=work.dtype)
         z = by_gate(step, 4)
         activations = xp.empty(slopes.shape[1:], dtype=work.dtype)
@@ -215,35 +201,26 @@ class LSTMCell(SweepingCell):
             )
         )
         # With peepholes the output gate waits for the new memory.
-        n_early = 3 if self.peepholes else 4
+        n_early = 4 if peephole is None else 3
         for t in range(n_steps):
             before, memory, state = memories[t], memories[t + 1], gates.recurrent_rows[t + 1]
             slope = slopes[t % n_kept]
             gates.apply(t, step)
-            if self.peepholes:
+            if peephole is not None:
                 for k in (0, 1):
-                    add_peephole(z[1 + k], params["peephole"][k], before, read)
+                    add_peephole(z[1 + k], peephole[k], before, read)
             xp.tanh(z[0], out=g)
             early = z[1:n_early], activations[1:n_early]
             activate(*early, *(() if states_only else (slope[1:n_early],)))
-            if self.peepholes:
+            if peephole is None:
+                step_forward(g, i, f, o, before, memory, read, state)
+            else:
                 update_memory(g, i, f, before, memory, read)
-                add_peephole(z[3], params["peephole"][2], memory, read)
+                add_peephole(z[3], peephole[2], memory, read)
                 activate(z[3], o, *(() if states_only else (slope[3],)))
                 read_memory(o, memory, read, state)
-            else:
-                step_forward(g, i, f, o, before, memory, read, state)
             if not states_only:
                 write_slopes(g, i, f, o, before, read, *slope, forget[t], reading[t])
-        return LSTMTrajectory(
-            gates,
-            memories,
-            slopes,
-            forget,
-            reading,
-            self.learn_initial_state and initial_state is None,
-            work,
-        )
 
     def jvp(
         self,

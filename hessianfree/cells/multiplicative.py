@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
+from hessianfree.cells import _multiplicative_chains as chains
 from hessianfree.cells._chains import (
     ACTIVATIONS,
     FLUSH_EVERY,
@@ -18,6 +18,7 @@ from hessianfree.cells._chains import (
     pull_through,
 )
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
+from hessianfree.cells._trajectories import MultiplicativeTrajectory
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
     ParameterBlocks,
@@ -29,50 +30,6 @@ from hessianfree.cells.base import (
 from reservoir.utils.device import fused
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
-
-
-@dataclass(frozen=True, eq=False)
-class MultiplicativeTrajectory:
-    """States, slopes and factors of a `MultiplicativeCell` along its sequences."""
-
-    inputs: Inputs
-    all_states: Array  # (n_steps + 1, n_sequences, n_units), the initial state first
-    slopes: Array  # φ'(z_t), (n_steps, n_sequences, n_units)
-    projections: Array  # a_t = W_fh h_{t-1}, (n_steps, n_sequences, n_factors)
-    gains: Array  # g_t, (n_steps, n_sequences, n_factors)
-    gain_slopes: Array | None  # ∂g_t / ∂(W_fx x_t); None where it is 1
-    factor_rows: Array  # [f_t, x_t, 1], f_t = g_t ⊙ a_t: (n_steps, n_sequences, n_factors + ...)
-    to_factor_transposed: Array  # contiguous: one copy makes every step of a sweep faster
-    to_state_transposed: Array
-    learns_initial_state: bool
-    workspace: Workspace
-
-    @property
-    def states(self) -> Array:
-        """States h_1 to h_T, of shape (n_steps, n_sequences, n_units)."""
-        return self.all_states[1:]
-
-    @property
-    def final_state(self) -> Array:
-        """The last state h_T, of shape (n_sequences, n_units)."""
-        state: Array = self.states[-1]
-        return state
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held, in bytes."""
-        arrays = [
-            self.all_states,
-            self.slopes,
-            self.projections,
-            self.gains,
-            self.factor_rows,
-            self.to_factor_transposed,
-            self.to_state_transposed,
-        ]
-        if self.gain_slopes is not None:
-            arrays.append(self.gain_slopes)
-        return sum(array.nbytes for array in arrays) + self.workspace.nbytes
 
 
 class MultiplicativeCell(SweepingCell):
@@ -267,7 +224,7 @@ class MultiplicativeCell(SweepingCell):
         start = start_tangents(trajectory, d_params, d_initial_state)
         step[...] = 0 if start is None else start
         previous = step
-        factor_tangent, combine = fused(xp, _factor_tangent), fused(xp, combine_tangents)
+        factor_tangent, combine = fused(xp, chains.factor_tangent), fused(xp, combine_tangents)
         for t, (d_state, slope, gain) in enumerate(zip(d_states, slopes, gains)):
             xp.matmul(previous, trajectory.to_factor_transposed, out=factor_step)
             inputs.project_step(gain_table, t, factor_scratch)
@@ -316,7 +273,7 @@ class MultiplicativeCell(SweepingCell):
         tiny = flush_constant(slopes.dtype)
         step[...] = 0
         pull, pull_factors, flush_small = (
-            fused(xp, chain) for chain in (pull_through, _factor_bar, flush)
+            fused(xp, chain) for chain in (pull_through, chains.factor_bar, flush)
         )
         for t in reversed(range(n_steps)):
             outside = states_bar[t - first] if t >= first else None
@@ -380,37 +337,3 @@ class MultiplicativeCell(SweepingCell):
         work.xp.matmul(gain_inputs_bar, params["input_to_factor"], out=scratch)
         inputs_bar += scratch
         return inputs_bar
-
-
-# Chains for `fused`, on arrays of shape (n_sequences, n_factors): CuPy's takes arrays one by one.
-
-
-def _factor_tangent(
-    xp: Any,
-    step: Array,
-    driven: Array,
-    gain: Array,
-    d_gain: Array,
-    d_gain_input: Array | None,
-    gain_slope: Array | None,
-    d_bias: Array | None,
-    projection: Array,
-) -> None:
-    """Go from W_fh dh_{t-1} to df_t in `step`; overwrites `d_gain`, what dW_fx adds to it."""
-    step += driven
-    step *= gain
-    if d_gain_input is not None:
-        d_gain += d_gain_input
-    if gain_slope is not None and d_bias is not None:
-        d_gain *= gain_slope
-        d_gain += d_bias
-    d_gain *= projection
-    step += d_gain
-
-
-def _factor_bar(
-    xp: Any, bar: Array, projection: Array, gain: Array, gain_bar: Array, projection_bar: Array
-) -> None:
-    """Write ḡ_t and ā_t, which may take the places of a_t and g_t."""
-    xp.multiply(bar, projection, out=gain_bar)
-    xp.multiply(bar, gain, out=projection_bar)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from hessianfree.cells._chains import (
     slope_of,
 )
 from hessianfree.cells._inputs import Inputs, RealInputs, flatten_rows, wrap_inputs
+from hessianfree.cells._trajectories import TensorTrajectory
 from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.base import (
     ParameterBlocks,
@@ -28,34 +28,6 @@ from hessianfree.cells.base import (
 from reservoir.utils.device import fused
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
-
-
-@dataclass(frozen=True, eq=False)
-class TensorTrajectory:
-    """States and slopes of a `TensorCell` along its sequences."""
-
-    inputs: Inputs
-    steps: list[Inputs]  # the inputs of each step
-    all_states: Array  # (n_steps + 1, n_sequences, n_units), the initial state first
-    slopes: Array  # φ'(z_t), (n_steps, n_sequences, n_units)
-    learns_initial_state: bool
-    workspace: Workspace
-
-    @property
-    def states(self) -> Array:
-        """States h_1 to h_T, of shape (n_steps, n_sequences, n_units)."""
-        return self.all_states[1:]
-
-    @property
-    def final_state(self) -> Array:
-        """The last state h_T, of shape (n_sequences, n_units)."""
-        state: Array = self.states[-1]
-        return state
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held, in bytes."""
-        return self.all_states.nbytes + self.slopes.nbytes + self.workspace.nbytes
 
 
 class TensorCell(SweepingCell):
