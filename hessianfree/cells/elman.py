@@ -32,9 +32,9 @@ from reservoir.utils.validation import check_choice, check_integer
 
 
 class ElmanCell(SweepingCell):
-    """Vanilla recurrent layer.
+    r"""Vanilla recurrent layer [1]_.
 
-    h_t = φ(W_hh h_{t-1} + W_hx x_t + b)
+    .. math:: h_t = \varphi(W_{hh}\, h_{t-1} + W_{hx}\, x_t + b)
 
     Read more in the guide: :doc:`/guide/cells`.
 
@@ -63,15 +63,24 @@ class ElmanCell(SweepingCell):
 
     Examples
     --------
+    The plain step for one sequence, and the states of the first of four:
+
     >>> import numpy as np
-    >>> cell = ElmanCell(n_inputs=1, n_units=1, learn_initial_state=False)
-    >>> params = {"recurrent": np.array([[0.5]]), "input": np.array([[1.0]]), "bias": np.zeros(1)}
-    >>> cell.forward(params, np.array([[[1.0]], [[0.0]]])).states.ravel().round(4)
-    array([0.7616, 0.3634])
+    >>> def step(x, h, p):
+    ...     return np.tanh(p["recurrent"] @ h + p["input"] @ x + p["bias"])
+    >>> cell = ElmanCell(n_inputs=2, n_units=3)
+    >>> rng = np.random.default_rng(0)
+    >>> params = {name: rng.normal(size=shape) for name, shape in cell.parameter_shapes.items()}
+    >>> inputs = rng.normal(size=(6, 4, 2))
+    >>> states = cell.forward(params, inputs).states
+    >>> h = params["initial_state"]
+    >>> for x, found in zip(inputs[:, 0], states[:, 0]):
+    ...     h = step(x, h, params)
+    ...     np.testing.assert_allclose(found, h, rtol=1e-12)
 
     References
     ----------
-    Elman (1990), Finding structure in time, Cognitive Science 14.
+    .. [1] Elman (1990), Finding structure in time, Cognitive Science 14.
     """
 
     def __init__(

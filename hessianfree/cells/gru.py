@@ -6,12 +6,14 @@ from hessianfree.cells._update import UpdateCell
 
 
 class GRUCell(UpdateCell):
-    """Gated recurrent unit [1]_.
+    r"""Gated recurrent unit [1]_.
 
-    z_t = σ(W_xz x_t + W_hz h_{t-1} + b_z)
-    r_t = σ(W_xr x_t + W_hr h_{t-1} + b_r)
-    h̃_t = tanh(W_xh x_t + W_hh (r_t ⊙ h_{t-1}) + b_h)
-    h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ h̃_t
+    .. math::
+
+        z_t &= \sigma(W_{xz}\, x_t + W_{hz}\, h_{t-1} + b_z) \\
+        r_t &= \sigma(W_{xr}\, x_t + W_{hr}\, h_{t-1} + b_r) \\
+        \tilde h_t &= \tanh(W_{xh}\, x_t + W_{hh}\, (r_t \odot h_{t-1}) + b_h) \\
+        h_t &= z_t \odot h_{t-1} + (1 - z_t) \odot \tilde h_t
 
     Read more in the guide: :doc:`/guide/cells`.
 
@@ -42,12 +44,24 @@ class GRUCell(UpdateCell):
 
     Examples
     --------
+    The plain step for one sequence, and the states of the first of four:
+
     >>> import numpy as np
-    >>> cell = GRUCell(n_inputs=2, n_units=3, learn_initial_state=False)
-    >>> params = {name: np.zeros(shape) for name, shape in cell.parameter_shapes.items()}
-    >>> params["bias"][:] = 10.0                        # h̃ = 1, all gates half open
-    >>> cell.forward(params, np.zeros((3, 1, 2))).states[:, 0, 0].round(4)
-    array([0.5  , 0.75 , 0.875])
+    >>> from scipy.special import expit
+    >>> def step(x, h, p):
+    ...     z = expit(p["update_input"] @ x + p["update_recurrent"] @ h + p["update_bias"])
+    ...     r = expit(p["reset_input"] @ x + p["reset_recurrent"] @ h + p["reset_bias"])
+    ...     candidate = np.tanh(p["input"] @ x + p["recurrent"] @ (r * h) + p["bias"])
+    ...     return z * h + (1 - z) * candidate
+    >>> cell = GRUCell(n_inputs=2, n_units=3)
+    >>> rng = np.random.default_rng(0)
+    >>> params = {name: rng.normal(size=shape) for name, shape in cell.parameter_shapes.items()}
+    >>> inputs = rng.normal(size=(6, 4, 2))
+    >>> states = cell.forward(params, inputs).states
+    >>> h = params["initial_state"]
+    >>> for x, found in zip(inputs[:, 0], states[:, 0]):
+    ...     h = step(x, h, params)
+    ...     np.testing.assert_allclose(found, h, rtol=1e-12)
 
     References
     ----------

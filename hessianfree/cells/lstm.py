@@ -35,12 +35,15 @@ GATES = ("", "input_gate_", "forget_gate_", "output_gate_")
 
 
 class LSTMCell(SweepingCell):
-    """Long short-term memory [1]_ with a forget gate [2]_.
+    r"""Long short-term memory [1]_ with a forget gate [2]_.
 
-    i_t = σ(W_xi x_t + W_hi h_{t-1} + b_i)      f_t, o_t likewise
-    g_t = tanh(W_xg x_t + W_hg h_{t-1} + b_g)
-    c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t
-    h_t = o_t ⊙ tanh(c_t)
+    .. math::
+
+        i_t &= \sigma(W_{xi}\, x_t + W_{hi}\, h_{t-1} + b_i),
+            \quad f_t \text{ and } o_t \text{ likewise} \\
+        g_t &= \tanh(W_{xg}\, x_t + W_{hg}\, h_{t-1} + b_g) \\
+        c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
+        h_t &= o_t \odot \tanh(c_t)
 
     With peepholes [3]_ the gates see the memory too: w_i ⊙ c_{t-1} is added to the pre-activation
     of i_t, w_f ⊙ c_{t-1} to that of f_t, and w_o ⊙ c_t to that of o_t.
@@ -80,12 +83,25 @@ class LSTMCell(SweepingCell):
 
     Examples
     --------
+    The plain step for one sequence, and the states of the first of four:
+
     >>> import numpy as np
-    >>> cell = LSTMCell(n_inputs=2, n_units=3, learn_initial_state=False)
-    >>> params = {name: np.zeros(shape) for name, shape in cell.parameter_shapes.items()}
-    >>> params["bias"][:] = 10.0                        # g = 1, all gates half open
-    >>> cell.forward(params, np.zeros((3, 1, 2))).memories[:, 0, 0].round(4)
-    array([0.   , 0.5  , 0.75 , 0.875])
+    >>> from scipy.special import expit
+    >>> def step(x, h, c, p):
+    ...     def a(gate):
+    ...         return p[gate + "input"] @ x + p[gate + "recurrent"] @ h + p[gate + "bias"]
+    ...     i, f, o = expit(a("input_gate_")), expit(a("forget_gate_")), expit(a("output_gate_"))
+    ...     c = f * c + i * np.tanh(a(""))
+    ...     return o * np.tanh(c), c
+    >>> cell = LSTMCell(n_inputs=2, n_units=3)
+    >>> rng = np.random.default_rng(0)
+    >>> params = {name: rng.normal(size=shape) for name, shape in cell.parameter_shapes.items()}
+    >>> inputs = rng.normal(size=(6, 4, 2))
+    >>> states = cell.forward(params, inputs).states
+    >>> h, c = np.split(params["initial_state"], 2)
+    >>> for x, found in zip(inputs[:, 0], states[:, 0]):
+    ...     h, c = step(x, h, c, params)
+    ...     np.testing.assert_allclose(found, h, rtol=1e-12)
 
     References
     ----------

@@ -33,10 +33,12 @@ from reservoir.utils.validation import check_choice, check_integer
 
 
 class MultiplicativeCell(SweepingCell):
-    """Recurrent layer with factored three-way connections.
+    r"""Recurrent layer with factored three-way connections [1]_.
 
-    f_t = g_t ⊙ W_fh h_{t-1}
-    h_t = φ(W_hf f_t + W_hx x_t + b)
+    .. math::
+
+        f_t &= g_t \odot W_{fh}\, h_{t-1} \\
+        h_t &= \varphi(W_{hf}\, f_t + W_{hx}\, x_t + b)
 
     Each factor is a transition matrix of rank one with a gain that the input sets. The effective
     matrix W_hf diag(g_t) W_fh takes the place of one full matrix per input symbol (`TensorCell`).
@@ -77,10 +79,21 @@ class MultiplicativeCell(SweepingCell):
 
     Examples
     --------
+    The plain step for one sequence, and the states of the first of four:
+
     >>> import numpy as np
-    >>> cell = MultiplicativeCell(n_inputs=86, n_units=5, n_factors=7)
-    >>> cell.parameter_shapes["state_to_factor"]
-    (7, 5)
+    >>> def step(x, h, p):
+    ...     f = (p["input_to_factor"] @ x) * (p["state_to_factor"] @ h)
+    ...     return np.tanh(p["factor_to_state"] @ f + p["input"] @ x + p["bias"])
+    >>> cell = MultiplicativeCell(n_inputs=2, n_units=3, n_factors=5)
+    >>> rng = np.random.default_rng(0)
+    >>> params = {name: rng.normal(size=shape) for name, shape in cell.parameter_shapes.items()}
+    >>> inputs = rng.normal(size=(6, 4, 2))
+    >>> states = cell.forward(params, inputs).states
+    >>> h = params["initial_state"]
+    >>> for x, found in zip(inputs[:, 0], states[:, 0]):
+    ...     h = step(x, h, params)
+    ...     np.testing.assert_allclose(found, h, rtol=1e-12)
 
     References
     ----------

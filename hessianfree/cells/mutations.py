@@ -8,11 +8,14 @@ from hessianfree.cells._update import UpdateCell
 
 
 class MUT1Cell(UpdateCell):
-    """First mutated unit of the search by Jozefowicz et al. [1]_.
+    r"""First mutated unit of the search by Jozefowicz et al. [1]_.
 
-    z_t = σ(W_xz x_t + b_z)
-    r_t = σ(W_xr x_t + W_hr h_{t-1} + b_r)
-    h_t = z_t ⊙ tanh(W_hh (r_t ⊙ h_{t-1}) + tanh(x_t) + b_h) + (1 - z_t) ⊙ h_{t-1}
+    .. math::
+
+        z_t &= \sigma(W_{xz}\, x_t + b_z) \\
+        r_t &= \sigma(W_{xr}\, x_t + W_{hr}\, h_{t-1} + b_r) \\
+        h_t &= z_t \odot \tanh(W_{hh}\, (r_t \odot h_{t-1}) + \tanh(x_t) + b_h)
+               + (1 - z_t) \odot h_{t-1}
 
     Read more in the guide: :doc:`/guide/cells`.
 
@@ -49,8 +52,27 @@ class MUT1Cell(UpdateCell):
 
     Examples
     --------
-    >>> "input" in MUT1Cell(n_inputs=8, n_units=8).parameter_shapes
-    False
+    The plain step for one sequence, and the states of the first of four:
+
+    >>> import numpy as np
+    >>> from scipy.special import expit
+    >>> def step(x, h, p):
+    ...     z = expit(p["update_input"] @ x + p["update_bias"])
+    ...     r = expit(p["reset_input"] @ x + p["reset_recurrent"] @ h + p["reset_bias"])
+    ...     candidate = np.tanh(p["recurrent"] @ (r * h) + np.tanh(x) + p["bias"])
+    ...     return z * candidate + (1 - z) * h
+    >>> cell = MUT1Cell(n_inputs=2, n_units=2)
+    >>> rng = np.random.default_rng(0)
+    >>> params = {name: rng.normal(size=shape) for name, shape in cell.parameter_shapes.items()}
+    >>> inputs = rng.normal(size=(6, 4, 2))
+    >>> states = cell.forward(params, inputs).states
+    >>> h = params["initial_state"]
+    >>> for x, found in zip(inputs[:, 0], states[:, 0]):
+    ...     h = step(x, h, params)
+    ...     np.testing.assert_allclose(found, h, rtol=1e-12)
+
+    With more units than inputs there is a matrix W_xh:
+
     >>> MUT1Cell(n_inputs=3, n_units=8).parameter_shapes["input"]
     (8, 3)
     """
@@ -60,11 +82,14 @@ class MUT1Cell(UpdateCell):
 
 
 class MUT2Cell(UpdateCell):
-    """Second mutated unit of the search by Jozefowicz et al. [1]_.
+    r"""Second mutated unit of the search by Jozefowicz et al. [1]_.
 
-    z_t = σ(W_xz x_t + W_hz h_{t-1} + b_z)
-    r_t = σ(x_t + W_hr h_{t-1} + b_r)
-    h_t = z_t ⊙ tanh(W_hh (r_t ⊙ h_{t-1}) + W_xh x_t + b_h) + (1 - z_t) ⊙ h_{t-1}
+    .. math::
+
+        z_t &= \sigma(W_{xz}\, x_t + W_{hz}\, h_{t-1} + b_z) \\
+        r_t &= \sigma(x_t + W_{hr}\, h_{t-1} + b_r) \\
+        h_t &= z_t \odot \tanh(W_{hh}\, (r_t \odot h_{t-1}) + W_{xh}\, x_t + b_h)
+               + (1 - z_t) \odot h_{t-1}
 
     Read more in the guide: :doc:`/guide/cells`.
 
@@ -87,19 +112,38 @@ class MUT2Cell(UpdateCell):
 
     Examples
     --------
-    >>> "reset_input" in MUT2Cell(n_inputs=8, n_units=8).parameter_shapes
-    False
+    The plain step for one sequence, and the states of the first of four:
+
+    >>> import numpy as np
+    >>> from scipy.special import expit
+    >>> def step(x, h, p):
+    ...     z = expit(p["update_input"] @ x + p["update_recurrent"] @ h + p["update_bias"])
+    ...     r = expit(x + p["reset_recurrent"] @ h + p["reset_bias"])
+    ...     candidate = np.tanh(p["recurrent"] @ (r * h) + p["input"] @ x + p["bias"])
+    ...     return z * candidate + (1 - z) * h
+    >>> cell = MUT2Cell(n_inputs=2, n_units=2)
+    >>> rng = np.random.default_rng(0)
+    >>> params = {name: rng.normal(size=shape) for name, shape in cell.parameter_shapes.items()}
+    >>> inputs = rng.normal(size=(6, 4, 2))
+    >>> states = cell.forward(params, inputs).states
+    >>> h = params["initial_state"]
+    >>> for x, found in zip(inputs[:, 0], states[:, 0]):
+    ...     h = step(x, h, params)
+    ...     np.testing.assert_allclose(found, h, rtol=1e-12)
     """
 
     _direct = "reset_"
 
 
 class MUT3Cell(UpdateCell):
-    """Third mutated unit of the search by Jozefowicz et al. [1]_.
+    r"""Third mutated unit of the search by Jozefowicz et al. [1]_.
 
-    z_t = σ(W_xz x_t + W_hz tanh(h_{t-1}) + b_z)
-    r_t = σ(W_xr x_t + W_hr h_{t-1} + b_r)
-    h_t = z_t ⊙ tanh(W_hh (r_t ⊙ h_{t-1}) + W_xh x_t + b_h) + (1 - z_t) ⊙ h_{t-1}
+    .. math::
+
+        z_t &= \sigma(W_{xz}\, x_t + W_{hz} \tanh(h_{t-1}) + b_z) \\
+        r_t &= \sigma(W_{xr}\, x_t + W_{hr}\, h_{t-1} + b_r) \\
+        h_t &= z_t \odot \tanh(W_{hh}\, (r_t \odot h_{t-1}) + W_{xh}\, x_t + b_h)
+               + (1 - z_t) \odot h_{t-1}
 
     Read more in the guide: :doc:`/guide/cells`.
 
@@ -119,8 +163,24 @@ class MUT3Cell(UpdateCell):
 
     Examples
     --------
-    >>> MUT3Cell(n_inputs=3, n_units=8).parameter_shapes["update_recurrent"]
-    (8, 8)
+    The plain step for one sequence, and the states of the first of four:
+
+    >>> import numpy as np
+    >>> from scipy.special import expit
+    >>> def step(x, h, p):
+    ...     z = expit(p["update_input"] @ x + p["update_recurrent"] @ np.tanh(h) + p["update_bias"])
+    ...     r = expit(p["reset_input"] @ x + p["reset_recurrent"] @ h + p["reset_bias"])
+    ...     candidate = np.tanh(p["recurrent"] @ (r * h) + p["input"] @ x + p["bias"])
+    ...     return z * candidate + (1 - z) * h
+    >>> cell = MUT3Cell(n_inputs=2, n_units=3)
+    >>> rng = np.random.default_rng(0)
+    >>> params = {name: rng.normal(size=shape) for name, shape in cell.parameter_shapes.items()}
+    >>> inputs = rng.normal(size=(6, 4, 2))
+    >>> states = cell.forward(params, inputs).states
+    >>> h = params["initial_state"]
+    >>> for x, found in zip(inputs[:, 0], states[:, 0]):
+    ...     h = step(x, h, params)
+    ...     np.testing.assert_allclose(found, h, rtol=1e-12)
     """
 
     _gates: ClassVar = {"tanh_state": ("update_",), "state": ("reset_",)}

@@ -31,9 +31,9 @@ from reservoir.utils.validation import check_choice, check_integer
 
 
 class TensorCell(SweepingCell):
-    """Recurrent layer with one matrix from state to state per input.
+    r"""Recurrent layer with one matrix from state to state per input [1]_.
 
-    h_t = φ(Σ_k x_tk W_k h_{t-1} + W_hx x_t + b)
+    .. math:: h_t = \varphi\Big(\sum_k x_{tk} W_k\, h_{t-1} + W_{hx}\, x_t + b\Big)
 
     With integer symbols, W_k of the symbol k at hand. It has n_inputs · n_units² parameters, which
     the factors of `MultiplicativeCell` are there to avoid [1]_; it is the net they approximate.
@@ -65,9 +65,21 @@ class TensorCell(SweepingCell):
 
     Examples
     --------
+    The plain step for one sequence, and the states of the first of four:
+
     >>> import numpy as np
-    >>> TensorCell(n_inputs=86, n_units=5).parameter_shapes["recurrent"]
-    (86, 5, 5)
+    >>> def step(x, h, p):
+    ...     W = sum(x_k * W_k for x_k, W_k in zip(x, p["recurrent"]))
+    ...     return np.tanh(W @ h + p["input"] @ x + p["bias"])
+    >>> cell = TensorCell(n_inputs=2, n_units=3)
+    >>> rng = np.random.default_rng(0)
+    >>> params = {name: rng.normal(size=shape) for name, shape in cell.parameter_shapes.items()}
+    >>> inputs = rng.normal(size=(6, 4, 2))
+    >>> states = cell.forward(params, inputs).states
+    >>> h = params["initial_state"]
+    >>> for x, found in zip(inputs[:, 0], states[:, 0]):
+    ...     h = step(x, h, params)
+    ...     np.testing.assert_allclose(found, h, rtol=1e-12)
 
     References
     ----------
