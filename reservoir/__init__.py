@@ -11,6 +11,7 @@ from reservoir.estimators._transformer import ReservoirTransformer
 from reservoir.fields._estimator import LocalESNRegressor
 from reservoir.online import OnlineESNRegressor
 from reservoir.sequences._layout import from_aeon
+from reservoir.utils.threads import limit_threads
 
 __version__ = "0.1.0"
 
@@ -27,4 +28,5 @@ __all__ = [
     "ReservoirTransformer",
     "__version__",
     "from_aeon",
+    "limit_threads",
 ]

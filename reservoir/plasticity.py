@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from reservoir.dynamics._driven import iterate_sequences
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.utils.persistence import register
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_integer, check_real
 
 __all__ = ["IntrinsicPlasticity"]
@@ -103,6 +104,7 @@ class IntrinsicPlasticity(BaseEstimator):
         self.learning_rate = learning_rate
         self.n_epochs = n_epochs
 
+    @with_few_threads
     def adapt(
         self,
         reservoir: Reservoir,

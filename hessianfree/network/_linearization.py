@@ -14,6 +14,7 @@ from hessianfree.network._curvature import GaussNewtonOperator
 from hessianfree.network._definition import NetworkDefinition
 from hessianfree.network._prepared import PreparedBatch, prepare_for
 from reservoir.utils.device import module_of, namespace_of, to_namespace
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
 
 # A loss or product that is not finite is a result and no warning: the optimizer rejects the step.
@@ -55,6 +56,7 @@ class NetworkLinearization:
         )
         self.value = float(network.penalty(params) + sum(part.value for part in self._parts()))
 
+    @with_few_threads
     def gradient(self) -> Array:
         """Return ∇f(θ), of shape (n_params,)."""
         gradient = module_of(self._params).empty_like(self._params)
@@ -63,6 +65,7 @@ class NetworkLinearization:
         answer: Array = to_namespace(self._came, gradient)
         return answer
 
+    @with_few_threads
     def gauss_newton_product(
         self, v: Array, structural_damping: float = 0.0, *, out: Array | None = None
     ) -> Array:

@@ -19,6 +19,7 @@ from reservoir.utils.device import (
     to_host,
     to_namespace,
 )
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
 
 
@@ -96,6 +97,7 @@ class SequenceNetwork(NetworkDefinition):
        optimization, ICML, section 3.
     """
 
+    @with_few_threads
     def predict(
         self,
         params: Array,
@@ -122,6 +124,7 @@ class SequenceNetwork(NetworkDefinition):
         """
         return self.run(params, inputs, initial_state, initial_inputs=initial_inputs)[0]
 
+    @with_few_threads
     def run(
         self,
         params: Array,
@@ -161,6 +164,7 @@ class SequenceNetwork(NetworkDefinition):
         # A copy, not a view that keeps all states alive.
         return to_namespace(came, predictions), to_namespace(came, trajectory.final_state.copy())
 
+    @with_few_threads
     def states(
         self,
         params: Array,
@@ -219,6 +223,7 @@ class SequenceNetwork(NetworkDefinition):
             views, inputs.astype(dtype, copy=False), initial_state, states_only=True
         )
 
+    @with_few_threads
     def final_state(self, params: Array, batch: Batch) -> Array:
         """Return the state after the last step of a batch, for another batch to go on from.
 
@@ -239,6 +244,7 @@ class SequenceNetwork(NetworkDefinition):
         final: Array = to_host(trajectory.final_state.copy())
         return final
 
+    @with_few_threads
     def value(self, params: Array, batch: Batch) -> float:
         """Return f(θ), which may be infinite or NaN.
 
@@ -257,6 +263,7 @@ class SequenceNetwork(NetworkDefinition):
             value += forward(self, self.layout.views(params), prepared, states_only=True)[2]
         return float(value)
 
+    @with_few_threads
     def value_and_gradient(self, params: Array, batch: Batch) -> tuple[float, Array]:
         """Return f(θ) and its gradient.
 
@@ -278,6 +285,7 @@ class SequenceNetwork(NetworkDefinition):
         self.add_penalty_product(params, gradient)
         return float(value), to_namespace(came, gradient)
 
+    @with_few_threads
     def linearize(self, params: Array, batch: Batch) -> NetworkLinearization:
         """Run the forward pass once, keep it, and return the linearization at θ.
 
@@ -293,6 +301,7 @@ class SequenceNetwork(NetworkDefinition):
         """
         return NetworkLinearization(self, params, batch)
 
+    @with_few_threads
     def fisher_diagonal(self, params: Array, batch: Batch) -> Array:
         """Return the diagonal of the empirical Fisher matrix, and of the penalty.
 

@@ -16,6 +16,7 @@ from hessianfree.optimize._protocols import Objective, StepInfo, place_state
 from hessianfree.optimize._schedules import Schedule, value_at
 from reservoir.utils.device import module_of
 from reservoir.utils.persistence import register
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_real
 
@@ -130,6 +131,7 @@ class FirstOrder(Generic[State]):
 
     # An overflow rejects the step, and `info` reports it; it needs no warning besides.
     @np.errstate(over="ignore", invalid="ignore", under="ignore")
+    @with_few_threads
     def step(
         self,
         objective: Objective,
@@ -290,6 +292,7 @@ class Momentum(FirstOrder[MomentumState]):
         params = flat_copy(params)
         return MomentumState(params, 0, module_of(params).zeros_like(params))
 
+    @with_few_threads
     def step(
         self,
         objective: Objective,

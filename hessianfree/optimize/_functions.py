@@ -7,6 +7,7 @@ from typing import Any
 
 from hessianfree.network._curvature import GaussNewtonOperator
 from reservoir.utils.device import module_of
+from reservoir.utils.threads import callers_threads
 from reservoir.utils.types import Array
 
 
@@ -44,11 +45,23 @@ class FunctionObjective:
 
     def value(self, params: Array, batch: Any = None) -> float:
         """Return f(θ)."""
-        return float(self._value(params))
+        with callers_threads():
+            return float(self._value(params))
 
     def value_and_gradient(self, params: Array, batch: Any = None) -> tuple[float, Array]:
         """Return f(θ) and ∇f(θ)."""
-        return self.value(params), module_of(params).asarray(self._gradient(params))
+        return self.value(params), self.gradient(params)
+
+    def gradient(self, params: Array) -> Array:
+        """Return ∇f(θ)."""
+        with callers_threads():
+            gradient: Array = module_of(params).asarray(self._gradient(params))
+        return gradient
+
+    def product(self, params: Array, v: Array) -> Array:
+        """Return the curvature at θ times v."""
+        with callers_threads():
+            return self._product(params, v)
 
     def linearize(self, params: Array, batch: Any = None) -> _FunctionLinearization:
         """Return the linearization at θ."""
@@ -65,14 +78,13 @@ class _FunctionLinearization:
 
     def gradient(self) -> Array:
         """Return ∇f(θ)."""
-        gradient: Array = module_of(self._params).asarray(self._objective._gradient(self._params))
-        return gradient
+        return self._objective.gradient(self._params)
 
     def gauss_newton_product(
         self, v: Array, structural_damping: float = 0.0, *, out: Array | None = None
     ) -> Array:
         """Return the curvature times v; there are no hidden states to damp."""
-        product = self._objective._product(self._params, v)
+        product = self._objective.product(self._params, v)
         if out is None:
             new: Array = module_of(product).array(product)
             return new

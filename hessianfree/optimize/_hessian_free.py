@@ -24,6 +24,7 @@ from hessianfree.optimize._preconditioning import Preconditioner
 from hessianfree.optimize._protocols import Objective, StepInfo, place_state
 from hessianfree.optimize._quadratic_model import QuadraticModel
 from reservoir.utils.device import module_of
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
@@ -242,6 +243,7 @@ class HessianFree:
 
     # An overflow rejects the step, and `info` reports it; it needs no warning besides.
     @np.errstate(over="ignore", invalid="ignore")
+    @with_few_threads
     def step(
         self,
         objective: Objective,

@@ -37,6 +37,7 @@ from reservoir.estimators._base import ReservoirEstimator
 from reservoir.readout._features import FeatureMap
 from reservoir.sequences._layout import Layout, stack_like, stack_sequences
 from reservoir.utils.device import host_state, in_kind
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats, Integers
 from reservoir.utils.validation import check_choice, check_integer
 
@@ -234,6 +235,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         self.device = device
         self.random_state = random_state
 
+    @with_few_threads
     def fit(
         self,
         X: Any,
@@ -335,6 +337,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         decisions, layout = self._decide(X, groups, lengths)
         return self._shaped(self.classes_[decisions.argmax(axis=1)], layout)
 
+    @with_few_threads
     def decision_function(
         self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
     ) -> Any:

@@ -20,6 +20,7 @@ from reservoir.readout._normal_equations import NormalEquations
 from reservoir.readout._solve import solve_ridge
 from reservoir.readout._sums import GramAccumulator
 from reservoir.sequences._layout import Layout
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
 Array = NDArray[np.floating]
@@ -163,6 +164,7 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
         self.dtype = dtype
         self.random_state = random_state
 
+    @with_few_threads
     def fit(
         self,
         X: Any,
@@ -225,6 +227,7 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
         self.explained_variance_ratio_ = ratios / total if total > 0 else ratios
         return self
 
+    @with_few_threads
     def transform(
         self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
     ) -> Floats:

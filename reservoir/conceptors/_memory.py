@@ -17,6 +17,7 @@ from reservoir.estimators._base import ReservoirEstimator
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._features import Readout
 from reservoir.readout._solve import solve_ridge
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_integer, check_real
 
 Array = NDArray[np.floating]
@@ -46,6 +47,7 @@ class LoadedPatterns(NamedTuple):
     last_states: Array
 
 
+@with_few_threads
 def load_patterns(
     reservoir: Reservoir,
     patterns: Sequence[Array],
@@ -295,6 +297,7 @@ class ConceptorMemory(ReservoirEstimator):
         self.dtype = dtype
         self.random_state = random_state
 
+    @with_few_threads
     def fit(
         self,
         X: Any,
@@ -343,6 +346,7 @@ class ConceptorMemory(ReservoirEstimator):
         self.conceptors_ = np.array([conceptor(R, self.aperture) for R in loaded.correlations])
         return self
 
+    @with_few_threads
     def recall(
         self,
         pattern: int | ArrayLike,

@@ -18,6 +18,7 @@ from reservoir.readout._factored import FactoredSystem
 from reservoir.readout._normal_equations import NormalEquations
 from reservoir.readout._sums import GramAccumulator, QRAccumulator
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_integer, check_real
 
 Floats = NDArray[np.float64]
@@ -81,6 +82,7 @@ class InformationProcessingCapacity:
         return np.asarray(np.bincount(self.degrees - 1, self.capacities), dtype=np.float64)
 
 
+@with_few_threads
 def memory_capacity(
     model: Any,
     *,
@@ -174,6 +176,7 @@ def memory_capacity(
     return MemoryCapacity(delays, corrected.reshape(max_delay, n_inputs), rank)
 
 
+@with_few_threads
 def information_processing_capacity(
     model: Any,
     *,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reservoir.diagnostics._system import check_inputs, draw_states, driven_system, stream
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_integer, check_real
 
 Floats = NDArray[np.float64]
@@ -55,6 +56,7 @@ class Consistency:
         return float(moving.mean()) if moving.size else float("nan")
 
 
+@with_few_threads
 def echo_state_index(
     model: Any,
     X: Any,
@@ -140,6 +142,7 @@ def echo_state_index(
     return EchoStateIndex(distances, washout)
 
 
+@with_few_threads
 def consistency(
     model: Any,
     X: Any,

@@ -21,6 +21,7 @@ from reservoir.diagnostics._system import (
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._maps import drive_weights
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_integer, check_real
 
 Floats = NDArray[np.float64]
@@ -49,6 +50,7 @@ class LyapunovExponents:
         return float(self.exponents[0])
 
 
+@with_few_threads
 def driven_lyapunov_exponents(
     model: Any,
     X: Any,
@@ -135,6 +137,7 @@ def driven_lyapunov_exponents(
     return _exponents(system, blocks, len(inputs), n_exponents, washout, dt, random_state)
 
 
+@with_few_threads
 def free_lyapunov_exponents(
     model: Any,
     n_steps: int,

@@ -8,9 +8,11 @@ import numpy as np
 
 from reservoir.diagnostics._system import draw_inputs, driven_system, stream
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_integer, check_real
 
 
+@with_few_threads
 def kernel_rank(
     model: Any,
     *,

@@ -20,12 +20,14 @@ from reservoir.dynamics.cuda._blocks import StateBlock, drive_blocks
 from reservoir.dynamics.loops._choose import check_engine, choose_loop
 from reservoir.utils.device import namespace_of
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_integer, check_real
 
 # Rows of states in memory, unless the caller says.
 _CHUNK = 2048
 
 
+@with_few_threads
 def run(
     reservoir: Reservoir,
     inputs: Any,

@@ -17,6 +17,7 @@ from reservoir.dynamics.loops._choose import check_engine, choose_loop
 from reservoir.dynamics.loops._maps import Closing, LaneScales, drive_weights
 from reservoir.readout._features import Readout
 from reservoir.utils.device import MEMORY_REMEDY, namespace_of, naming_remedy, to_host, to_namespace
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_integer
 
 
@@ -69,6 +70,7 @@ class VariantRun(NamedTuple):
     start: FreeStart
 
 
+@with_few_threads
 def free_run(
     reservoir: Reservoir,
     readout: Readout,
@@ -154,6 +156,7 @@ def free_run(
     return run
 
 
+@with_few_threads
 def free_run_sequences(
     reservoir: Reservoir,
     readout: Readout,
@@ -187,6 +190,7 @@ def free_run_sequences(
     return [_run_on_host(reservoir, readout, closing, loop, one, return_states) for one in starts]
 
 
+@with_few_threads
 def free_run_variants(
     xp: Any,
     reservoirs: Sequence[Reservoir],

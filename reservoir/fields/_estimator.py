@@ -20,6 +20,7 @@ from reservoir.harvest._map import final_states, map_sequences
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.readout._solve import RidgeSolution, check_alphas, solve_ridge
 from reservoir.utils.persistence import register
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice, check_integer
 
 register(Patches)
@@ -195,6 +196,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         tags.target_tags.single_output = False
         return tags
 
+    @with_few_threads
     def fit(
         self,
         X: Any,
@@ -245,6 +247,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         self._learn(inputs, targets, alphas)
         return self
 
+    @with_few_threads
     def predict(
         self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
     ) -> Any:
@@ -278,6 +281,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
             outputs.append(np.hstack(map_sequences(self.reservoir_, readouts, seen)))
         return layout.restore(np.concatenate(outputs))
 
+    @with_few_threads
     def forecast(self, n_steps: int, X: Any = None) -> Any:
         """Continue a field by feeding the forecasts of all patches back to all patches.
 

@@ -5,7 +5,9 @@ Sequences on a GPU stay there: they are run side by side, and folded or mapped b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -18,6 +20,7 @@ from reservoir.harvest._blocks import fold_blocks
 from reservoir.readout._features import FeatureMap
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy
+from reservoir.utils.threads import allowed_threads, with_few_threads
 
 # Rows folded at a time: with fewer than about 2,048 the Gram product costs more a row (measured).
 ROWS_PER_FOLD = 2048
@@ -25,6 +28,10 @@ ROWS_PER_FOLD = 2048
 
 # States are copied to the fold's rows at once, so that few of them need to wait.
 STEPS_PER_CHUNK = 256
+
+
+# Multiply-adds of a fold that are worth another thread: about 2 ms.
+_LEAST_WORK = 2e7
 
 
 Array = NDArray[np.floating]
@@ -47,14 +54,19 @@ class RowBuffer(Generic[AnyAccumulator]):
     ----------
     accumulator : Accumulator
         What full buffers are folded into.
+    worker : concurrent.futures.Executor of one thread, optional
+        Folds a full buffer while the next one fills; buffers are folded in their order, as without.
     """
 
-    def __init__(self, accumulator: AnyAccumulator) -> None:
+    def __init__(self, accumulator: AnyAccumulator, worker: Executor | None = None) -> None:
         self.accumulator = accumulator
+        self._worker = worker
+        self._pending: Future[Any] | None = None
         self._filled = 0
         self._features: Array | None = None
         self._targets: Array = np.empty((0, 0))
         self._weights: Array | None = None
+        self._spare: tuple[Array | None, Array, Array | None] = (None, self._targets, None)
 
     def append(
         self,
@@ -69,13 +81,14 @@ class RowBuffer(Generic[AnyAccumulator]):
         if not known.all():
             states, inputs, targets = states[known], inputs[known], targets[known]
             weights = None if weights is None else weights[known]
-        if self._features is None:
-            xp, width = module_of(states), feature_map.n_columns(states.shape[1], inputs.shape[1])
-            self._features = xp.empty((ROWS_PER_FOLD, width), dtype=states.dtype)
-            self._targets = xp.empty((ROWS_PER_FOLD, targets.shape[1]))
-            self._weights = None if weights is None else xp.empty(ROWS_PER_FOLD)
         done = 0
         while done < len(states):
+            if self._features is None:
+                width = feature_map.n_columns(states.shape[1], inputs.shape[1])
+                xp = module_of(states)
+                self._features = xp.empty((ROWS_PER_FOLD, width), dtype=states.dtype)
+                self._targets = xp.empty((ROWS_PER_FOLD, targets.shape[1]))
+                self._weights = None if weights is None else xp.empty(ROWS_PER_FOLD)
             n_rows = min(len(states) - done, ROWS_PER_FOLD - self._filled)
             rows, place = slice(done, done + n_rows), slice(self._filled, self._filled + n_rows)
             feature_map.stack(states[rows], inputs[rows], out=self._features[place])
@@ -90,12 +103,37 @@ class RowBuffer(Generic[AnyAccumulator]):
     def flush(self) -> None:
         """Fold what is there."""
         if self._features is not None and self._filled:
-            self.accumulator.update(
+            rows = (
                 self._features[: self._filled],
                 self._targets[: self._filled],
                 None if self._weights is None else self._weights[: self._filled],
             )
+            if self._worker is None:
+                self.accumulator.update(*rows)
+            else:
+                self.wait()
+                self._pending = self._worker.submit(self.accumulator.update, *rows)
+                filled = self._features, self._targets, self._weights
+                self._features, self._targets, self._weights = self._spare
+                self._spare = filled
             self._filled = 0
+
+    def wait(self) -> None:
+        """Wait until all that was flushed is folded; raise what stood in the way."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
+
+
+@contextmanager
+def _second_core(n_rows: int, n_columns: int) -> Iterator[Executor | None]:
+    """Give a thread that folds rows while others are made, where that pays."""
+    work = 0.5 * ROWS_PER_FOLD * n_columns**2
+    if n_rows < 2 * ROWS_PER_FOLD or work < _LEAST_WORK or allowed_threads() < 2:
+        yield None
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="fold") as worker:
+        yield worker
 
 
 class Folded(NamedTuple, Generic[AnyAccumulator]):
@@ -116,6 +154,7 @@ class Folded(NamedTuple, Generic[AnyAccumulator]):
     last_generator: np.random.Generator | None
 
 
+@with_few_threads
 def fold_sequences(
     reservoir: Reservoir,
     feature_map: FeatureMap,
@@ -173,7 +212,6 @@ def fold_sequences(
     -------
     Folded
     """
-    buffers = [RowBuffer(accumulator) for accumulator in accumulators]
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
     places = {index % len(inputs): place for place, index in enumerate(kept)}
     last_states = np.empty((len(places), reservoir.n_units), dtype=reservoir.dtype)
@@ -203,25 +241,28 @@ def fold_sequences(
             )
         return Folded(list(accumulators), last_states, last_generator)
     blocks = iterate_sequences(reservoir, inputs, **run, chunk_size=STEPS_PER_CHUNK)
+    n_columns = feature_map.n_columns(reservoir.n_units, reservoir.n_inputs)
     bar = tqdm(total=int(offsets[-1]), unit="step", unit_scale=True, disable=not progress)
-    for index, start, states in blocks:
-        stop = start + len(states)
-        bar.update(len(states))
-        if index in places and stop == len(inputs[index]):
-            last_states[places[index]] = states[-1]
-        for buffer, low, high in zip(buffers, edges[:-1], edges[1:], strict=True):
-            first = max(start, skip[index], low - offsets[index])
-            end = min(stop, high - offsets[index])
-            if first < end:
-                rows = slice(first, end)
-                buffer.append(
-                    feature_map,
-                    states[first - start : end - start],
-                    inputs[index][rows],
-                    targets[index][rows],
-                    None if weights is None else weights[index][rows],
-                )
-    for buffer in buffers:
-        buffer.flush()
-    bar.close()
+    with _second_core(int(offsets[-1]), n_columns) as worker, bar:
+        buffers = [RowBuffer(accumulator, worker) for accumulator in accumulators]
+        for index, start, states in blocks:
+            stop = start + len(states)
+            bar.update(len(states))
+            if index in places and stop == len(inputs[index]):
+                last_states[places[index]] = states[-1]
+            for buffer, low, high in zip(buffers, edges[:-1], edges[1:], strict=True):
+                first = max(start, skip[index], low - offsets[index])
+                end = min(stop, high - offsets[index])
+                if first < end:
+                    rows = slice(first, end)
+                    buffer.append(
+                        feature_map,
+                        states[first - start : end - start],
+                        inputs[index][rows],
+                        targets[index][rows],
+                        None if weights is None else weights[index][rows],
+                    )
+        for buffer in buffers:
+            buffer.flush()
+            buffer.wait()
     return Folded(list(accumulators), last_states, last_generator)

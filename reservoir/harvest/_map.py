@@ -13,8 +13,10 @@ from reservoir.harvest._blocks import keep_all_last, map_blocks
 from reservoir.harvest._fold import STEPS_PER_CHUNK, Array
 from reservoir.readout._features import Readout
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy
+from reservoir.utils.threads import with_few_threads
 
 
+@with_few_threads
 def final_states(
     reservoir: Reservoir,
     inputs: Sequence[Array],
@@ -52,6 +54,7 @@ def final_states(
     return last
 
 
+@with_few_threads
 def all_states(reservoir: Reservoir, inputs: Sequence[Array]) -> Array:
     """Return the states at all steps of driven sequences, stacked: (n_rows, n_units).
 
@@ -71,6 +74,7 @@ def all_states(reservoir: Reservoir, inputs: Sequence[Array]) -> Array:
     return states
 
 
+@with_few_threads
 def map_sequences(
     reservoir: Reservoir,
     readout: Readout | Sequence[Readout],

@@ -18,6 +18,7 @@ from reservoir.online._least_squares import RecursiveLeastSquares
 from reservoir.online._mean_squares import LeastMeanSquares
 from reservoir.online._stepping import Stepper
 from reservoir.utils.persistence import register
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice
 
 Array = NDArray[np.floating]
@@ -202,6 +203,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         intercept = self.learner_.intercept
         return float(intercept[0]) if self._y_is_1d else intercept
 
+    @with_few_threads
     def fit(
         self,
         X: Any,
@@ -244,6 +246,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         self._begin(inputs[0].shape[1], targets[0].shape[1])
         return self._learn(inputs, targets, weights)
 
+    @with_few_threads
     def partial_fit(
         self,
         X: Any,

@@ -13,6 +13,7 @@ from scipy.linalg import blas
 from reservoir.readout._rows import Floats, check_rows, raise_if_not_finite, sum_of_squares
 from reservoir.readout._sums import EPS, GRAM_MARGIN, GramAccumulator, QRAccumulator, Solver
 from reservoir.utils.device import to_host
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice, check_real
 
 # Smaller sums of squares lose digits to the end of the float64 range.
@@ -114,6 +115,7 @@ class RidgeAccumulator:
         """Columns of the targets."""
         return self.sums.n_targets
 
+    @with_few_threads
     def update(
         self, features: ArrayLike, targets: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:
@@ -143,6 +145,7 @@ class RidgeAccumulator:
             self._keep_few([(_copied(s), _copied(y), None if weight is None else _copied(weight))])
         return self
 
+    @with_few_threads
     def merge(self, other: RidgeAccumulator) -> Self:
         """Add the rows of another accumulator of the same shape; return itself."""
         if not isinstance(other, RidgeAccumulator):

@@ -19,6 +19,7 @@ from reservoir.readout._protocols import RidgeSystem, Spectrum
 from reservoir.readout._rows import Floats
 from reservoir.readout._sums import EPS, RESIDUAL_MARGIN, GramAccumulator, QRAccumulator, Solver
 from reservoir.utils.device import to_host
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Integers
 
 
@@ -96,6 +97,7 @@ class RidgeSolution:
     solver: Solver
 
 
+@with_few_threads
 def solve_ridge(
     accumulator: RidgeAccumulator | GramAccumulator | QRAccumulator,
     alphas: ArrayLike,

@@ -30,6 +30,7 @@ from reservoir.search._stacked_sums import StackedSums
 from reservoir.search._sums import FittedReadout, LaneByLane, LaneSums, ReadoutOptions
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
+from reservoir.utils.threads import with_few_threads
 
 Array = NDArray[np.floating]
 Floats = NDArray[np.float64]
@@ -167,6 +168,7 @@ def _go_together(one: Any, other: Any, task: Task) -> bool:
     )
 
 
+@with_few_threads
 def evaluate(batch: Batch, task: Task) -> BatchScores:
     """Score the candidates of some lanes; of those that diverge, none takes others along.
 

@@ -29,6 +29,7 @@ from reservoir.sequences._layout import Layout
 from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.device import is_on_device, to_host
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice, check_integer
 
 Floats = NDArray[np.float64]
@@ -204,6 +205,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         tags.input_tags.allow_nan = of_estimator.input_tags.allow_nan
         return tags
 
+    @with_few_threads
     def fit(
         self,
         X: Any,

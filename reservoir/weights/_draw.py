@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice, check_integer, check_real
 from reservoir.weights._spectral_radius import check_matrix, spectral_radius
 from reservoir.weights._topologies import (
@@ -34,6 +35,7 @@ _DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, Any], NDArray[np.float6
 }
 
 
+@with_few_threads
 def recurrent_weights(
     n_units: int,
     *,

@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import cg
 
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.threads import with_few_threads
 
 # Up to this size all eigenvalues cost no more than the two subspaces (measured).
 _DENSE_UNITS = 60
@@ -110,6 +111,7 @@ def check_matrix(matrix: Any, name: str, shape: tuple[int, ...] | None = None) -
     return matrix
 
 
+@with_few_threads
 def spectral_radius(matrix: Any, *, random_state: Any = 0) -> float:
     """Return the largest absolute eigenvalue of a real square matrix.
 
