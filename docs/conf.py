@@ -21,6 +21,7 @@ extensions = [
     "numpydoc",
     "_gallery",
     "_reference",
+    "_rooms",
 ]
 exclude_patterns = ["_build", "_templates"]
 
