@@ -34,6 +34,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.__main__ import processor, versions, write_section
+from demos._common import colors_of
 from demos.compare import CONTENDERS
 from hessianfree import (
     SGD,
@@ -200,6 +201,8 @@ def draw_success(runs: Sequence[Run], path: Path) -> None:
 
 
 def main() -> None:
+    from matplotlib import rc_context
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -238,14 +241,14 @@ def main() -> None:
                     progress=True,
                 )
     names = [contender.name for contender in experiment.contenders(tasks[0])]
-    # Contenders in their own order, so that they have the same colours everywhere.
     runs = sorted(
         load_runs(folder), key=lambda run: (run.task, run.n_steps, names.index(run.contender))
     )
     tables = table5(runs) if arguments.experiment == "table5" else ""
     tables += f"{markdown_table(runs)}\nSettings that were left:\n\n{settings_table(runs)}"
-    write_report(runs, folder / "report", title=experiment.title)
-    draw_success(runs, folder / "report" / "success.png")
+    with rc_context(colors_of(names)):
+        write_report(runs, folder / "report", title=experiment.title)
+        draw_success(runs, folder / "report" / "success.png")
     print(tables)
     if arguments.write:
         about = (

@@ -13,6 +13,37 @@ from typing import Any
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+# In all pictures: what is true, and what a network puts out.
+TRUTH, OUTPUT = "black", "tab:orange"
+
+# One colour for each way to learn, in all pictures; of several keys in a name the first counts.
+METHOD_COLORS = {
+    "Hessian-free": "tab:green",
+    "echo state net": "tab:red",
+    "no momentum": "tab:orange",
+    "Nesterov": "tab:blue",
+    "LSTM": "tab:brown",
+    "GRU": "tab:cyan",
+    "multiplicative": "tab:purple",
+    "vanilla": "tab:olive",
+}
+
+
+def color_of(method: str) -> str:
+    """Return the colour of a way to learn, by its name.
+
+    >>> color_of("echo state network"), color_of("vanilla, Hessian-free")
+    ('tab:red', 'tab:green')
+    """
+    return next(color for key, color in METHOD_COLORS.items() if key in method)
+
+
+def colors_of(methods: Sequence[str]) -> dict[str, Any]:
+    """Return settings for matplotlib's `rc_context` that draw these methods, in this order."""
+    from cycler import cycler
+
+    return {"axes.prop_cycle": cycler(color=[color_of(method) for method in methods])}
+
 
 @dataclass(frozen=True)
 class Figure:

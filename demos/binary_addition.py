@@ -25,7 +25,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from tqdm import tqdm
 
-from demos._common import Figure, run_demo
+from demos._common import Figure, color_of, run_demo
 from hessianfree import RNNClassifier
 from hessianfree.tasks import binary_addition
 
@@ -224,10 +224,12 @@ def draw_picture(trials: dict[str, list[Trained]], path: Path) -> None:
         [["sum", "loss"], ["multiplicative", "vanilla"]], height_ratios=[1, 1.6]
     )
     draw_sum(axes["sum"], trials["multiplicative"][0].rnn)
-    for net, color in zip(trials, ("tab:purple", "tab:olive"), strict=True):
+    for net in trials:
         for index, of_seed in enumerate(trials[net]):
             label = "" if index else f"{net} net"
-            axes["loss"].semilogy(of_seed.rnn.loss_curve_, color=color, alpha=0.7, label=label)
+            axes["loss"].semilogy(
+                of_seed.rnn.loss_curve_, color=color_of(net), alpha=0.7, label=label
+            )
     axes["loss"].axhline(np.log(2), color="gray", linestyle=":", label="guessing")
     axes["loss"].set(xlabel="Hessian-free iteration", ylabel="cross-entropy a bit, nats",
                      title="Learning 8-bit sums, one line a seed")  # fmt: skip

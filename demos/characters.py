@@ -12,9 +12,9 @@ core, or as many iterations as `--iterations` says.
 The picture shows what single memory cells of the LSTM have come to stand for. Nobody looked for
 them: of all cells, the one that follows a property of the text best (inside quotes, how far along
 the line, inside brackets, ...) is found by its correlation on one half of the held-out text, and
-shown, with its correlation there, on the other. Nothing makes a net keep a property in a single
-cell, so what all of them know of it together is said too. (Units of the multiplicative net share
-everything among them: of these none stands for much by itself.)
+shown, with its correlation there, on the other, unless that is below 0.3. Nothing makes a net keep
+a property in a single cell, so what all of them know of it together is said too. (Units of the
+multiplicative net share everything among them: of these none stands for much by itself.)
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ QUICK_BITS = 3.2  # of the default text, after so short a run; guessing by frequ
 N_PREFIXES, PREFIX_LENGTH, COMPLETION_LENGTH = 3, 40, 60
 N_SAMPLED = 300
 N_TRACED = 12_000  # characters that cells are looked at over
+FOLLOWS = 0.3  # correlation below which a cell is not said to follow a property
 
 
 class Parts(NamedTuple):
@@ -237,7 +238,9 @@ def draw_picture(model: CharacterLanguageModel, text: str, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     text = text[:N_TRACED]
-    findings = find_cells(memories(model, text), text)[:4]
+    findings = find_cells(memories(model, text), text)
+    # The best one in any case, the others only if there is something to see.
+    findings = findings[:1] + [each for each in findings[1:4] if each.correlation >= FOLLOWS]
     shown = text[len(text) // 2 :]
     figure, axes = plt.subplots(
         len(findings), figsize=(11, 2.3 * len(findings)), layout="constrained", squeeze=False

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from demos._common import Figure, run_demo
+from demos._common import Figure, colors_of, run_demo
 from hessianfree import (
     Adam,
     Budget,
@@ -82,10 +82,13 @@ def run(quick: bool, folder: Path, report: Path | None = None) -> list[Figure]:
         n_looks=20 if quick else 100,
         progress=True,
     )
+    from matplotlib import rc_context
+
     print(f"\n{markdown_table(runs)}")
-    if report is not None:
-        write_report(runs, report, title="Four ways to learn a recurrent net")
-    draw(runs, folder / "compare.png")
+    with rc_context(colors_of([contender.name for contender in CONTENDERS])):
+        if report is not None:
+            write_report(runs, report, title="Four ways to learn a recurrent net")
+        draw(runs, folder / "compare.png")
     return [figure for contender in CONTENDERS for figure in figures(contender.name, runs)]
 
 

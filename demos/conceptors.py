@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from demos._common import Figure, run_demo
+from demos._common import TRUTH, Figure, run_demo
 from reservoir import ConceptorMemory
 from reservoir.conceptors import morph
 
@@ -101,12 +101,13 @@ def draw(
     for index, (series, pattern) in enumerate(zip(recalled, stored, strict=True)):
         axes = figure.add_subplot(grid[0, index])
         error, truth = align(series, pattern)
-        axes.plot(truth[:25], color="black", linewidth=3, alpha=0.3, label="pattern")
-        axes.plot(series[:25, 0], color="tab:blue", label="recalled")
+        axes.plot(truth[:25], color=TRUTH, linewidth=4, alpha=0.3, label="pattern")
+        axes.plot(series[:25, 0], color=f"C{index}", label="recalled, in its colour below")
         axes.set_title(f"pattern {index}: NRMSE {error:.3f}", fontsize="medium")
         axes.set(ylim=(-1.2, 1.2), xlabel="step")
         if index == 0:
-            axes.legend(loc="lower right", fontsize="x-small")
+            handles = axes.get_legend_handles_labels()
+            figure.legend(*handles, loc="outside upper center", ncols=2, fontsize="small")
 
     axes = figure.add_subplot(grid[1:, :2])
     for index, matrix in enumerate(memory.conceptors_):
@@ -125,12 +126,12 @@ def draw(
         mixture = morph(memory.conceptors_[:2], [1 - share, share])
         part, state = memory.recall(mixture, n_each, initial_state=state, return_state=True)
         series.append(part[:, 0])
-    axes.plot(np.concatenate(series), color="tab:blue")
+    axes.plot(np.concatenate(series), color="C4")
     axes.set(xlabel="step", ylabel="output")
     axes.set_title("From the first sine to the second, without a stop", fontsize="medium")
 
     axes = figure.add_subplot(grid[2, 2:])
-    axes.plot(SHARES, periods, marker="o")
+    axes.plot(SHARES, periods, marker="o", color="C4")
     for period in PERIODS:
         axes.axhline(period, color="black", linewidth=0.5)
     axes.set(xlabel="share of the second conceptor", ylabel="period (steps)")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from demos._common import Figure, run_demo
+from demos._common import Figure, color_of, run_demo
 from hessianfree import FreshBatches, SequenceNetwork, start, train
 from hessianfree.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from hessianfree.network import echo_state_parameters
@@ -160,10 +160,18 @@ def draw(
             axis.semilogy(mean(of_kind[radius]), color=color, label=f"{radius:g}")
         axis.legend(title="eigenvalue", frameon=False)
         axis.set(title=f"{kind} nets", ylim=(1e-30, 1e30))
+    # Of the LSTM, the wider the line, the larger the bias of the forget gate.
+    lstms = [name for name in others if "LSTM" in name]
+    widths = dict(zip(lstms, np.linspace(0.7, 3, len(lstms))))
     for name, signal in others.items():
-        axes[0, 2].semilogy(mean(signal), label=name, linestyle="-" if "LSTM" in name else "--")
+        axes[0, 2].semilogy(
+            mean(signal), label=name, linestyle="-" if "LSTM" in name else "--",
+            color=color_of(name), linewidth=widths.get(name, 1.5),
+        )  # fmt: skip
     band = others[ECHO].min(axis=0), others[ECHO].max(axis=0)
-    axes[0, 2].fill_between(np.arange(N_STEPS), *band, color="tab:brown", alpha=0.15, linewidth=0)
+    axes[0, 2].fill_between(
+        np.arange(N_STEPS), *band, color=color_of(ECHO), alpha=0.15, linewidth=0
+    )
     axes[0, 2].legend(frameon=False, fontsize="small", loc="upper left")
     axes[0, 2].set(title="Gated cells, echo state net", ylim=(1e-30, 1e30))
     for axis in axes[0]:

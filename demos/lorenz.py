@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from demos._common import Figure, run_demo
+from demos._common import OUTPUT, TRUTH, Figure, run_demo
 from reservoir import ESNRegressor
 from reservoir.datasets import lorenz
 from reservoir.metrics import valid_prediction_time
@@ -98,8 +98,8 @@ def draw(
     figure, axes = plt.subplots(4, 1, figsize=(8, 8), layout="constrained")
     clock = np.arange(1, HORIZON + 1) * DT * LYAPUNOV_EXPONENT
     for axis, name, column in zip(axes, "xyz", range(3), strict=False):
-        axis.plot(clock, truth[:, column], color="black", linewidth=2, label="truth")
-        axis.plot(clock, forecast[:, column], color="tab:orange", linewidth=1, label="free run")
+        axis.plot(clock, truth[:, column], color=TRUTH, linewidth=2, label="truth")
+        axis.plot(clock, forecast[:, column], color=OUTPUT, linewidth=1, label="free run")
         axis.set(ylabel=f"{name}, standardised", xlim=(0, clock[-1]))
         axis.sharex(axes[0])
     figure.suptitle("A free run, in Lyapunov times after the training data", x=0.02, ha="left")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from demos._common import Figure, run_demo
+from demos._common import OUTPUT, TRUTH, Figure, run_demo
 from reservoir import ESNRegressor
 from reservoir.datasets import mackey_glass
 from reservoir.metrics import nrmse
@@ -84,11 +84,11 @@ def draw(errors: dict[str, list[tuple[np.ndarray, np.ndarray]]], path: Path) -> 
     figure, (above, below) = plt.subplots(2, 1, figsize=(7, 6), layout="constrained", sharex=True)
     steps = np.arange(1, HORIZON + 1)
     truth, forecast = errors["plain"][0]
-    above.plot(steps, truth[0], color="black", linewidth=2.5, label="series")
-    above.plot(steps, forecast[0], color="tab:orange", linestyle="--", label="free run")
+    above.plot(steps, truth[0], color=TRUTH, linewidth=2.5, label="series")
+    above.plot(steps, forecast[0], color=OUTPUT, linestyle="--", label="free run")
     above.set(ylabel="squashed Mackey-Glass series", title="One free run of 84 steps")
     above.legend(loc="upper center")
-    for color, (kind, runs) in zip(("tab:orange", "tab:blue"), errors.items(), strict=True):
+    for color, (kind, runs) in zip((OUTPUT, "tab:blue"), errors.items(), strict=True):
         for seed, (truth, forecast) in enumerate(runs):
             error = np.sqrt(np.mean((forecast - truth) ** 2, axis=(0, 2))) / truth.std()
             label = f"{kind} states, one line a seed" if seed == 0 else None

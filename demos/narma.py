@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from demos._common import Figure, run_demo
+from demos._common import OUTPUT, TRUTH, Figure, run_demo
 from reservoir import ESNRegressor
 from reservoir.datasets import narma
 from reservoir.metrics import nrmse
@@ -63,10 +63,8 @@ def draw(shown: dict[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
 
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 5), layout="constrained", sharex=True)
     stretch = slice(0, 150)
-    above.plot(shown["plain"][0][stretch], color="black", linewidth=2.5, label="NARMA10")
-    for color, (kind, (truth, prediction)) in zip(
-        ("tab:orange", "tab:blue"), shown.items(), strict=True
-    ):
+    above.plot(shown["plain"][0][stretch], color=TRUTH, linewidth=2.5, label="NARMA10")
+    for color, (kind, (truth, prediction)) in zip((OUTPUT, "tab:blue"), shown.items(), strict=True):
         label = f"{kind} states"
         above.plot(prediction[stretch], color=color, linestyle="--", label=label)
         below.plot((prediction - truth)[stretch], color=color, label=label)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from tqdm import tqdm
 
-from demos._common import Figure, run_demo
+from demos._common import OUTPUT, TRUTH, Figure, run_demo
 from reservoir import NVARRegressor
 from reservoir.datasets import lorenz
 from reservoir.dynamics import DivergenceError
@@ -115,11 +115,13 @@ def draw(
     )
     clock = np.arange(1, HORIZON + 1) * DT * LYAPUNOV_EXPONENT
     for axis, (kind, (truth, continued)) in zip(axes, shown.items(), strict=False):
-        axis.plot(clock, truth[:, 2], color="black", linewidth=2, label="truth")
-        axis.plot(clock, continued[:, 2], color="tab:orange", linewidth=1, label="forecast")
+        axis.plot(clock, truth[:, 2], color=TRUTH, linewidth=2, label="truth")
+        axis.plot(clock, continued[:, 2], color=OUTPUT, linewidth=1, label="forecast")
         axis.axvline(times[kind][0], color="tab:blue", linewidth=1, label="valid until")
         axis.set(ylabel="z", title=kind, xlim=(0, clock[-1]))
-    axes[0].legend(loc="lower right", ncols=3, fontsize="small")
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize="small"
+    )
     axes[-1].boxplot(list(times.values()), orientation="horizontal", tick_labels=list(times))
     axes[-1].invert_yaxis()
     axes[-1].set(xlabel=f"valid time (error below {THRESHOLD}), Lyapunov times")

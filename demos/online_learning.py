@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from demos._common import Figure, run_demo
+from demos._common import OUTPUT, TRUTH, Figure, run_demo
 from reservoir import ESNRegressor, OnlineESNRegressor
 from reservoir.diagnostics import driven_lyapunov_exponents
 from reservoir.metrics import nrmse
@@ -136,9 +136,11 @@ def draw(
 
     figure, axes = plt.subplots(3, 1, figsize=(10, 9), layout="constrained")
     width = 100
-    for (name, squares), color in zip(errors.items(), ("tab:gray", "tab:blue", "tab:orange")):
-        means = np.convolve(squares, np.ones(width) / width, mode="valid")
-        steps = np.arange(len(means)) + width - 1
+    for (name, squares), color in zip(errors.items(), ("tab:gray", "tab:blue", OUTPUT)):
+        # What the fixed readout has learned from is no forecast of its own.
+        first = N_FIXED if name.startswith("fixed") else 0
+        means = np.convolve(squares[first:], np.ones(width) / width, mode="valid")
+        steps = first + np.arange(len(means)) + width - 1
         axes[0].semilogy(steps, np.sqrt(means), color=color, label=name)
     axes[0].axvline(JUMP, color="black", linestyle=":", linewidth=1)
     axes[0].set(
@@ -157,8 +159,8 @@ def draw(
         for unit in range(states.shape[1]):
             axis.plot(steps, 0.8 * states[shown, unit] - 3 - 1.5 * unit, color="tab:blue",
                       linewidth=0.7, label="units" if not unit else None)  # fmt: skip
-        axis.plot(steps, target[shown], color="black", linewidth=2.5, label="target")
-        axis.plot(steps, output[shown], color="tab:orange", linestyle="--", label="output")
+        axis.plot(steps, target[shown], color=TRUTH, linewidth=2.5, label="target")
+        axis.plot(steps, output[shown], color=OUTPUT, linestyle="--", label="output")
         axis.axvline(n_silent if axis is axes[1] else begun_free, color="black", linestyle=":")
         axis.set(xlim=(shown.start, shown.stop - 1), ylim=(-10.5, 3.5), yticks=[], xlabel="step",
                  title=title)  # fmt: skip

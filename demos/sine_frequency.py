@@ -21,12 +21,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from demos._common import Figure, run_demo
+from demos._common import OUTPUT, TRUTH, Figure, run_demo
 from reservoir import ESNRegressor
 from reservoir.datasets import sine_frequency
 from reservoir.dynamics import DivergenceError
 
-LOW, HIGH = 0.02, 0.06  # cycles a step
+LOW, HIGH = 0.02, 0.06  # cycles per step
 N_TRAINING = 20_000
 N_FREE = 10_000
 SETTINGS = {
@@ -161,11 +161,11 @@ def draw(runs: list[FreeRun], errors: np.ndarray, seconds: float, path: Path) ->
     asked = (LOW + HIGH + (HIGH - LOW) * first.inputs[:, 0]) / 2
     axes["input"].step(np.arange(800), asked[shown], where="post", color="tab:blue")
     axes["input"].set(
-        ylabel="cycles a step", title="Input: the frequency that is asked for", xlim=(0, 800)
+        ylabel="cycles per step", title="Input: the frequency that is asked for", xlim=(0, 800)
     )
-    axes["output"].plot(first.target[shown], color="black", linewidth=2.5, label="target")
+    axes["output"].plot(first.target[shown], color=TRUTH, linewidth=2.5, label="target")
     axes["output"].plot(
-        first.output[shown], color="tab:orange", linestyle="--", label="network, running free"
+        first.output[shown], color=OUTPUT, linestyle="--", label="network, running free"
     )
     axes["output"].set(xlabel="steps since the teacher left", ylim=(-1.5, 1.5), xlim=(0, 800),
                        title="Output: the sine that it generates")  # fmt: skip
@@ -184,7 +184,7 @@ def draw(runs: list[FreeRun], errors: np.ndarray, seconds: float, path: Path) ->
     axes["sweep"].set(
         xticks=range(len(CONNECTIVITIES)), xticklabels=CONNECTIVITIES,
         yticks=range(len(RADII)), yticklabels=RADII,
-        xlabel="incoming connections a unit", ylabel="spectral radius",
+        xlabel="incoming connections per unit", ylabel="spectral radius",
         title=f"{errors.size} settings tried in {seconds:.0f} s",
     )  # fmt: skip
     figure.colorbar(image, ax=axes["sweep"], label="median frequency error, %", extend="both")

@@ -26,6 +26,9 @@ _AXIS_LABELS: dict[Axis, str] = {
 }
 
 
+_DOT = "dot at the end: solved by at least half of the runs"
+
+
 _QUANTITY_LABELS: dict[Quantity, str] = {
     "loss": "held-out loss, best so far",
     "fraction_wrong": "wrong sequences, fraction, best so far",
@@ -184,7 +187,7 @@ def plot_curves(
         title=f"{task.replace('_', ' ')}, T = {n_steps}",
     )
     _label_ticks(ax, divisor=1e3 if against == "sequence_gradients" else 1.0)
-    ax.legend()
+    ax.legend(title=_DOT if any(line.get_marker() == "o" for line in ax.lines) else None)
     return ax
 
 
@@ -210,14 +213,19 @@ def plot_success(runs: Sequence[Run], *, ax: Any = None) -> Any:
         )
     ax = _axes(ax)
     by_contender = list(_grouped(runs, lambda run: run.contender))
-    for position, (contender, of_contender) in enumerate(by_contender):
+    lengths = sorted({run.n_steps for run in runs})
+    # Side by side, over half of the way to the next length, so that no line lies under another.
+    gap = min(np.diff(np.log(lengths)), default=0.5)
+    shifts = (np.arange(len(by_contender)) - (len(by_contender) - 1) / 2) * (
+        min(0.5 * gap, 0.3) / len(by_contender)
+    )
+    for shift, (contender, of_contender) in zip(shifts, by_contender, strict=True):
         places, rates, errors = [], [], []
         for n_steps, group in _grouped(of_contender, lambda run: run.n_steps):
             n_solved = sum(run.solved for run in group)
             low, high = success_interval(n_solved, len(group))
             rate = n_solved / len(group)
-            # Side by side, so that intervals of the same length do not cover each other.
-            places.append(n_steps * (1 + 0.015 * (position - (len(by_contender) - 1) / 2)))
+            places.append(n_steps * np.exp(shift))
             rates.append(rate)
             errors.append((rate - low, high - rate))
         ax.errorbar(
@@ -227,8 +235,8 @@ def plot_success(runs: Sequence[Run], *, ax: Any = None) -> Any:
             label=contender,
             marker="o",
             capsize=3,
+            linestyle=":",
         )
-    lengths = sorted({run.n_steps for run in runs})
     ax.set(
         xscale="log",
         xlim=(lengths[0] / 1.2, lengths[-1] * 1.2),
@@ -295,10 +303,13 @@ def share_legend(figure: Any) -> None:
     figure : matplotlib Figure
         With constrained layout.
     """
+    title = figure.axes[0].get_legend().get_title().get_text()
     for ax in figure.axes:
         ax.get_legend().remove()
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(
+        handles, labels, title=title or None, loc="outside lower center", ncols=len(labels)
+    )
 
 
 def _label_ticks(ax: Any, divisor: float) -> None:

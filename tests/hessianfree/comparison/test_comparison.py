@@ -421,6 +421,16 @@ def test_success_is_drawn_with_its_interval():
     np.testing.assert_allclose(segments[1][:, 1], success_interval(0, 3), atol=1e-12)
 
 
+def test_equal_rates_stand_side_by_side():
+    longer = [replace(run, n_steps=60) for run in RUNS]
+    ax = plot_success([*RUNS, *longer, *(replace(run, contender="c") for run in RUNS)])
+    points = [np.asarray(bars[0].get_xdata(), dtype=float) for bars in ax.containers]
+    first = np.sort([x[0] for x in points])
+    assert (np.diff(first) > 0).all()
+    # All of one length stand nearer to it than to the other.
+    assert all(x[0] < math.sqrt(50 * 60) < x[1] for x in points[:2])
+
+
 def test_report_has_a_table_and_shows_its_figures(tmp_path):
     longer = [replace(run, n_steps=100) for run in RUNS]
     path = write_report(RUNS + longer, tmp_path / "report", title="Who learns to add?")
@@ -446,7 +456,9 @@ def test_a_shared_legend_takes_the_place_of_the_others():
     for ax in axes:
         plot_curves(RUNS, ax=ax)
     share_legend(figure)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
+    assert legend.get_title().get_text() == "dot at the end: solved by at least half of the runs"
     assert all(ax.get_legend() is None for ax in axes)
 
 
