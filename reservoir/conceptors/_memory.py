@@ -11,8 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from reservoir.conceptors._conceptors import check_finite, conceptor
-from reservoir.dynamics._driven import iterate_sequences, run
+from reservoir.dynamics._bounds import (
+    OUTPUT_LIMIT,
+    as_bounds,
+    bounds_around,
+    find_departure,
+    range_of,
+    refuse_departure,
+)
+from reservoir.dynamics._driven import iterate_sequences
 from reservoir.dynamics._reservoir import Reservoir
+from reservoir.dynamics._series import PIECE
 from reservoir.estimators._base import ReservoirEstimator
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._features import Readout
@@ -24,6 +33,11 @@ Array = NDArray[np.floating]
 
 
 Floats = NDArray[np.float64]
+
+_REMEDY = (
+    "Take a bounded activation, a smaller `aperture`, or a mixture of conceptors that does not go "
+    "beyond those stored."
+)
 
 
 class LoadedPatterns(NamedTuple):
@@ -218,6 +232,9 @@ class ConceptorMemory(ReservoirEstimator):
         Ridge penalty of W.
     readout_alpha : float, default=1e-2
         Ridge penalty of V.
+    output_limit : float or None, default=3.0
+        A recall stops with a DivergenceError where an output leaves the range of the patterns by
+        more than this many times that range, as `ESNRegressor` says; None for infinity alone.
     dtype : {"float64", "float32"}, default="float64"
         Of weights and states; conceptors are always float64.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
@@ -237,6 +254,8 @@ class ConceptorMemory(ReservoirEstimator):
         c.
     last_states_ : ndarray of shape (n_patterns, n_units)
         State at the last step of each pattern.
+    output_range_, output_bounds_ : ndarray of shape (2, n_features)
+        Smallest and largest value of the patterns, and what a recall may take.
     n_features_in_, feature_names_in_
         As in `ESNRegressor`.
 
@@ -279,6 +298,7 @@ class ConceptorMemory(ReservoirEstimator):
         washout: int = 100,
         alpha: float = 1e-4,
         readout_alpha: float = 1e-2,
+        output_limit: float | None = OUTPUT_LIMIT,
         dtype: Literal["float64", "float32"] = "float64",
         random_state: Any = None,
     ) -> None:
@@ -294,6 +314,7 @@ class ConceptorMemory(ReservoirEstimator):
         self.washout = washout
         self.alpha = alpha
         self.readout_alpha = readout_alpha
+        self.output_limit = output_limit
         self.dtype = dtype
         self.random_state = random_state
 
@@ -340,6 +361,8 @@ class ConceptorMemory(ReservoirEstimator):
             alpha=self.alpha,
             readout_alpha=self.readout_alpha,
         )
+        self.output_range_ = range_of(patterns)
+        self.output_bounds_ = bounds_around(self.output_range_, self.output_limit)
         self.reservoir_ = loaded.reservoir
         self.coef_, self.intercept_ = loaded.readout.state, loaded.readout.intercept
         self.correlations_, self.last_states_ = loaded.correlations, loaded.last_states
@@ -381,6 +404,9 @@ class ConceptorMemory(ReservoirEstimator):
             Before `fit`.
         ValueError, TypeError
             If there is no such pattern, or shapes do not fit.
+        DivergenceError
+            If an output leaves the range of the patterns by more than `output_limit`; `outputs`
+            holds those before.
         """
         check_is_fitted(self, "conceptors_")
         n_steps = check_integer("n_steps", n_steps, minimum=1)
@@ -391,13 +417,20 @@ class ConceptorMemory(ReservoirEstimator):
         if initial_state is not None:
             check_finite("initial_state", np.asarray(initial_state))
         dtype = self.reservoir_.dtype
-        states = run(
-            controlled_reservoir(self.reservoir_, pattern),
-            np.empty((n_steps, 0), dtype=dtype),
-            initial_state=initial_state,
-        )
+        controlled = controlled_reservoir(self.reservoir_, pattern)
         coef = self.coef_ @ np.asarray(pattern, dtype=np.float64)
-        outputs = (states @ coef.T + self.intercept_).astype(dtype, copy=False)
+        bounds = as_bounds(getattr(self, "output_bounds_", None), len(coef), dtype)
+        outputs = np.empty((n_steps, len(coef)), dtype=dtype)
+        blocks = iterate_sequences(
+            controlled,
+            [np.empty((n_steps, 0), dtype=dtype)],
+            initial_states=[initial_state],
+            chunk_size=PIECE,
+        )
+        for _, start, states in blocks:
+            rows = slice(start, start + len(states))
+            outputs[rows] = states @ coef.T + self.intercept_
+            refuse_departure(outputs, find_departure(outputs[rows], bounds, start), _REMEDY)
         return (outputs, states[-1].copy()) if return_state else outputs
 
 

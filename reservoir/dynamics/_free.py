@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir.dynamics._reservoir import Array, Reservoir
-from reservoir.dynamics._series import PIECE, as_series, as_vector, refuse_divergence
+from reservoir.dynamics._bounds import Departure, as_bounds, find_departure, refuse_departures
+from reservoir.dynamics._reservoir import Array, DivergenceError, Reservoir
+from reservoir.dynamics._series import PIECE, as_series, as_vector
 from reservoir.dynamics._variants import Variants, variant
 from reservoir.dynamics.cuda._free import FreeLanes, free_lanes, parts_of
 from reservoir.dynamics.loops._choose import check_engine, choose_loop
@@ -54,12 +55,15 @@ class FreeStart:
         y[-1]; None for zeros.
     inputs : array-like of shape (n_steps, n_inputs) or None
         u[t], where the reservoir has inputs and the output does not take their place.
+    n_settling : int
+        Steps at the start whose outputs only need to be finite, whatever the bounds.
     """
 
     n_steps: int
     state: Any = None
     output: Any = None
     inputs: Any = None
+    n_settling: int = 0
 
 
 class VariantRun(NamedTuple):
@@ -80,6 +84,7 @@ def free_run(
     initial_output: Any = None,
     inputs: Any = None,
     output_as_input: bool = False,
+    output_bounds: Any = None,
     return_states: bool = False,
     engine: str = "auto",
 ) -> FreeRun:
@@ -109,6 +114,9 @@ def free_run(
         u[t]; may be left out if the reservoir has no inputs or its output takes their place.
     output_as_input : bool, default False
         Whether u[t] = y[t-1].
+    output_bounds : array-like of shape (2, n_outputs), optional
+        Smallest and largest value that each output may take; beyond them the run stops. Left out,
+        it stops at infinity.
     return_states : bool, default False
         Whether all states are kept.
     engine : {"auto", "numpy", "numba"}, default "auto"
@@ -123,7 +131,8 @@ def free_run(
     ValueError
         If shapes do not fit, inputs are missing or too many, or nothing feeds the output back.
     DivergenceError
-        If an output is not finite; `step` says which.
+        If an output is not finite, or beyond its bounds; `step` says which, and `outputs` holds
+        those before.
     ImportError
         If `engine` is "numba" and numba is not there.
 
@@ -144,15 +153,20 @@ def free_run(
     """
     xp = namespace_of(inputs=inputs, initial_state=initial_state, initial_output=initial_output)
     start = FreeStart(check_integer("n_steps", n_steps), initial_state, initial_output, inputs)
-    (run,) = free_run_sequences(
-        reservoir,
-        readout,
-        [start],
-        output_as_input=output_as_input,
-        return_states=return_states,
-        engine=engine,
-        xp=xp,
-    )
+    try:
+        (run,) = free_run_sequences(
+            reservoir,
+            readout,
+            [start],
+            output_as_input=output_as_input,
+            output_bounds=output_bounds,
+            return_states=return_states,
+            engine=engine,
+            xp=xp,
+        )
+    except DivergenceError as error:
+        (error.outputs,) = error.outputs
+        raise
     return run
 
 
@@ -163,6 +177,7 @@ def free_run_sequences(
     starts: Sequence[FreeStart],
     *,
     output_as_input: bool = False,
+    output_bounds: Any = None,
     return_states: bool = False,
     engine: str = "auto",
     xp: Any = np,
@@ -171,8 +186,9 @@ def free_run_sequences(
 
     Parameters
     ----------
-    reservoir, readout, output_as_input, return_states, engine
-        As in `free_run`; likewise errors.
+    reservoir, readout, output_as_input, output_bounds, return_states, engine
+        As in `free_run`; likewise errors. A run that diverges does not stop the others, whose
+        outputs the error holds too.
     starts : sequence of FreeStart
         How long each run is, where it starts, and its external inputs.
     xp : module
@@ -182,12 +198,25 @@ def free_run_sequences(
     n_outputs = len(readout.intercept)
     starts = [_checked_start(reservoir, n_outputs, start, output_as_input) for start in starts]
     closing = _closing(reservoir, readout, output_as_input)
+    bounds = as_bounds(output_bounds, n_outputs, reservoir.dtype)
     if xp is not np:
         check_engine(engine)
         with naming_remedy(MEMORY_REMEDY):
-            return _run_on_device(xp, reservoir, readout, closing, starts, return_states)
-    loop = choose_loop(reservoir, engine)
-    return [_run_on_host(reservoir, readout, closing, loop, one, return_states) for one in starts]
+            runs = _run_on_device(xp, reservoir, readout, closing, starts, return_states)
+            bounds = xp.asarray(bounds)
+            departures = [
+                find_departure(run.outputs, bounds, 0, start.n_settling)
+                for run, start in zip(runs, starts)
+            ]
+    else:
+        loop = choose_loop(reservoir, engine)
+        ended = [
+            _run_on_host(reservoir, readout, closing, loop, one, bounds, return_states)
+            for one in starts
+        ]
+        runs, departures = [run for run, _ in ended], [departure for _, departure in ended]
+    refuse_departures([run.outputs for run in runs], departures)
+    return runs
 
 
 @with_few_threads
@@ -249,7 +278,6 @@ def free_run_variants(
             ),
             scales=LaneScales(variants.recurrent[places], variants.leak[places]),
             which=np.asarray(which)[places],
-            stop_at_divergence=False,
         )
         return np.asarray(to_host(xp.stack(results.outputs)))
 
@@ -260,13 +288,18 @@ def _run_on_host(
     closing: Closing,
     loop: Any,
     start: FreeStart,
+    bounds: Array,
     return_states: bool,
-) -> FreeRun:
-    """Run one closed loop; state and output of its start are overwritten."""
+) -> tuple[FreeRun, Departure | None]:
+    """Run one closed loop, up to the piece in which it leaves its bounds.
+
+    State and output of its start are overwritten.
+    """
     n_steps, n_outputs, dtype = start.n_steps, len(start.output), reservoir.dtype
     outputs = np.empty((n_steps, n_outputs), dtype=dtype)
     kept = n_steps if return_states else min(n_steps, PIECE)
     states = np.empty((kept, reservoir.n_units), dtype=dtype)
+    departure = None
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, n_steps, PIECE):
             rows = slice(first, first + PIECE)
@@ -278,8 +311,10 @@ def _run_on_host(
                 outputs[rows] += columns[:, :-1] @ readout.input.T.astype(dtype, copy=False)
             piece = states[rows] if return_states else states[: len(inputs)]
             loop.advance_free(piece, start.state, columns, outputs[rows], start.output, closing)
-            refuse_divergence(outputs[rows], first, "output")
-    return FreeRun(outputs, start.state, states if return_states else None)
+            departure = find_departure(outputs[rows], bounds, first, start.n_settling)
+            if departure is not None:
+                break
+    return FreeRun(outputs, start.state, states if return_states else None), departure
 
 
 def _run_on_device(
@@ -330,6 +365,7 @@ def _checked_start(
         as_vector("initial_state", start.state, reservoir.n_units, dtype),
         as_vector("initial_output", start.output, n_outputs, dtype),
         _external_inputs(reservoir, start.inputs, start.n_steps, output_as_input),
+        start.n_settling,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +18,40 @@ ACTIVATIONS = ("tanh", "relu", "identity", "logistic")
 
 
 class DivergenceError(FloatingPointError):
-    """A run reached a value that is not finite.
+    """A state or an output is not finite, or a free run has left what was learned.
 
     Attributes
     ----------
     step : int
-        The first step, counted from 0, at which a state or an output is not finite.
+        The first step, counted from 0, of which that is so.
+    sequence : int
+        The sequence of the call in which it is; the first of them, if there are several.
+    value, bound : float
+        The output, and the bound that it is beyond; NaN and infinity for a state.
+    outputs : ndarray, list of ndarray or None
+        The outputs of a free run before that step, (step, n_outputs). Of several sequences a
+        list, with all outputs of those that stayed within the bounds: the lengths tell which
+        diverged. None for a run that is only driven.
     """
 
-    def __init__(self, message: str, step: int) -> None:
+    outputs: Any
+
+    def __init__(
+        self,
+        message: str,
+        step: int,
+        *,
+        sequence: int = 0,
+        value: float = math.nan,
+        bound: float = math.inf,
+        outputs: Any = None,
+    ) -> None:
         super().__init__(message, step)
         self.step = step
+        self.sequence = sequence
+        self.value = value
+        self.bound = bound
+        self.outputs = outputs
 
     def __str__(self) -> str:
         return str(self.args[0])

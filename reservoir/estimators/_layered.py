@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reservoir.architectures import group_reservoirs, stack_reservoirs
+from reservoir.dynamics._bounds import OUTPUT_LIMIT
 from reservoir.dynamics._recipe import ReservoirRecipe, layer_seeds
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.estimators._esn import ESNRegressor
@@ -69,7 +70,7 @@ class LayeredESNRegressor(ESNRegressor):
         As in `ESNRegressor`; the output is fed back to all layers.
     noise, feedback_noise, washout, include_input, include_squares
         As in `ESNRegressor`.
-    alpha, alpha_cv, alpha_per_target, fit_intercept, solver, missing
+    alpha, alpha_cv, alpha_per_target, fit_intercept, solver, missing, output_limit
         As in `ESNRegressor`.
     dtype, device, random_state, n_jobs, verbose
         As in `ESNRegressor`. The first layer is the reservoir that `ESNRegressor` draws, and a
@@ -83,7 +84,9 @@ class LayeredESNRegressor(ESNRegressor):
         Where the units of each layer stand in a state of `reservoir_`.
     coef_, intercept_, alpha_, alpha_scores_, solver_
         As in `ESNRegressor`.
-    last_state_, last_output_, n_outputs_, n_sequences_seen_, device_
+    last_state_, last_output_, output_range_, output_bounds_
+        As in `ESNRegressor`.
+    n_outputs_, n_sequences_seen_, device_
         As in `ESNRegressor`.
     n_features_in_, feature_names_in_
         As in `ESNRegressor`.
@@ -147,6 +150,7 @@ class LayeredESNRegressor(ESNRegressor):
         fit_intercept: bool = True,
         solver: Literal["auto", "gram", "qr"] = "auto",
         missing: Literal["raise", "hold"] = "raise",
+        output_limit: float | None = OUTPUT_LIMIT,
         dtype: Literal["float64", "float32"] = "float64",
         device: Literal["cpu", "cuda", "auto"] = "cpu",
         random_state: Any = None,
@@ -176,6 +180,7 @@ class LayeredESNRegressor(ESNRegressor):
             fit_intercept=fit_intercept,
             solver=solver,
             missing=missing,
+            output_limit=output_limit,
             dtype=dtype,
             device=device,
             random_state=random_state,

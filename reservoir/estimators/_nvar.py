@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from reservoir.dynamics._reservoir import DivergenceError
+from reservoir.dynamics._bounds import (
+    OUTPUT_LIMIT,
+    Departure,
+    as_bounds,
+    note_departures,
+    refuse_departures,
+)
 from reservoir.estimators._base import Array
 from reservoir.estimators._sequence_regressor import SequenceRegressor
 from reservoir.harvest._fold import ROWS_PER_FOLD
@@ -21,6 +27,8 @@ from reservoir.utils.persistence import register
 from reservoir.utils.validation import check_choice, check_integer
 
 register(MonomialMap)
+
+_REMEDY = "Raise `alpha`, lower `order`, or pass data that fill more of the space."
 
 
 class NVARRegressor(SequenceRegressor):
@@ -60,6 +68,8 @@ class NVARRegressor(SequenceRegressor):
         Whether c is learned; unlike the constant of [1]_ it is not penalised.
     solver : {"auto", "gram", "qr"}, default="auto"
         As in `ESNRegressor`.
+    output_limit : float or None, default=3.0
+        As in `ESNRegressor`; a polynomial that leaves its data leaves them fast.
     dtype : {"float64", "float32"}, default="float64"
         Of features and predictions; the readout is always solved in float64.
 
@@ -80,6 +90,8 @@ class NVARRegressor(SequenceRegressor):
         The last training inputs, which the next step would still see.
     last_output_ : ndarray of shape (n_outputs,)
         Target of the last training step.
+    output_range_, output_bounds_ : ndarray of shape (2, n_outputs)
+        Smallest and largest target of each output, and what a free run may take.
     n_outputs_ : int
         Number of outputs.
     n_features_in_ : int
@@ -127,6 +139,7 @@ class NVARRegressor(SequenceRegressor):
         alpha: float | ArrayLike = 2.5e-6,
         fit_intercept: bool = True,
         solver: Literal["auto", "gram", "qr"] = "auto",
+        output_limit: float | None = OUTPUT_LIMIT,
         dtype: Literal["float64", "float32"] = "float64",
     ) -> None:
         self.n_delays = n_delays
@@ -136,6 +149,7 @@ class NVARRegressor(SequenceRegressor):
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.solver = solver
+        self.output_limit = output_limit
         self.dtype = dtype
 
     last_inputs_: Array
@@ -294,18 +308,23 @@ class NVARRegressor(SequenceRegressor):
         ValueError
             If the outputs are not as many as the inputs, or a context is too short.
         DivergenceError
-            If a forecast grows beyond bounds, as polynomials may; the message says at which step.
+            If a forecast leaves the range of the training targets by more than `output_limit`, as
+            polynomials may. The error names sequence and step, and its `outputs` holds what came
+            before and the whole forecasts of other sequences.
         """
         check_is_fitted(self, "coef_")
         n_steps = check_integer("n_steps", n_steps, minimum=1)
         self._check_forecast()
         if X is None:
             known = np.concatenate([self.last_inputs_, self.last_output_[None]])
-            return self._shaped(self._run_free(n_steps, known[None])[0])
+            with self._shaping_outputs():
+                return self._shaped(self._run_free(n_steps, known[None])[0])
         contexts, layout = self._reader().inputs(X, None, None)
         self._check_lengths(layout.lengths)
         known = np.stack([context[-1 - self._n_left_out() :] for context in contexts])
-        return self._restore_forecasts(list(self._run_free(n_steps, known)), layout)
+        with self._shaping_outputs(X, layout):
+            forecasts = list(self._run_free(n_steps, known))
+        return self._restore_forecasts(forecasts, layout)
 
     def _begin(self, n_inputs: int, n_outputs: int) -> None:
         """Check the parameters, and forget what was learned."""
@@ -320,6 +339,7 @@ class NVARRegressor(SequenceRegressor):
                 "`series[:-1], series[1:]`."
             )
         self.n_outputs_ = n_outputs
+        self._begin_range(n_outputs)
         self._monomials = MonomialMap(n_delays * n_inputs, _checked_orders(self.order))
         self._steps_of_last = 0
         self._accumulator = RidgeAccumulator(
@@ -332,6 +352,7 @@ class NVARRegressor(SequenceRegressor):
 
     def _learn(self, inputs: list[Array], targets: list[Array], *, continues: bool = False) -> Self:
         """Fold sequences into the accumulator and solve for the readout."""
+        self._take_range(targets)
         for index, (rows, goals) in enumerate(zip(inputs, targets, strict=True)):
             if continues and index == 0:
                 history, n_before = self.last_inputs_, self._steps_of_last
@@ -396,6 +417,8 @@ class NVARRegressor(SequenceRegressor):
         n_series, n_known, n_features = known.shape
         series = np.empty((n_series, n_known + n_steps, n_features), dtype=known.dtype)
         series[:, :n_known] = known
+        bounds = as_bounds(self._bounds, n_features, series.dtype)
+        departures: list[Departure | None] = [None] * n_series
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(n_steps):
                 now = step + n_known - 1
@@ -403,15 +426,12 @@ class NVARRegressor(SequenceRegressor):
                 outputs = self._monomials.stack(seen.reshape(n_series, -1)) @ coef.T + intercept
                 if self.predict_increment:
                     outputs += series[:, now]
-                if not np.isfinite(outputs).all():
-                    raise DivergenceError(
-                        f"The output of step {step} is not finite, but finite numbers were "
-                        "expected. Raise `alpha`, lower `order`, or pass data that fill more of "
-                        "the space.",
-                        step,
-                    )
                 series[:, now + 1] = outputs
-        return series[:, n_known:]
+                if note_departures(outputs, bounds, step, departures):
+                    break
+        forecasts = series[:, n_known:]
+        refuse_departures(list(forecasts), departures, _REMEDY)
+        return forecasts
 
 
 def _checked_orders(order: Any) -> tuple[int, ...]:

@@ -72,13 +72,16 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         ValueError
             If `X` does not match what the model was fitted with.
         DivergenceError
-            If a network with feedback grows beyond bounds; the message says at which step.
+            If a network with feedback leaves the range of its targets by more than
+            `output_limit`. The error names sequence and step, and its `outputs` holds what came
+            before and all outputs of other sequences.
         """
         check_is_fitted(self, "coef_")
         goes_on = isinstance(initial_state, str)
         inputs, layout = self._reader().inputs(X, groups, lengths, before=self._row_before(goes_on))
         states = self._starts(initial_state, len(inputs))
-        outputs, _ = self._outputs(inputs, states, self.last_output_ if goes_on else None)
+        with self._shaping_outputs(X, layout):
+            outputs, _ = self._outputs(inputs, states, self.last_output_ if goes_on else None)
         return layout.restore(self._shaped(in_kind(outputs, X)))
 
     def predict_stream(
@@ -137,7 +140,8 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         for chunk in chunks:
             inputs, layout = self._reader().inputs(chunk, None, None, before=before)
             check_chunk(layout)
-            outputs, (state,) = self._outputs(inputs, [state], output)
+            with self._shaping_outputs(chunk, layout):
+                outputs, (state,) = self._outputs(inputs, [state], output)
             output, before = to_host(outputs[-1]).copy(), np.array(to_host(inputs[0][-1]))
             yield self._shaped(in_kind(outputs, chunk))
 
@@ -155,11 +159,13 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
                 self.reservoir_, self._readout(), inputs, states, last_states=ends
             )
             return xp.concatenate(parts) if len(parts) > 1 else parts[0], list(ends)
+        starts = [
+            # From the zero state, nothing was learned of the first steps.
+            FreeStart(len(part), state, output, part, self.washout if state is None else 0)
+            for part, state in zip(inputs, states)
+        ]
         runs = free_run_sequences(
-            self.reservoir_,
-            self._readout(),
-            [FreeStart(len(part), state, output, part) for part, state in zip(inputs, states)],
-            xp=xp,
+            self.reservoir_, self._readout(), starts, output_bounds=self._bounds, xp=xp
         )
         rows = xp.concatenate([run.outputs for run in runs]) if len(runs) > 1 else runs[0].outputs
         return rows, [to_host(run.final_state) for run in runs]
@@ -191,7 +197,9 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
             If the outputs are not as many as the inputs, or the last training target is NaN and
             there is no `X`.
         DivergenceError
-            If the forecast grows beyond bounds; the message says at which step.
+            If a forecast leaves the range of the training targets by more than `output_limit`.
+            The error names sequence and step, and its `outputs` holds what came before and the
+            whole forecasts of other sequences.
         """
         check_is_fitted(self, "coef_")
         n_steps = check_integer("n_steps", n_steps, minimum=1)
@@ -203,12 +211,14 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
                     "`X` is None, but the forecast can't go on from the last training target, "
                     "which is NaN. Pass a context, or set `missing` to 'hold' in `fit`."
                 )
-            runs = self._run_free(xp, n_steps, [self.last_state_], [self.last_output_])
+            with self._shaping_outputs():
+                runs = self._run_free(xp, n_steps, [self.last_state_], [self.last_output_])
             return self._shaped(to_host(runs[0].outputs))
         contexts, layout = self._reader().inputs(X, None, None)
         states = self._states_before_the_last_step(contexts)
         last_rows = [to_host(context[-1]) for context in contexts]
-        runs = self._run_free(xp, n_steps, list(states), last_rows)
+        with self._shaping_outputs(X, layout):
+            runs = self._run_free(xp, n_steps, list(states), last_rows)
         return self._restore_forecasts([in_kind(run.outputs, X) for run in runs], layout)
 
     def _check_lengths(self, lengths: Sequence[int]) -> None:
@@ -256,6 +266,7 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         n_fed_back = n_outputs if has_feedback(self.feedback_scaling) else 0
         self.reservoir_ = self._draw_reservoir(n_inputs, n_fed_back)
         self.n_outputs_ = n_outputs
+        self._begin_range(n_outputs)
         self.n_sequences_seen_ = 0
         self._steps_of_last = 0
 
@@ -317,6 +328,7 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
             self._readout(),
             [FreeStart(n_steps, *start) for start in zip(states, outputs)],
             output_as_input=True,
+            output_bounds=self._bounds,
             xp=xp,
         )
 

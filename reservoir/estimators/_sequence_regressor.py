@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 
+from reservoir.dynamics._bounds import bounds_around, range_of
+from reservoir.dynamics._reservoir import DivergenceError
 from reservoir.estimators._base import Array, SequenceEstimator
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._solve import RidgeSolution
 from reservoir.readout._sums import GramAccumulator, QRAccumulator
 from reservoir.sequences._layout import Layout, stack_like, stack_sequences
 from reservoir.sequences._missing import is_known
-from reservoir.utils.device import namespace_of, to_host
+from reservoir.utils.device import in_kind, namespace_of, to_host
 from reservoir.utils.persistence import register
 
 for _class in (GramAccumulator, QRAccumulator, RidgeAccumulator):
@@ -34,6 +37,9 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
     alpha_: Any
     alpha_scores_: NDArray[np.float64]
     solver_: Any
+    output_limit: float | None
+    output_range_: NDArray[np.float64]
+    output_bounds_: NDArray[np.float64]
     _y_is_1d: bool
 
     def predict(self, X: Any, groups: Any = None, lengths: Any = None) -> Any:
@@ -105,6 +111,36 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
                 f"`y` has {n_outputs} outputs, but the calls before had {self.n_outputs_}. Pass as "
                 "many, or call `fit` to start afresh."
             )
+
+    def _begin_range(self, n_outputs: int) -> None:
+        """Forget the targets that were seen, and check what bounds free runs."""
+        nothing = np.array([[np.inf], [-np.inf]]).repeat(n_outputs, axis=1)
+        bounds_around(nothing, self.output_limit)
+        self.output_range_ = nothing
+
+    def _take_range(self, targets: Sequence[Any]) -> None:
+        """Let free runs go as far from the targets, and those before, as `output_limit` says."""
+        if not hasattr(self, "output_range_"):
+            return  # of an older file, where those before are not known
+        self.output_range_ = range_of(targets, self.output_range_)
+        self.output_bounds_ = bounds_around(self.output_range_, self.output_limit)
+
+    @property
+    def _bounds(self) -> NDArray[np.float64] | None:
+        """The bounds of free runs; None for a model from an older file."""
+        return getattr(self, "output_bounds_", None)
+
+    @contextmanager
+    def _shaping_outputs(self, X: Any = None, layout: Layout | None = None) -> Iterator[None]:
+        """Give the outputs that a DivergenceError holds the form of `X`, as far as they go."""
+        try:
+            yield
+        except DivergenceError as error:
+            if error.outputs is not None:
+                parts = [self._shaped(in_kind(part, X)) for part in error.outputs]
+                is_one = layout is None or (layout.form == "rows" and len(parts) == 1)
+                error.outputs = parts[0] if is_one else parts
+            raise
 
     def _keep(self, solution: RidgeSolution) -> None:
         """Make a solution the readout, unless single precision would turn it to zeros."""

@@ -11,6 +11,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from reservoir.dynamics._bounds import OUTPUT_LIMIT
 from reservoir.estimators._base import Array, ReservoirEstimator
 from reservoir.estimators._sequence_regressor import SequenceRegressor
 from reservoir.fields._fold import fold_patches, solve_patches
@@ -76,7 +77,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
     alpha : float or array-like of shape (n_alphas,), default=1e-6
         Ridge penalty α ‖W_out‖² beside the summed squared error; of several, the one with the
         lowest generalised cross-validation score is taken, by each readout for itself.
-    fit_intercept, solver, dtype, random_state
+    fit_intercept, solver, output_limit, dtype, random_state
         As in `ESNRegressor`.
     n_jobs : int or None, default=None
         Workers among which the patches are spread while learning, as in joblib.
@@ -103,6 +104,8 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         States after the last training step.
     last_output_ : ndarray of shape (n_sites,)
         Target of the last training step.
+    output_range_, output_bounds_ : ndarray of shape (2, n_sites)
+        Smallest and largest target of each site, and what a forecast may take.
     n_outputs_ : int
         Number of sites.
     n_features_in_ : int
@@ -160,6 +163,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         alpha: float | ArrayLike = 1e-6,
         fit_intercept: bool = True,
         solver: Literal["auto", "gram", "qr"] = "auto",
+        output_limit: float | None = OUTPUT_LIMIT,
         dtype: Literal["float64", "float32"] = "float64",
         random_state: Any = None,
         n_jobs: int | None = None,
@@ -183,6 +187,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.solver = solver
+        self.output_limit = output_limit
         self.dtype = dtype
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -244,6 +249,8 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         self.reservoir_ = self._draw_reservoir(self.patches_.width)
         self.n_outputs_ = n_sites
         self.last_output_ = targets[-1][-1].astype(self.reservoir_.dtype)
+        self._begin_range(n_sites)
+        self._take_range(targets)
         self._learn(inputs, targets, alphas)
         return self
 
@@ -307,18 +314,23 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         ValueError
             If `X` does not match what the model was fitted with.
         DivergenceError
-            If the forecast grows beyond bounds; the message says at which step.
+            If a forecast leaves the range of the training targets by more than `output_limit`.
+            The error names sequence and step, and its `outputs` holds what came before and the
+            whole forecasts of other sequences.
         """
         check_is_fitted(self, "coef_")
         n_steps = check_integer("n_steps", n_steps, minimum=1)
         if X is None:
-            return self._run_free(n_steps, self.last_state_[None], self.last_output_[None])[0]
+            with self._shaping_outputs():
+                return self._run_free(n_steps, self.last_state_[None], self.last_output_[None])[0]
         contexts, layout = self._reader().inputs(X, None, None)
         seen = [part for context in contexts for part in self.patches_.seen(context[:-1])]
         states = final_states(self.reservoir_, seen)
         states = states.reshape(len(contexts), self.patches_.n_patches, -1)
         fields = np.stack([context[-1] for context in contexts])
-        return self._restore_forecasts(list(self._run_free(n_steps, states, fields)), layout)
+        with self._shaping_outputs(X, layout):
+            forecasts = list(self._run_free(n_steps, states, fields))
+        return self._restore_forecasts(forecasts, layout)
 
     def _check_lengths(self, lengths: Sequence[int]) -> None:
         self._check_washout(lengths)
@@ -388,5 +400,11 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
 
     def _run_free(self, n_steps: int, states: Array, fields: Array) -> Array:
         return run_fields_free(
-            self.reservoir_, self._readouts(), self.patches_, n_steps, states, fields
+            self.reservoir_,
+            self._readouts(),
+            self.patches_,
+            n_steps,
+            states,
+            fields,
+            output_bounds=self._bounds,
         )

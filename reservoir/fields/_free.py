@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reservoir.dynamics._bounds import Departure, as_bounds, note_departures, refuse_departures
 from reservoir.dynamics._reservoir import Array, Reservoir
-from reservoir.dynamics._series import refuse_divergence
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.fields._patches import Patches
 from reservoir.readout._features import Readout
@@ -21,6 +21,7 @@ def run_fields_free(
     states: Array,
     fields: Array,
     *,
+    output_bounds: Array | None = None,
     engine: str = "auto",
 ) -> Array:
     """Return forecasts of fields on a ring, patch by patch, halos exchanged at each step.
@@ -44,6 +45,8 @@ def run_fields_free(
         x_p[-1].
     fields : ndarray of shape (n_fields, n_sites)
         The fields at -1.
+    output_bounds : ndarray of shape (2, n_sites), optional
+        Smallest and largest value that each site may take; infinity alone stops a run without.
     engine : {"auto", "numpy", "numba"}, default "auto"
         As in `reservoir.dynamics.run`.
 
@@ -54,7 +57,8 @@ def run_fields_free(
     Raises
     ------
     DivergenceError
-        If a forecast is not finite; `step` says which.
+        If a forecast is not finite or beyond its bounds; `step` and `sequence` say which, and
+        `outputs` holds what came before, and the other fields' whole forecasts.
 
     Examples
     --------
@@ -82,6 +86,8 @@ def run_fields_free(
     after = np.empty((len(lanes), 1, reservoir.n_units), dtype=reservoir.dtype)
     forecasts = np.empty((n_fields, n_steps, patches.n_sites), dtype=reservoir.dtype)
     sites, field = patches.sites, fields.astype(reservoir.dtype)
+    bounds = as_bounds(output_bounds, patches.n_sites, reservoir.dtype)
+    departures: list[Departure | None] = [None] * n_fields
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(n_steps):
             inputs = field[:, sites].reshape(len(lanes), -1)
@@ -98,6 +104,8 @@ def run_fields_free(
                     of_patch = slice(first, None, patches.n_patches)
                     outputs[of_patch] = readout(lanes[of_patch], inputs[of_patch])
             field = outputs.reshape(n_fields, -1)
-            refuse_divergence(field.reshape(1, -1), step, "forecast")
             forecasts[:, step] = field
+            if note_departures(field, bounds, step, departures):
+                break
+    refuse_departures(list(forecasts), departures)
     return forecasts

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from reservoir.dynamics._reservoir import Array, Reservoir
-from reservoir.dynamics._series import Series, as_series, as_vector
+from reservoir.dynamics._bounds import as_bounds, find_departure, refuse_departure
+from reservoir.dynamics._reservoir import Array, DivergenceError, Reservoir
+from reservoir.dynamics._series import LANE_PIECE, Series, as_series, as_vector
 from reservoir.online._learner import Floats, Learner
 from reservoir.online._stepping import Stepper
 from reservoir.readout._features import FeatureMap
@@ -46,6 +47,7 @@ def learn_closed_loop(
     state_noise: float = 0.0,
     feedback_noise: float = 0.0,
     random_state: Any = None,
+    output_bounds: Any = None,
     engine: str = "auto",
     progress: bool = False,
 ) -> ClosedLoopRun:
@@ -85,6 +87,9 @@ def learn_closed_loop(
         Standard deviations of normal noise on the drive of each unit and on what is fed back.
     random_state : None, int, Generator, RandomState or SeedSequence
         Seed of the noise; a Generator is used as it is, and advanced.
+    output_bounds : array-like of shape (2, n_outputs), optional
+        Smallest and largest value that each output may take after the first `skip` steps; infinity
+        alone stops the run without.
     engine : {"auto", "numpy", "numba"}, default "auto"
         As in `reservoir.dynamics.run`, for the recurrence.
     progress : bool, default False
@@ -99,7 +104,7 @@ def learn_closed_loop(
     ValueError
         If there are no feedback weights, or shapes do not fit together.
     DivergenceError
-        If the outputs grow beyond bounds.
+        If an output is not finite, or beyond its bounds; `outputs` holds those before.
 
     References
     ----------
@@ -152,6 +157,7 @@ def learn_closed_loop(
 
     stepper = Stepper(reservoir, feature_map, engine)
     outputs = np.zeros((n_steps, reservoir.n_outputs))
+    bounds = as_bounds(output_bounds, reservoir.n_outputs, outputs.dtype)
     # What is written to `outputs` is what the series hears one step later.
     series = Series(
         inputs,
@@ -168,5 +174,13 @@ def learn_closed_loop(
         if t < skip:
             outputs[t] = learner.map_rows(features)
         else:
-            learner.update_rows(features, targets[now], weights[now], outputs[now])
+            try:
+                learner.update_rows(features, targets[now], weights[now], outputs[now])
+            except DivergenceError as error:
+                error.step, error.outputs = t, outputs[:t].copy()
+                raise
+        if t + 1 == n_steps or (t + 1) % LANE_PIECE == 0:
+            first = t // LANE_PIECE * LANE_PIECE
+            left = find_departure(outputs[first : t + 1], bounds, first, skip)
+            refuse_departure(outputs, left)
     return ClosedLoopRun(outputs, series.state)

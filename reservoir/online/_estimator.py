@@ -10,6 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
+from reservoir.dynamics._bounds import (
+    OUTPUT_LIMIT,
+    as_bounds,
+    bounds_around,
+    find_departure,
+    range_of,
+    refuse_departure,
+)
 from reservoir.estimators._reservoir_regressor import ReservoirRegressor
 from reservoir.harvest._fold import fold_sequences
 from reservoir.online._closed_loop import learn_closed_loop
@@ -75,6 +83,9 @@ class OnlineESNRegressor(ReservoirRegressor):
         Step of "lms" and "nlms"; None stands for 1 / n_columns and 0.5.
     fit_intercept : bool, default=True
         Whether c is learned; it is not penalised.
+    output_limit : float or None, default=3.0
+        As in `ESNRegressor`, for all that runs on the network's own output: `forecast`, and with
+        feedback `predict`, `step` without a target, and learning without `teacher_forcing`.
     dtype : {"float64", "float32"}, default="float64"
         Of weights, states and predictions; the readout always learns in float64.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
@@ -97,6 +108,8 @@ class OnlineESNRegressor(ReservoirRegressor):
     last_output_ : ndarray of shape (n_outputs,)
         What the next step hears fed back: the last target, or the last output where there was
         no target or no teacher forcing.
+    output_range_, output_bounds_ : ndarray of shape (2, n_outputs)
+        Smallest and largest target of each output, and what a free run may take.
     n_outputs_ : int
         Number of outputs.
     n_sequences_seen_ : int
@@ -160,6 +173,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         forgetting: float = 1.0,
         learning_rate: float | None = None,
         fit_intercept: bool = True,
+        output_limit: float | None = OUTPUT_LIMIT,
         dtype: Literal["float64", "float32"] = "float64",
         random_state: Any = None,
         verbose: bool = False,
@@ -185,6 +199,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         self.forgetting = forgetting
         self.learning_rate = learning_rate
         self.fit_intercept = fit_intercept
+        self.output_limit = output_limit
         self.dtype = dtype
         self.random_state = random_state
         self.verbose = verbose
@@ -237,7 +252,9 @@ class OnlineESNRegressor(ReservoirRegressor):
         ValueError, TypeError
             If a parameter or an argument is not as described; the message says which.
         DivergenceError
-            If the outputs grow beyond bounds, as with a too large learning rate.
+            If an output is not finite, as with a too large learning rate; without
+            `teacher_forcing` also if one leaves the range of the targets by more than
+            `output_limit`, where 0, from which learning starts, counts as a target.
         """
         inputs, targets, weights, layout, self._y_is_1d = self._reader().training(
             X, y, groups, lengths, step_weight
@@ -315,7 +332,8 @@ class OnlineESNRegressor(ReservoirRegressor):
         ValueError
             If a shape does not fit, or a number is NaN or infinite.
         DivergenceError
-            If state or output grow beyond bounds.
+            If state or output are not finite, or the output, fed back without a target to learn
+            from, leaves the range of the targets by more than `output_limit`.
         """
         inputs = np.asarray(u, dtype=self.dtype)
         target = None if y is None else np.asarray(y, dtype=np.float64)
@@ -331,11 +349,14 @@ class OnlineESNRegressor(ReservoirRegressor):
         state = self.last_state_.copy()
         features = stepper.advance(state, columns, None, self._steps_of_last)
         if target is not None and self._steps_of_last >= self.washout:
+            self._take_range([target.reshape(1, -1)])
             learned = np.empty((1, self.n_outputs_))
             self.learner_.update_rows(features, target.reshape(1, -1), _ONE, learned)
             output = learned[0].astype(state.dtype)
         else:
             output = self.learner_.map_rows(features)[0].astype(state.dtype)
+            if self.reservoir_.feedback is not None and self._steps_of_last >= self.washout:
+                self._check_bounds(output)
         if self._steps_of_last == 0:
             self._last_generator = self._noise_generator(self.n_sequences_seen_)
             self.n_sequences_seen_ += 1
@@ -345,6 +366,19 @@ class OnlineESNRegressor(ReservoirRegressor):
         if target is not None and self.teacher_forcing:
             self.last_output_ = target.reshape(-1).astype(state.dtype)
         return output[0] if self._y_is_1d else output.copy()
+
+    def _bounds_of_learning(self) -> NDArray[np.float64] | None:
+        """Return the bounds of outputs that are fed back while learning, which starts from 0."""
+        if self._bounds is None:
+            return None
+        nothing = np.zeros((1, self.n_outputs_))
+        return bounds_around(range_of([nothing], self.output_range_), self.output_limit)
+
+    def _check_bounds(self, output: Array) -> None:
+        """Raise if an output that is to be fed back leaves what was learned."""
+        bounds = as_bounds(self._bounds_of_learning(), self.n_outputs_, output.dtype)
+        row = output[np.newaxis]
+        refuse_departure(row, find_departure(row, bounds))
 
     def reset_state(self) -> Self:
         """Set the live state and what is fed back to zero; what was learned stays.
@@ -409,6 +443,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         continues: bool = False,
     ) -> Self:
         """Learn from sequences one after the other: to a learner their order matters."""
+        self._take_range(targets)
         starts = self._starts_of_training(len(inputs), continues)
         many = len(inputs) > 1
         learn = self._learn_forced if self.teacher_forcing else self._learn_free
@@ -482,6 +517,7 @@ class OnlineESNRegressor(ReservoirRegressor):
             state_noise=float(self.noise),
             feedback_noise=float(self.feedback_noise),
             random_state=generator,
+            output_bounds=self._bounds_of_learning(),
             progress=progress,
         )
         return run.final_state, run.outputs[-1]

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from reservoir.dynamics._reservoir import Reservoir
-from reservoir.dynamics._series import refuse_divergence
 from reservoir.dynamics.cuda._blocks import (
     advance_spans,
     plan_chunks,
@@ -62,9 +61,8 @@ def free_lanes(
     scales: LaneScales | None = None,
     which: Sequence[int] | None = None,
     return_states: bool = False,
-    stop_at_divergence: bool = True,
 ) -> FreeLaneResults:
-    """Run closed loops side by side.
+    """Run closed loops side by side, each to its end, be it through infinity.
 
     Parameters
     ----------
@@ -82,8 +80,6 @@ def free_lanes(
         The reservoir of each lane; the first one if left out.
     return_states : bool
         Whether all states are kept.
-    stop_at_divergence : bool, default=True
-        Whether an output that is not finite is an error.
 
     Returns
     -------
@@ -122,8 +118,6 @@ def free_lanes(
                 written[lane][start:stop] = run.outputs[low:high]
                 if return_states:
                     kept[lane][start:stop] = run.states[low:high]
-                if stop_at_divergence:
-                    refuse_divergence(run.outputs[low:high], start, "output", xp)
         lanes.states[places], lanes.outputs[places] = states, outputs
     return FreeLaneResults(written, lanes.states, kept if return_states else None)
 

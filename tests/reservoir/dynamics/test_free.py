@@ -144,7 +144,7 @@ def test_divergence_is_told_with_its_step(engine):
     # The readout passes its input on a thousandfold: y[t] = 1e3^(t+1), above 1.8e308 at t = 102.
     res = Reservoir(np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1))
     readout = Readout(state=np.zeros((1, 1)), intercept=np.zeros(1), input=np.full((1, 1), 1000.0))
-    with pytest.raises(DivergenceError, match="output of step 102 is not finite") as caught:
+    with pytest.raises(DivergenceError, match="output of step 102 of sequence 0 is inf") as caught:
         free_run(res, readout, 1000, initial_output=[1], output_as_input=True, engine=engine)
     assert caught.value.step == 102
     assert isinstance(caught.value, ArithmeticError)

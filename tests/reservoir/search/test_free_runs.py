@@ -18,7 +18,7 @@ from tests.support.searches import small, table
 def test_free_runs_are_forecasts_of_the_model(scoring):
     series = mackey_glass(1001, random_state=0).reshape(-1, 1)
     u, y = series[:-1], series[1:]
-    esn = small(n_units=60, washout=50, input_scaling=0.5, alpha=1e-8)
+    esn = small(n_units=60, washout=50, input_scaling=0.5, alpha=1e-8, output_limit=None)
     space = {"spectral_radius": [0.6, 0.9], "leak_rate": [0.5, 0.8], "alpha": [1e-8, 1e-2]}
     search = ReservoirSearchCV(
         esn, space, cv=2, scoring=scoring, horizon=80, n_starts=3, threshold=0.1
