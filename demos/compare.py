@@ -79,7 +79,7 @@ def run(quick: bool, folder: Path, report: Path | None = None) -> list[Figure]:
         [Problem("adding", n_steps)],
         Budget(seconds=seconds),
         seeds=range(n_seeds),
-        n_looks=20 if quick else 100,
+        n_evaluations=20 if quick else 100,
         progress=True,
     )
     from matplotlib import rc_context

@@ -1,8 +1,8 @@
 """Optimizers, cells and echo state networks on the same problems and budget."""
 
-from hessianfree.comparison._compare import compare, load_runs, run
+from hessianfree.comparison._compare import compare, load_runs, run_contender
 from hessianfree.comparison._contenders import EchoStateContender, NetContender
-from hessianfree.comparison._protocols import Budget, Contender, Learner, Problem, Run
+from hessianfree.comparison._protocols import Budget, Contender, Problem, Run, TrainingRun
 from hessianfree.comparison._report import (
     markdown_table,
     plot_curves,
@@ -17,7 +17,7 @@ __all__ = [
     "Budget",
     "Contender",
     "EchoStateContender",
-    "Learner",
+    "TrainingRun",
     "NetContender",
     "Problem",
     "Run",
@@ -26,7 +26,7 @@ __all__ = [
     "markdown_table",
     "plot_curves",
     "plot_success",
-    "run",
+    "run_contender",
     "settings_table",
     "share_legend",
     "success_interval",

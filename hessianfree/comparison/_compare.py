@@ -15,18 +15,17 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from hessianfree.batch import Batch
-from hessianfree.comparison._protocols import Budget, Contender, Learner, Problem, Run
+from hessianfree.comparison._protocols import Budget, Contender, Problem, Run, TrainingRun
 from hessianfree.comparison._watch import Watch
 from hessianfree.training._history import json_line
 from reservoir.utils.files import write_atomically
 from reservoir.utils.validation import check_integer
 
+# Sequences whose answers say whether a run has solved its task.
 N_TEST = 1_000
-
-
+# Sequences that the fraction wrong of a finished run is counted on.
 N_FRESH = 5_000
-
-
+# Sequences by whose loss settings are given up.
 N_VALIDATION = 200
 
 
@@ -36,7 +35,7 @@ def compare(
     budget: Budget,
     *,
     seeds: Iterable[int] = range(5),
-    n_looks: int = 100,
+    n_evaluations: int = 100,
     folder: str | Path | None = None,
     n_jobs: int | None = None,
     progress: bool = False,
@@ -56,14 +55,14 @@ def compare(
     budget : Budget
         Of one run.
     seeds : iterable of int
-    n_looks : int, default=100
-        How often, in equal shares of the budget, a run is looked at: its loss on held-out
+    n_evaluations : int, default=100
+        How often, in equal shares of the budget, a run is evaluated: its loss on held-out
         sequences, how many of 1,000 test sequences are wrong, and whether that solves the task,
-        which ends the run. Looking is not charged.
+        which ends the run. Evaluations are not charged.
     folder : path-like, optional
         Where each run leaves a file of its own, ``CONTENDER-TASK-STEPS-SEED.jsonl``: a line on its
-        setting, one a look, one on the result. Runs whose file is there are not run again, so that
-        a comparison that was cut short, or is extended, goes on.
+        setting, one for each evaluation, one on the result. Runs whose file is there are not run
+        again, so that a comparison that was cut short, or is extended, goes on.
     n_jobs : int, optional
         As in joblib; a dask or ray backend spreads the runs over a cluster. Each run computes on
         one thread.
@@ -85,8 +84,8 @@ def compare(
     -----
     Seconds depend on what else the machine does, and on whether `n_jobs` runs share its memory
     bandwidth; sequence gradients do not, but count a step through an LSTM as one of a vanilla net.
-    Look at both. With a limit in seconds the moment of a look is not the same in each run of the
-    same program; with one in sequence gradients a run is reproducible.
+    Report both. With a limit in seconds evaluations come at other moments in each run of the same
+    program; with one in sequence gradients a run is reproducible.
 
     Examples
     --------
@@ -94,11 +93,11 @@ def compare(
     >>> from hessianfree.optimize import SGD
     >>> contender = NetContender("sgd", optimizers=(SGD(0.1), SGD(0.01)), n_units=8)
     >>> runs = compare([contender], [Problem("adding", 10)],
-    ...                Budget(sequence_gradients=2_000), seeds=[0], n_looks=2)
+    ...                Budget(sequence_gradients=2_000), seeds=[0], n_evaluations=2)
     >>> runs[0].solved, round(runs[0].sequence_gradients)
     (False, 2033)
     """
-    check_integer("n_looks", n_looks, minimum=1)
+    check_integer("n_evaluations", n_evaluations, minimum=1)
     names = [contender.name for contender in contenders]
     if len(set(names)) < len(names):
         raise ValueError(
@@ -106,7 +105,7 @@ def compare(
             "settings apart."
         )
     jobs = [
-        delayed(_run_or_read)(contender, problem, seed, budget, n_looks, folder)
+        delayed(_run_or_read)(contender, problem, seed, budget, n_evaluations, folder)
         for problem in problems
         for contender in contenders
         for seed in seeds
@@ -116,8 +115,8 @@ def compare(
     return list(tqdm(runs, total=len(jobs), disable=not progress, desc="runs"))
 
 
-def run(
-    contender: Contender, problem: Problem, seed: int, budget: Budget, *, n_looks: int = 100
+def run_contender(
+    contender: Contender, problem: Problem, seed: int, budget: Budget, *, n_evaluations: int = 100
 ) -> Run:
     """Return what a contender comes to on a problem; see `compare`."""
     task = problem.make()
@@ -126,17 +125,17 @@ def run(
         watch = Watch(
             task,
             budget,
-            n_looks,
+            n_evaluations,
             task.draw(N_TEST, np.random.default_rng(test)),
         )
-        learners = contender.learners(task, weights, data)
+        candidates = contender.training_runs(task, weights, data)
         held_out = task.draw(N_VALIDATION, np.random.default_rng(validation))
-        learner = _search(learners, held_out, watch)
+        candidate = _search(candidates, held_out, watch)
         rng = np.random.default_rng(fresh)
         wrong = []
         for _ in range(N_FRESH // N_TEST):
             batch = task.draw(N_TEST, rng)
-            predictions = learner.predict(batch)
+            predictions = candidate.predict(batch)
             wrong.append(
                 (task.fraction_wrong(predictions, batch), task.wrong_steps(predictions, batch))
             )
@@ -149,29 +148,29 @@ def run(
         solved=watch.solved,
         fraction_wrong=float(fraction_wrong),
         wrong_steps=float(wrong_steps),
-        loss=watch.looks[-1]["loss"],
+        loss=watch.evaluations[-1]["loss"],
         seconds=watch.seconds,
         sequence_gradients=watch.sequence_gradients,
-        setting=learner.name,
-        looks=watch.looks,
+        setting=candidate.name,
+        evaluations=watch.evaluations,
     )
 
 
-def _search(learners: list[Learner], held_out: Batch, watch: Watch) -> Learner:
+def _search(candidates: list[TrainingRun], held_out: Batch, watch: Watch) -> TrainingRun:
     """Train side by side, give up the worse half at the end of each round, return the last."""
-    n_rounds = 1 + math.ceil(math.log2(len(learners)))
+    n_rounds = 1 + math.ceil(math.log2(len(candidates)))
     for number in range(1, n_rounds + 1):
         begin, share = watch.fraction, number / n_rounds - watch.fraction
-        for position, learner in enumerate(learners, start=1):
-            watch.train(learner, until=begin + share * position / len(learners))
+        for position, candidate in enumerate(candidates, start=1):
+            watch.train(candidate, until=begin + share * position / len(candidates))
             if watch.solved:
-                return learner
+                return candidate
         if number < n_rounds:
-            losses = [watch.judge(learner, held_out) for learner in learners]
-            order = np.argsort(losses, kind="stable")[: (len(learners) + 1) // 2]
-            learners = [learners[index] for index in sorted(order)]
-    watch.look(learners[0])
-    return learners[0]
+            losses = [watch.validate(candidate, held_out) for candidate in candidates]
+            order = np.argsort(losses, kind="stable")[: (len(candidates) + 1) // 2]
+            candidates = [candidates[index] for index in sorted(order)]
+    watch.evaluate(candidates[0])
+    return candidates[0]
 
 
 def load_runs(folder: str | Path) -> list[Run]:
@@ -195,15 +194,19 @@ def _run_or_read(
     problem: Problem,
     seed: int,
     budget: Budget,
-    n_looks: int,
+    n_evaluations: int,
     folder: str | Path | None,
 ) -> Run:
     """Return a run, from its file where it is there already."""
     if folder is None:
-        return run(contender, problem, seed, budget, n_looks=n_looks)
+        return run_contender(contender, problem, seed, budget, n_evaluations=n_evaluations)
     key = f"{contender.name}-{problem.task}-{problem.n_steps}-{seed}"
     path = Path(folder) / f"{key.replace(' ', '_').replace('/', '_')}.jsonl"
-    header = {"contender": repr(contender), "budget": asdict(budget), "n_looks": n_looks}
+    header = {
+        "contender": repr(contender),
+        "budget": asdict(budget),
+        "n_evaluations": n_evaluations,
+    }
     if path.exists():
         found, result = _read(path)
         different = [name for name in header if found.get(name) != header[name]]
@@ -214,17 +217,19 @@ def _run_or_read(
             )
         return result
     path.parent.mkdir(parents=True, exist_ok=True)
-    result = run(contender, problem, seed, budget, n_looks=n_looks)
+    result = run_contender(contender, problem, seed, budget, n_evaluations=n_evaluations)
     row = asdict(result)
-    looks = row.pop("looks")
-    lines = [json_line(header), *map(json_line, looks), json_line(row)]
+    evaluations = row.pop("evaluations")
+    lines = [json_line(header), *map(json_line, evaluations), json_line(row)]
     write_atomically(path, "".join(lines).encode())
     return result
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Run]:
     """Return the setting of a run and what it came to."""
-    header, *looks, row = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    for values in (row, *looks):
+    header, *evaluations, row = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    if "n_looks" in header:  # as it was called before
+        header["n_evaluations"] = header.pop("n_looks")
+    for values in (row, *evaluations):
         values.update({name: math.nan for name, value in values.items() if value is None})
-    return header, Run(**row, looks=looks)
+    return header, Run(**row, evaluations=evaluations)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.batch import Batch
-from hessianfree.comparison._protocols import Learner
+from hessianfree.comparison._protocols import TrainingRun
 from hessianfree.network._architecture import Architecture
 from hessianfree.network._definition import LOSSES
 from hessianfree.network._initialization import INITIALIZATIONS, mean_target_bias
@@ -32,6 +33,13 @@ from reservoir.utils.validation import check_choice
 from reservoir.weights._draw import bias_weights, input_weights, recurrent_weights
 
 Indices = tuple[NDArray[np.intp], ...]
+
+# Sequences of a slice of a large gradient batch, where there is no curvature batch to go by: their
+# states stay in the cache between the forward and the backward sweep.
+_SLICE_SIZE = 200
+
+# The callback ends the training.
+_NO_LIMIT = sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -83,10 +91,10 @@ class NetContender:
         if not self.optimizers:
             raise ValueError("`optimizers` is empty, but one or more were expected. Pass (SGD(),).")
 
-    def learners(
+    def training_runs(
         self, task: Task, weights_seed: np.random.SeedSequence, data_seed: np.random.SeedSequence
-    ) -> list[Learner]:
-        """Return a learner for each optimizer; all start from the same weights."""
+    ) -> list[TrainingRun]:
+        """Return a run for each optimizer; all start from the same weights."""
         reference = task.draw(1_000, np.random.default_rng(weights_seed))
         network = self._network(task, reference)
         params = INITIALIZATIONS[self.initialization](
@@ -98,7 +106,7 @@ class NetContender:
         )
         data = FreshBatches(task.draw, self.gradient_size, self.curvature_size)
         return [
-            _NetLearner(name, network, optimizer, data, start(optimizer, params, data_seed))
+            _NetRun(name, network, optimizer, data, start(optimizer, params, data_seed))
             for name, optimizer in zip(_setting_names(self.optimizers), self.optimizers)
         ]
 
@@ -116,12 +124,13 @@ class NetContender:
             loss=task.loss,
             l2=0.0,
         )
-        rows = (self.curvature_size or min(self.gradient_size, 200)) * reference.n_steps
+        slice_size = self.curvature_size or min(self.gradient_size, _SLICE_SIZE)
+        rows = slice_size * reference.n_steps
         return architecture.build(max_rows=rows)
 
 
 def _setting_names(optimizers: Sequence[Any]) -> list[str]:
-    """Return for each optimizer its kind, and what tells it from the others."""
+    """Return for each optimizer its kind, and in what it differs from the others."""
     values = [vars(optimizer) for optimizer in optimizers]
     different = [name for name in values[0] if len({repr(v.get(name)) for v in values}) > 1]
     return [
@@ -130,8 +139,8 @@ def _setting_names(optimizers: Sequence[Any]) -> list[str]:
     ]
 
 
-class _NetLearner:
-    """A net in training."""
+class _NetRun:
+    """The training of a net by one optimizer."""
 
     def __init__(
         self,
@@ -144,21 +153,21 @@ class _NetLearner:
         self.name = name
         self._network, self._optimizer, self._data, self._state = network, optimizer, data, state
 
-    def advance(self, callback: Callable[[float], bool]) -> None:
+    def train(self, is_over: Callable[[float], bool]) -> None:
         def after_iteration(state: TrainingState) -> bool:
             self._state = state
-            return callback(state.history.last["sequence_gradients"])
+            return is_over(state.history.last["sequence_gradients"])
 
         self._state = train(
             self._network,
             self._optimizer,
             self._data,
             self._state,
-            n_iterations=self._state.iteration + 10**9,
+            n_iterations=_NO_LIMIT,
             callback=after_iteration,
         )
 
-    def get_ready(self) -> None:
+    def prepare_to_predict(self) -> None:
         """Nothing is left to do."""
 
     def loss(self, batch: Batch) -> float:
@@ -209,13 +218,13 @@ class EchoStateContender:
     alphas: tuple[float, ...] = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)
     gradient_size: int = 100
 
-    def learners(
+    def training_runs(
         self, task: Task, weights_seed: np.random.SeedSequence, data_seed: np.random.SeedSequence
-    ) -> list[Learner]:
-        """Return a learner for each combination; all share W, up to its scale."""
+    ) -> list[TrainingRun]:
+        """Return a run for each combination; all share W, up to its scale."""
         recurrent, inputs, bias = weights_seed.spawn(3)
         data = FreshBatches(task.draw, self.gradient_size)
-        learners: list[Learner] = []
+        runs: list[TrainingRun] = []
         for radius, leak, scaling in product(
             self.spectral_radii, self.leak_rates, self.input_scalings
         ):
@@ -226,14 +235,14 @@ class EchoStateContender:
                 leak_rate=leak,
             )
             name = f"radius {radius}, leak {leak}, input {scaling}"
-            learners.append(_EchoStateLearner(name, reservoir, task, data, data_seed, self.alphas))
+            runs.append(_EchoStateRun(name, reservoir, task, data, data_seed, self.alphas))
         # Kernels are compiled on first use, which is not learning.
         run_reservoir(reservoir, np.zeros((1, task.n_inputs)))
-        return learners
+        return runs
 
 
-class _EchoStateLearner:
-    """A reservoir whose readout has seen some of the data."""
+class _EchoStateRun:
+    """The training of the readout of one reservoir."""
 
     def __init__(
         self,
@@ -251,7 +260,7 @@ class _EchoStateLearner:
         self._iteration = 0
         self._coef, self._intercept = np.empty((0, 0)), np.empty(0)
 
-    def advance(self, callback: Callable[[float], bool]) -> None:
+    def train(self, is_over: Callable[[float], bool]) -> None:
         over = False
         while not over:
             batch, _ = self._data.batches(self._iteration, self._seed)
@@ -259,9 +268,9 @@ class _EchoStateLearner:
             self._sums.update(states, self._targets(batch)[scored])
             self._iteration += 1
             self._coef = np.empty((0, 0))
-            over = callback(batch.n_sequences / 3)
+            over = is_over(batch.n_sequences / 3)
 
-    def get_ready(self) -> None:
+    def prepare_to_predict(self) -> None:
         if self._coef.size == 0:
             solution = solve_ridge(self._sums, self._alphas)
             self._coef, self._intercept = solution.coef, solution.intercept

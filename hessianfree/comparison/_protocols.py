@@ -1,4 +1,4 @@
-"""See `comparison.py` of old."""
+"""What a comparison is made of: problems, budgets, contenders, training runs and results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Budget:
     Parameters
     ----------
     seconds : float, optional
-        Of processor time of the thread that computes. Looks at the test data do not count.
+        Of processor time of the thread that computes. Evaluations on the test data do not count.
     sequence_gradients : float, optional
         Gradients of one sequence, or what costs as much: a curvature product on a sequence counts
         4/3, a forward pass 1/3.
@@ -71,23 +71,23 @@ class Budget:
         return max(amount / limit for amount, limit in spent if limit is not None)
 
 
-class Learner(Protocol):
-    """One setting of a contender, on its way.
+class TrainingRun(Protocol):
+    """The training of one setting of a contender.
 
     Attributes
     ----------
     name : str
-        What tells it from the other settings of the contender.
+        In what the setting differs from the others of the contender.
     """
 
     name: str
 
-    def advance(self, callback: Callable[[float], bool]) -> None:
-        """Learn on; `callback` gets the cost of each iteration and says when to stop."""
+    def train(self, is_over: Callable[[float], bool]) -> None:
+        """Train further; `is_over` gets the cost of each iteration and says when to stop."""
         ...
 
-    def get_ready(self) -> None:
-        """Do what is left to do before `predict`; it counts as learning."""
+    def prepare_to_predict(self) -> None:
+        """Do what is left to do before `predict`, as fitting a readout; it counts as training."""
         ...
 
     def loss(self, batch: Batch) -> float:
@@ -110,10 +110,10 @@ class Contender(Protocol):
         """Return the name in the report."""
         ...
 
-    def learners(
+    def training_runs(
         self, task: Task, weights_seed: np.random.SeedSequence, data_seed: np.random.SeedSequence
-    ) -> list[Learner]:
-        """Return a learner for each setting that is to be tried."""
+    ) -> list[TrainingRun]:
+        """Return a run for each setting that is to be tried."""
         ...
 
 
@@ -126,19 +126,19 @@ class Run:
     contender, task : str
     n_steps, seed : int
     solved : bool
-        Whether fewer sequences of the test were wrong, at one of the looks, than the task's
+        Whether fewer sequences of the test were wrong, at one of the evaluations, than the task's
         published criterion asks for.
     fraction_wrong, wrong_steps : float
         Sequences that are wrong, and scored steps of a sequence that are, of sequences that had no
         part in the decision to stop.
     loss : float
-        Of the setting that was left, on data not learned from, at the last look.
+        Of the setting that was left, on data not learned from, at the last evaluation.
     seconds, sequence_gradients : float
         Spent, in the units of `Budget`.
     setting : str
         Name of the setting that was left at the end.
-    looks : list of dict
-        `seconds`, `sequence_gradients`, `setting`, `loss`, `fraction_wrong` at each look.
+    evaluations : list of dict
+        `seconds`, `sequence_gradients`, `setting`, `loss`, `fraction_wrong` of each.
     """
 
     contender: str
@@ -152,4 +152,4 @@ class Run:
     seconds: float
     sequence_gradients: float
     setting: str
-    looks: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    evaluations: list[dict[str, Any]] = field(default_factory=list, repr=False)

@@ -167,9 +167,9 @@ def plot_curves(
             "was expected. Pass those of one task and length."
         )
     ax = _axes(ax)
-    begin = max(1e-3, min(look[against] for run in runs for look in run.looks))
+    begin = max(1e-3, min(evaluation[against] for run in runs for evaluation in run.evaluations))
     for contender, group in _grouped(runs, lambda run: run.contender):
-        end = max(look[against] for run in group for look in run.looks)
+        end = max(evaluation[against] for run in group for evaluation in run.evaluations)
         grid = np.geomspace(begin, max(begin, end), 200)
         curves = np.array([_best_so_far(run, quantity, against, grid) for run in group])
         low, middle, high = np.quantile(curves, [0.25, 0.5, 0.75], axis=0)
@@ -338,9 +338,9 @@ def _axes(ax: Any) -> Any:
 def _best_so_far(
     run: Run, quantity: Quantity, against: Axis, grid: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the lowest value up to each point of the grid; the first before the first look."""
-    spent = [look[against] for look in run.looks]
-    best = np.fmin.accumulate([look[quantity] for look in run.looks])
+    """Return the lowest value up to each point of the grid; the first value before that."""
+    spent = [evaluation[against] for evaluation in run.evaluations]
+    best = np.fmin.accumulate([evaluation[quantity] for evaluation in run.evaluations])
     index = np.searchsorted(spent, grid, side="right") - 1
     values: NDArray[np.float64] = best[np.maximum(index, 0)]
     return values

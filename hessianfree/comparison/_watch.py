@@ -1,4 +1,4 @@
-"""What a run of a comparison has cost so far, and how it does."""
+"""The budget of a run of a comparison, and its evaluations on test data."""
 
 from __future__ import annotations
 
@@ -12,29 +12,35 @@ from hessianfree.batch import Batch, take_sequences
 from hessianfree.tasks import Task
 
 if TYPE_CHECKING:
-    from hessianfree.comparison._protocols import Budget, Learner
+    from hessianfree.comparison._protocols import Budget, TrainingRun
+
+
+# The whole test is run where a fifth of it has fewer wrong sequences than so many times the
+# criterion. With 200 sequences and a criterion of 1 %, a net that is just there has ten or more of
+# them wrong once in 25,000 evaluations.
+_WHOLE_TEST_FACTOR = 5
 
 
 class Watch:
-    """Counts what a run costs, looks at it now and then, and says when it is over."""
+    """Counts what a run costs, evaluates it in equal shares of the budget, and ends it."""
 
-    def __init__(self, task: Task, budget: Budget, n_looks: int, test: Batch) -> None:
-        self.task, self.budget, self.n_looks = task, budget, n_looks
+    def __init__(self, task: Task, budget: Budget, n_evaluations: int, test: Batch) -> None:
+        self.task, self.budget, self.n_evaluations = task, budget, n_evaluations
         self.test = test
-        # A look at a few spares the whole test while nothing is learned yet.
-        self.few = take_sequences(test, np.arange(test.n_sequences // 5))
-        self.looks: list[dict[str, Any]] = []
+        # Spares the whole test while nothing is learned yet.
+        self.first_part = take_sequences(test, np.arange(test.n_sequences // 5))
+        self.evaluations: list[dict[str, Any]] = []
         self.seconds = self.sequence_gradients = 0.0
         self.solved = False
-        self._next_look = 1 / n_looks
+        self._next_evaluation = 1 / n_evaluations
 
     @property
     def fraction(self) -> float:
         """How much of the budget is spent."""
         return self.budget.fraction(self.seconds, self.sequence_gradients)
 
-    def train(self, learner: Learner, until: float) -> None:
-        """Let a learner go on until that fraction of the budget is spent, or the task solved.
+    def train(self, candidate: TrainingRun, until: float) -> None:
+        """Train a candidate until that fraction of the budget is spent, or the task solved.
 
         It makes one iteration at least: those before it may have taken longer than their share, and
         what has learned nothing cannot be judged.
@@ -44,45 +50,47 @@ class Watch:
         def is_over(cost: float) -> bool:
             self.sequence_gradients += cost
             clock.stop()
-            if self.fraction >= self._next_look:
-                self.look(learner)
+            if self.fraction >= self._next_evaluation:
+                self.evaluate(candidate)
             clock.start()
             return self.solved or self.fraction >= until
 
-        learner.advance(is_over)
+        candidate.train(is_over)
         clock.stop()
 
-    def judge(self, learner: Learner, held_out: Batch) -> float:
+    def validate(self, candidate: TrainingRun, held_out: Batch) -> float:
         """Return the loss by which a search chooses; it is charged."""
         clock = Clock(self)
-        learner.get_ready()
-        loss = learner.loss(held_out)
+        candidate.prepare_to_predict()
+        loss = candidate.loss(held_out)
         clock.stop()
         self.sequence_gradients += held_out.n_sequences / 3
         return loss if math.isfinite(loss) else math.inf
 
-    def look(self, learner: Learner) -> None:
-        """Write down how a learner does; see whether it solves the task."""
+    def evaluate(self, candidate: TrainingRun) -> None:
+        """Note the loss and wrong sequences of a candidate, and whether that solves the task."""
         clock = Clock(self)
-        learner.get_ready()
+        candidate.prepare_to_predict()
         clock.stop()
-        wrong = self._fraction_wrong(learner, self.few)
-        if wrong < 5 * self.task.solved_below:
-            wrong = self._fraction_wrong(learner, self.test)
+        wrong = self._fraction_wrong(candidate, self.first_part)
+        if wrong < _WHOLE_TEST_FACTOR * self.task.solved_below:
+            wrong = self._fraction_wrong(candidate, self.test)
             self.solved = wrong < self.task.solved_below
-        self.looks.append(
+        self.evaluations.append(
             {
                 "seconds": self.seconds,
                 "sequence_gradients": self.sequence_gradients,
-                "setting": learner.name,
-                "loss": learner.loss(self.few),
+                "setting": candidate.name,
+                "loss": candidate.loss(self.first_part),
                 "fraction_wrong": wrong,
             }
         )
-        self._next_look = (math.floor(self.fraction * self.n_looks + 1e-9) + 1) / self.n_looks
+        self._next_evaluation = (
+            math.floor(self.fraction * self.n_evaluations + 1e-9) + 1
+        ) / self.n_evaluations
 
-    def _fraction_wrong(self, learner: Learner, batch: Batch) -> float:
-        return self.task.fraction_wrong(learner.predict(batch), batch)
+    def _fraction_wrong(self, candidate: TrainingRun, batch: Batch) -> float:
+        return self.task.fraction_wrong(candidate.predict(batch), batch)
 
 
 class Clock:

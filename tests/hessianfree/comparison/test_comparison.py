@@ -22,16 +22,16 @@ from hessianfree.batch import Batch
 from hessianfree.comparison import (
     Budget,
     EchoStateContender,
-    Learner,
     NetContender,
     Problem,
     Run,
+    TrainingRun,
     compare,
     load_runs,
     markdown_table,
     plot_curves,
     plot_success,
-    run,
+    run_contender,
     settings_table,
     share_legend,
     success_interval,
@@ -54,7 +54,7 @@ def _close_figures():
 ADDING = Problem("adding", 10)
 
 
-class CountingLearner:
+class CountingRun:
     """Has a constant loss, and counts what it was given."""
 
     def __init__(self, name: str, constant_loss: float, cost: float = 1.0) -> None:
@@ -62,13 +62,13 @@ class CountingLearner:
         self.n_iterations = 0
         self.is_right = False
 
-    def advance(self, callback: Callable[[float], bool]) -> None:
+    def train(self, is_over: Callable[[float], bool]) -> None:
         over = False
         while not over:
             self.n_iterations += 1
-            over = callback(self.cost)
+            over = is_over(self.cost)
 
-    def get_ready(self) -> None:
+    def prepare_to_predict(self) -> None:
         pass
 
     def loss(self, batch: Batch) -> float:
@@ -80,34 +80,36 @@ class CountingLearner:
 
 @dataclass
 class CountingContender:
-    """Hands out learners made before."""
+    """Hands out runs made before."""
 
-    made: list[CountingLearner]
+    made: list[CountingRun]
     name: str = "counting"
 
-    def learners(self, task: Task, weights_seed: Any, data_seed: Any) -> list[Learner]:
+    def training_runs(self, task: Task, weights_seed: Any, data_seed: Any) -> list[TrainingRun]:
         return list(self.made)
 
 
 def test_halving_gives_every_round_the_same_share_and_keeps_the_lowest_losses():
-    made = [CountingLearner(name, loss) for name, loss in zip("abcd", (3, 1, 2, 4), strict=True)]
+    made = [CountingRun(name, loss) for name, loss in zip("abcd", (3, 1, 2, 4), strict=True)]
     budget = Budget(sequence_gradients=1200)
-    result = run(CountingContender(made), ADDING, 0, budget, n_looks=10)
+    result = run_contender(CountingContender(made), ADDING, 0, budget, n_evaluations=10)
     # A judgement of 200 held-out sequences costs 200 / 3, and is part of the next round's share.
     judged = 4 * 200 / 3, 2 * 200 / 3
     first, second = 400 / 4, (400 - judged[0]) / 2
     third = 400 - judged[1]
     expected = {"a": first, "b": first + second + third, "c": first + second, "d": first}
-    counted = {learner.name: learner.n_iterations for learner in made}
+    counted = {candidate.name: candidate.n_iterations for candidate in made}
     assert counted == {name: pytest.approx(value, abs=2) for name, value in expected.items()}
     assert result.setting == "b"
     assert result.sequence_gradients == pytest.approx(1200, abs=2)
     assert result.sequence_gradients == pytest.approx(sum(counted.values()) + sum(judged))
 
 
-def test_three_learners_take_three_rounds():
-    made = [CountingLearner(name, loss) for name, loss in zip("abc", (3, 1, 2), strict=True)]
-    result = run(CountingContender(made), ADDING, 0, Budget(sequence_gradients=9000), n_looks=3)
+def test_three_settings_take_three_rounds():
+    made = [CountingRun(name, loss) for name, loss in zip("abc", (3, 1, 2), strict=True)]
+    result = run_contender(
+        CountingContender(made), ADDING, 0, Budget(sequence_gradients=9000), n_evaluations=3
+    )
     assert made[0].n_iterations == pytest.approx(1000, abs=2)
     assert made[2].n_iterations == pytest.approx(1000 + 1400, abs=2)
     assert result.setting == "b"
@@ -115,33 +117,41 @@ def test_three_learners_take_three_rounds():
 
 def test_who_comes_late_learns_all_the_same():
     # The first one takes more than the whole budget for a single iteration.
-    made = [CountingLearner("slow", 2.0, cost=500.0), CountingLearner("late", 1.0)]
-    result = run(CountingContender(made), ADDING, 0, Budget(sequence_gradients=100), n_looks=2)
+    made = [CountingRun("slow", 2.0, cost=500.0), CountingRun("late", 1.0)]
+    result = run_contender(
+        CountingContender(made), ADDING, 0, Budget(sequence_gradients=100), n_evaluations=2
+    )
     assert made[1].n_iterations >= 1
     assert result.setting == "late"
 
 
 def test_a_reservoir_that_comes_late_has_a_readout():
-    result = run(EchoStateContender("esn", n_units=20), ADDING, 0, Budget(sequence_gradients=1))
+    result = run_contender(
+        EchoStateContender("esn", n_units=20), ADDING, 0, Budget(sequence_gradients=1)
+    )
     assert math.isfinite(result.loss)
 
 
 def test_a_loss_that_is_not_finite_loses():
-    made = [CountingLearner("a", math.nan), CountingLearner("b", 5.0)]
+    made = [CountingRun("a", math.nan), CountingRun("b", 5.0)]
     budget = Budget(sequence_gradients=900)
-    assert run(CountingContender(made), ADDING, 0, budget).setting == "b"
+    assert run_contender(CountingContender(made), ADDING, 0, budget).setting == "b"
 
 
-def test_looks_come_in_equal_shares_and_the_run_ends_when_solved():
-    (learner,) = made = [CountingLearner("a", 1.0)]
-    result = run(CountingContender(made), ADDING, 0, Budget(sequence_gradients=100), n_looks=4)
-    spent = [look["sequence_gradients"] for look in result.looks]
+def test_evaluations_come_in_equal_shares_and_the_run_ends_when_solved():
+    (candidate,) = made = [CountingRun("a", 1.0)]
+    result = run_contender(
+        CountingContender(made), ADDING, 0, Budget(sequence_gradients=100), n_evaluations=4
+    )
+    spent = [evaluation["sequence_gradients"] for evaluation in result.evaluations]
     assert spent == [25, 50, 75, 100, 100]
     assert not result.solved
     assert result.fraction_wrong == 1.0
 
-    learner.is_right = True
-    result = run(CountingContender(made), ADDING, 0, Budget(sequence_gradients=100), n_looks=4)
+    candidate.is_right = True
+    result = run_contender(
+        CountingContender(made), ADDING, 0, Budget(sequence_gradients=100), n_evaluations=4
+    )
     assert result.solved
     assert result.sequence_gradients == 25
     assert result.fraction_wrong == 0.0
@@ -153,14 +163,14 @@ def test_the_first_limit_met_ends_a_run():
 
 
 def test_seconds_are_those_of_learning_alone():
-    class SlowToPredict(CountingLearner):
+    class SlowToPredict(CountingRun):
         def predict(self, batch: Batch) -> Any:
             np.linalg.eigvals(np.random.default_rng(0).standard_normal((150, 150)))
             return super().predict(batch)
 
-    learner = SlowToPredict("a", 1.0)
-    result = run(
-        CountingContender([learner]), ADDING, 0, Budget(sequence_gradients=100), n_looks=100
+    candidate = SlowToPredict("a", 1.0)
+    result = run_contender(
+        CountingContender([candidate]), ADDING, 0, Budget(sequence_gradients=100), n_evaluations=100
     )
     # Over a hundred eigenvalue problems take seconds; a hundred empty iterations do not.
     assert result.seconds < 0.2
@@ -176,20 +186,28 @@ CONTENDERS = [
 @pytest.mark.parametrize("contender", CONTENDERS, ids=lambda contender: contender.name)
 def test_a_run_is_reproducible_from_its_seed(contender):
     problem, budget = Problem("temporal_order", 10), Budget(sequence_gradients=2000)
-    first, second = (run(contender, problem, 3, budget, n_looks=5) for _ in range(2))
+    first, second = (
+        run_contender(contender, problem, 3, budget, n_evaluations=5) for _ in range(2)
+    )
     without_seconds = [
-        replace(result, seconds=0, looks=[look | {"seconds": 0} for look in result.looks])
+        replace(
+            result,
+            seconds=0,
+            evaluations=[evaluation | {"seconds": 0} for evaluation in result.evaluations],
+        )
         for result in (first, second)
     ]
     assert without_seconds[0] == without_seconds[1]
-    other = run(contender, problem, 4, budget, n_looks=5)
+    other = run_contender(contender, problem, 4, budget, n_evaluations=5)
     assert other.loss != first.loss
 
 
 def test_workers_change_nothing():
     budget = Budget(sequence_gradients=1000)
     arguments = (CONTENDERS[:1], [ADDING, Problem("xor", 10)], budget)
-    one, two = (compare(*arguments, seeds=[0, 1], n_looks=2, n_jobs=n_jobs) for n_jobs in (None, 2))
+    one, two = (
+        compare(*arguments, seeds=[0, 1], n_evaluations=2, n_jobs=n_jobs) for n_jobs in (None, 2)
+    )
     assert [(r.task, r.seed) for r in one] == [("adding", 0), ("adding", 1), ("xor", 0), ("xor", 1)]
     assert [r.loss for r in one] == [r.loss for r in two]
 
@@ -201,8 +219,10 @@ def test_backends_without_generators_will_do():
     register_parallel_backend("all at once", AllAtOnce)
     arguments = (CONTENDERS[:1], [ADDING], Budget(sequence_gradients=1000))
     with parallel_config(backend="all at once", n_jobs=2):
-        there = compare(*arguments, seeds=[0, 1], n_looks=2)
-    assert [r.loss for r in there] == [r.loss for r in compare(*arguments, seeds=[0, 1], n_looks=2)]
+        there = compare(*arguments, seeds=[0, 1], n_evaluations=2)
+    assert [r.loss for r in there] == [
+        r.loss for r in compare(*arguments, seeds=[0, 1], n_evaluations=2)
+    ]
 
 
 def test_data_are_the_same_for_all_contenders_and_new_for_the_last_test():
@@ -212,25 +232,27 @@ def test_data_are_the_same_for_all_contenders_and_new_for_the_last_test():
     class Watching:
         name: str
 
-        def learners(self, task: Task, weights_seed: Any, data_seed: Any) -> list[Learner]:
-            learner = CountingLearner(self.name, 1.0)
+        def training_runs(self, task: Task, weights_seed: Any, data_seed: Any) -> list[TrainingRun]:
+            candidate = CountingRun(self.name, 1.0)
             seen = drawn.setdefault(self.name, [])
-            predict = learner.predict
-            learner.predict = lambda batch: (seen.append(batch.inputs), predict(batch))[1]
-            return [learner]
+            predict = candidate.predict
+            candidate.predict = lambda batch: (seen.append(batch.inputs), predict(batch))[1]
+            return [candidate]
 
     for name in "ab":
-        run(Watching(name), ADDING, 0, Budget(sequence_gradients=10), n_looks=1)
+        run_contender(Watching(name), ADDING, 0, Budget(sequence_gradients=10), n_evaluations=1)
     a, b = drawn["a"], drawn["b"]
     assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-    looked_at, fresh = a[0], a[-1]
-    assert looked_at.shape[1] == 200
-    assert not np.array_equal(looked_at[:10], fresh[:10, :200])
+    evaluated, fresh = a[0], a[-1]
+    assert evaluated.shape[1] == 200
+    assert not np.array_equal(evaluated[:10], fresh[:10, :200])
 
 
 def test_hessian_free_solves_the_short_memorization():
     contender = NetContender("hf", (LONG_LAG_HESSIAN_FREE,), gradient_size=1000, curvature_size=200)
-    result = run(contender, Problem("memorization_5_bits", 10), 0, Budget(sequence_gradients=5e4))
+    result = run_contender(
+        contender, Problem("memorization_5_bits", 10), 0, Budget(sequence_gradients=5e4)
+    )
     assert result.solved
     assert result.fraction_wrong == result.wrong_steps == 0.0
 
@@ -239,7 +261,7 @@ def test_settings_are_named_by_what_differs():
     def names(*optimizers: Any) -> list[str]:
         contender = NetContender("net", optimizers, n_units=3)
         seeds = np.random.SeedSequence(0).spawn(2)
-        return [learner.name for learner in contender.learners(ADDING.make(), *seeds)]
+        return [candidate.name for candidate in contender.training_runs(ADDING.make(), *seeds)]
 
     assert names(SGD(0.1), SGD(0.01)) == ["SGD learning_rate=0.1", "SGD learning_rate=0.01"]
     assert names(LONG_LAG_HESSIAN_FREE) == ["HessianFree"]
@@ -249,7 +271,7 @@ def test_settings_are_named_by_what_differs():
 
 def test_gated_cells_take_part():
     contender = NetContender("lstm", (Adam(0.01),), cell="lstm", n_units=8)
-    result = run(contender, ADDING, 0, Budget(sequence_gradients=20_000), n_looks=2)
+    result = run_contender(contender, ADDING, 0, Budget(sequence_gradients=20_000), n_evaluations=2)
     assert result.loss < 0.1  # the variance of the target, which the mean alone leaves, is 1/6
 
 
@@ -277,9 +299,9 @@ def test_the_readout_of_an_echo_state_contender_is_ridge_regression(task_name):
         gradient_size=30,
     )
     seeds = np.random.SeedSequence(0).spawn(2)
-    (learner,) = contender.learners(task, *seeds)
-    learner.advance(lambda cost: True)
-    learner.get_ready()
+    (candidate,) = contender.training_runs(task, *seeds)
+    candidate.train(lambda cost: True)
+    candidate.prepare_to_predict()
     batch, _ = FreshBatches(task.draw, 30).batches(0, seeds[1])
     test = task.draw(5, np.random.default_rng(1))
 
@@ -291,7 +313,7 @@ def test_the_readout_of_an_echo_state_contender_is_ridge_regression(task_name):
             targets = np.eye(task.n_outputs)[targets]
         mask = np.ones(inputs.shape[:2]) if batch.mask is None else batch.mask
         states = np.stack(
-            [run_reservoir(learner._reservoir, inputs[:, i]) for i in range(batch.n_sequences)],
+            [run_reservoir(candidate._reservoir, inputs[:, i]) for i in range(batch.n_sequences)],
             axis=1,
         )
         return states[mask > 0], targets[mask > 0], mask > 0
@@ -300,37 +322,61 @@ def test_the_readout_of_an_echo_state_contender_is_ridge_regression(task_name):
     oracle = Ridge(alpha=0.1).fit(states, targets)
     test_states, test_targets, scored = rows(test)
     expected = oracle.predict(test_states).reshape(test_targets.shape)
-    np.testing.assert_allclose(learner.predict(test)[scored], expected, atol=1e-8)
-    assert learner.loss(test) == pytest.approx(loss_of(task.loss, expected, test_targets))
+    np.testing.assert_allclose(candidate.predict(test)[scored], expected, atol=1e-8)
+    assert candidate.loss(test) == pytest.approx(loss_of(task.loss, expected, test_targets))
+
+
+def test_files_of_the_first_version_are_read(tmp_path):
+    # Its header called evaluations looks.
+    contender = NetContender("sgd", (SGD(0.1),), n_units=4, gradient_size=10)
+    lines = [
+        {"contender": repr(contender), "budget": {"seconds": None, "sequence_gradients": 40}}
+        | {"n_looks": 2},
+        {"seconds": 0.003, "sequence_gradients": 40.0, "setting": "SGD", "loss": 0.0186}
+        | {"fraction_wrong": 0.835},
+        {"contender": "sgd", "task": "adding", "n_steps": 10, "seed": 0, "solved": False}
+        | {"fraction_wrong": 0.8496, "wrong_steps": 0.8496, "loss": 0.0186, "seconds": 0.003}
+        | {"sequence_gradients": 40.0, "setting": "SGD"},
+    ]
+    path = tmp_path / "sgd-adding-10-0.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    budget = Budget(sequence_gradients=40)
+    (found,) = compare([contender], [ADDING], budget, seeds=[0], n_evaluations=2, folder=tmp_path)
+    assert (found.loss, found.seconds) == (0.0186, 0.003)
+    assert found.evaluations == [lines[1]]
+    with pytest.raises(ValueError, match="of another n_evaluations"):
+        compare([contender], [ADDING], budget, seeds=[0], n_evaluations=3, folder=tmp_path)
 
 
 def test_files_let_a_comparison_go_on(tmp_path):
     budget = Budget(sequence_gradients=500)
-    first = compare(CONTENDERS[:1], [ADDING], budget, seeds=[0], n_looks=2, folder=tmp_path)
+    first = compare(CONTENDERS[:1], [ADDING], budget, seeds=[0], n_evaluations=2, folder=tmp_path)
     (path,) = tmp_path.iterdir()
     assert path.name == "sgd-adding-10-0.jsonl"
     before = path.stat().st_mtime_ns
-    more = compare(CONTENDERS[:1], [ADDING], budget, seeds=[0, 1], n_looks=2, folder=tmp_path)
+    more = compare(CONTENDERS[:1], [ADDING], budget, seeds=[0, 1], n_evaluations=2, folder=tmp_path)
     assert path.stat().st_mtime_ns == before
     assert more[0] == first[0]
     assert more[1].seed == 1
     assert load_runs(tmp_path) == more
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [look["sequence_gradients"] for look in lines[1:-1]] == [
-        look["sequence_gradients"] for look in first[0].looks
+    assert [evaluation["sequence_gradients"] for evaluation in lines[1:-1]] == [
+        evaluation["sequence_gradients"] for evaluation in first[0].evaluations
     ]
     with pytest.raises(ValueError, match=r"`folder` holds a run .* of another budget"):
-        compare(CONTENDERS[:1], [ADDING], Budget(seconds=1), seeds=[0], n_looks=2, folder=tmp_path)
+        compare(
+            CONTENDERS[:1], [ADDING], Budget(seconds=1), seeds=[0], n_evaluations=2, folder=tmp_path
+        )
     other = replace(CONTENDERS[0], n_units=9)
     with pytest.raises(ValueError, match="of another contender"):
-        compare([other], [ADDING], budget, seeds=[0], n_looks=2, folder=tmp_path)
+        compare([other], [ADDING], budget, seeds=[0], n_evaluations=2, folder=tmp_path)
 
 
 def test_a_loss_that_is_nan_comes_back_from_its_file(tmp_path):
-    contender = CountingContender([CountingLearner("a", math.nan)])
+    contender = CountingContender([CountingRun("a", math.nan)])
     arguments = ([contender], [ADDING], Budget(sequence_gradients=10))
     compare(*arguments, seeds=[0], folder=tmp_path)
-    # The repr of a dataclass with a learner in it changes from object to object.
+    # The repr of a dataclass with a run in it changes from object to object.
     (again,) = compare(*arguments, seeds=[0], folder=tmp_path)
     assert math.isnan(again.loss)
 
@@ -357,8 +403,8 @@ def test_interval_is_wilsons(n_solved, n_runs):
 
 
 def made_run(contender: str, seed: int, losses: list[float], **changes: Any) -> Run:
-    """Return a run looked at after 10, 20, ... sequence gradients and 1, 2, ... seconds."""
-    looks = [
+    """Return a run evaluated after 10, 20, ... sequence gradients and 1, 2, ... seconds."""
+    evaluations = [
         {"seconds": i, "sequence_gradients": 10 * i, "setting": "s", "loss": x, "fraction_wrong": x}
         for i, x in enumerate(losses, start=1)
     ]
@@ -374,7 +420,7 @@ def made_run(contender: str, seed: int, losses: list[float], **changes: Any) -> 
         "seconds": float(len(losses)),
         "sequence_gradients": 10.0 * len(losses),
         "setting": "s",
-        "looks": looks,
+        "evaluations": evaluations,
     }
     return Run(**(values | changes))
 
@@ -406,7 +452,7 @@ def test_curves_are_quantiles_of_the_best_so_far():
     # A run that is over stays where it was.
     np.testing.assert_allclose(ax.lines[1].get_ydata()[-1], 0.5)
     assert plot_curves(RUNS, against="seconds").lines[0].get_xdata()[-1] == pytest.approx(4.0)
-    wrong = made_run("a", 0, [1.0], looks=[RUNS[0].looks[0] | {"fraction_wrong": 0.25}])
+    wrong = made_run("a", 0, [1.0], evaluations=[RUNS[0].evaluations[0] | {"fraction_wrong": 0.25}])
     ax = plot_curves([wrong], quantity="fraction_wrong")
     np.testing.assert_allclose(ax.lines[0].get_ydata(), 0.25)
 
