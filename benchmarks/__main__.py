@@ -36,6 +36,7 @@ BENCHMARKS = {
     "online": "Learning online: a live step, and a long run",
     "fields": "Forecasting fields, and Lorenz without a reservoir",
     "gated_cells": "Gradients and Gauss-Newton products of LSTM and GRU nets",
+    "uneven": "Sequences of uneven lengths, against as many steps in even ones",
     "gpu": "On a GPU",
 }
 # Those that are not worth a run without one.

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.batch import Batch
+from hessianfree.network._buckets import bucket_sequences
 from hessianfree.network._network import SequenceNetwork
+from hessianfree.network._prepared import step_rows
 from reservoir.sequences._layout import Layout, stack_like
 from reservoir.utils.types import Array
 
-# Steps times sequences that are run side by side in a prediction: some tens of megabytes of states.
-_MAX_ROWS = 2**16
+# Numbers that a prediction holds at once, states and outputs: some tens of megabytes.
+_MAX_NUMBERS = 2**23
 
 
 def read_targets(values: Any, layout: Layout, *, is_cut: bool, name: str = "y") -> tuple[Any, bool]:
@@ -85,23 +87,19 @@ def predict_sequences(
 
     Sequences of similar length run side by side, in portions of limited memory.
     """
-    order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
+    lengths = np.array([len(sequence) for sequence in sequences], dtype=np.intp)
+    max_rows = max(1, _MAX_NUMBERS // (network.cell.n_units + network.n_outputs))
     outputs: list[Any] = [None] * len(sequences)
-    start = 0
-    while start < len(order):
-        stop = start + 1
-        while stop < len(order) and len(sequences[order[stop]]) * (stop + 1 - start) <= _MAX_ROWS:
-            stop += 1
-        chosen = order[start:stop]
-        longest = len(sequences[chosen[-1]])
+    for chosen in bucket_sequences(lengths, step_rows(network), max_rows):
         first = sequences[chosen[0]]
-        padded = np.zeros((longest, len(chosen), *first.shape[1:]), dtype=first.dtype)
+        shape = (lengths[chosen].max(), len(chosen), *first.shape[1:])
+        padded = np.zeros(shape, dtype=first.dtype)
         for column, index in enumerate(chosen):
-            padded[: len(sequences[index]), column] = sequences[index]
+            padded[: lengths[index], column] = sequences[index]
         predictions = network.predict(params, padded)
         for column, index in enumerate(chosen):
-            outputs[index] = predictions[: len(sequences[index]), column]
-        start = stop
+            # A copy, so that no portion is kept alive by what is left of it.
+            outputs[index] = predictions[: lengths[index], column].copy()
     return outputs
 
 

@@ -23,6 +23,9 @@ _CHUNK = 1024
 _MAX_ROWS = 2**16
 
 
+_MAX_OUTPUTS = 2**22  # of these rows: with thousands of symbols they are what takes memory
+
+
 class NetworkStream:
     """Run a net over symbols that come bit by bit.
 
@@ -203,7 +206,8 @@ def bits_in_windows(network: SequenceNetwork, params: Array, windows: TextWindow
         np.arange(0, max(1, n_targets - n_read), windows.n_scored), n_targets - n_steps
     )
     bits = np.empty(n_targets, dtype=params.dtype)
-    per_slice = max(1, _MAX_ROWS // n_steps)
+    max_rows = min(_MAX_ROWS, _MAX_OUTPUTS // network.n_outputs)
+    per_slice = max(1, max_rows // n_steps)
     done = 0
     for first in range(0, len(starts), per_slice):
         some = starts[first : first + per_slice]

@@ -12,7 +12,7 @@ from hessianfree.cells._inputs import flatten_rows
 from hessianfree.cells._workspace import Workspace
 from hessianfree.network._curvature import GaussNewtonOperator
 from hessianfree.network._definition import NetworkDefinition
-from hessianfree.network._prepared import PreparedBatch, prepare_for
+from hessianfree.network._prepared import PreparedBatch, blocks_of_rows, prepare_for
 from reservoir.utils.device import module_of, namespace_of, to_namespace
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
@@ -41,7 +41,9 @@ class NetworkLinearization:
     for `ElmanCell`, 4 N for `TensorCell`, 3 N + 5 F for `MultiplicativeCell` with F factors (7 F
     with the shifted gain), and n_inputs + 1 to n_inputs + 4 more with real-valued inputs to the
     first and the last. Later products allocate nothing, `TensorCell` excepted, which gathers rows
-    by symbol. A batch of more than `max_rows` steps times sequences takes that of one slice.
+    by symbol. Outputs beyond 4 million numbers are in blocks of a million. A batch of more than
+    `max_rows` steps times sequences takes that of one slice; one of uneven lengths that of its
+    buckets, B T their rows.
     """
 
     def __init__(self, network: NetworkDefinition, params: Array, batch: Batch) -> None:
@@ -50,10 +52,16 @@ class NetworkLinearization:
         params = network.place(params).copy()
         self._params = params
         self._batches = prepare_for(network, params, batch)
-        # One slice is kept; several are run again for every product.
+        # Slices are kept, unless they are too large together: then each is run again for every
+        # product.
+        n_rows = sum(part.n_steps * part.n_sequences for part in self._batches)
+        fits = network.max_rows is None or n_rows <= network.max_rows
         self._kept = (
-            LinearizedSlice(network, params, self._batches[0]) if len(self._batches) == 1 else None
+            [LinearizedSlice(network, params, part) for part in self._batches]
+            if fits or len(self._batches) == 1
+            else None
         )
+        self._work = Workspace(params)
         self.value = float(network.penalty(params) + sum(part.value for part in self._parts()))
 
     @with_few_threads
@@ -146,17 +154,17 @@ class NetworkLinearization:
             if i == 0:
                 contribution(part, total)
             else:
-                total += contribution(part, part.params_bar())
+                total += contribution(part, self._work.get("share", total.shape))
 
     @property
     def nbytes(self) -> int:
         """Memory of the stored pass and of the buffers made so far, in bytes."""
-        return 0 if self._kept is None else self._kept.nbytes
+        return self._work.nbytes + sum(part.nbytes for part in self._kept or ())
 
     def _parts(self) -> Iterator[LinearizedSlice]:
         """Return the stored slice, or run the slices again, each when it is asked for."""
         if self._kept is not None:
-            yield self._kept
+            yield from self._kept
             return
         for prepared in self._batches:
             yield LinearizedSlice(self._network, self._params, prepared)
@@ -168,10 +176,11 @@ def forward(
     batch: PreparedBatch,
     *,
     states_only: bool = False,
-) -> tuple[Any, Array, Any]:
+) -> tuple[Any, Array | None, Any]:
     """Return the trajectory, the output rows and the loss of a slice, the penalty left out.
 
-    The loss is an array without axes: on a GPU it need not be waited for where it is not read.
+    Outputs that take more than one block of rows are not kept: None. The loss is an array without
+    axes: on a GPU it need not be waited for where it is not read.
     """
     with np.errstate(**OVERFLOW_IS_A_RESULT):
         initial_state = batch.initial_state
@@ -180,12 +189,16 @@ def forward(
         trajectory = network.cell.forward(
             blocks, batch.inputs, initial_state, states_only=states_only
         )
-        outputs = flatten_rows(trajectory.states[batch.first_scored :]) @ blocks["output"].T
-        outputs += blocks["output_bias"]
-        values = network.loss.values(outputs, batch.targets)
-        coefficients = batch.coefficients[:, 0].astype(np.float64)
-        value = module_of(values).vdot(coefficients, values.astype(np.float64, copy=False))
-    return trajectory, outputs, value
+        rows = flatten_rows(trajectory.states[batch.first_scored :])
+        parts = blocks_of_rows(len(rows), network.n_outputs)
+        value: Any = 0.0
+        for part in parts:
+            outputs = rows[part] @ blocks["output"].T
+            outputs += blocks["output_bias"]
+            values = network.loss.values(outputs, batch.targets[part])
+            coefficients = batch.coefficients[part, 0].astype(np.float64)
+            value += module_of(values).vdot(coefficients, values.astype(np.float64, copy=False))
+    return trajectory, outputs if len(parts) == 1 else None, value
 
 
 class LinearizedSlice:
@@ -197,8 +210,12 @@ class LinearizedSlice:
         self.params = network.layout.views(params)
         self.work = Workspace(params)
         self.trajectory, outputs, self.value = forward(network, self.params, batch)
-        with np.errstate(**OVERFLOW_IS_A_RESULT):
-            self.predictions = network.loss.predict(outputs, out=outputs)
+        self._blocks = blocks_of_rows(len(batch.targets), network.n_outputs)
+        # Of all rows, or None where they are computed block by block.
+        self._predictions: Array | None = None
+        if outputs is not None:
+            with np.errstate(**OVERFLOW_IS_A_RESULT):
+                self._predictions = network.loss.predict(outputs, out=outputs)
 
     @property
     def rows(self) -> Array:
@@ -208,7 +225,8 @@ class LinearizedSlice:
     @property
     def nbytes(self) -> int:
         """Memory of the pass and of the buffers made so far, in bytes."""
-        return int(self.trajectory.nbytes + self.predictions.nbytes + self.work.nbytes)
+        kept = 0 if self._predictions is None else self._predictions.nbytes
+        return int(self.trajectory.nbytes + kept + self.work.nbytes)
 
     def params_bar(self) -> Array:
         """Return a vector to write this slice's contributions to."""
@@ -221,8 +239,11 @@ class LinearizedSlice:
 
     def gradient(self, out: Array) -> Array:
         """Write the gradient of this slice's share of the loss, the penalty left out."""
+        blocks = self.network.layout.views(out)
         with np.errstate(**OVERFLOW_IS_A_RESULT):
-            self._pull_back(self._outputs_bar(), self.network.layout.views(out))
+            for part in self._blocks:
+                self._pull_outputs(part, self._outputs_bar(part), blocks)
+            self._pull_back(blocks)
         return out
 
     def gauss_newton_product(self, v: Array, structural_damping: float, out: Array) -> Array:
@@ -233,23 +254,29 @@ class LinearizedSlice:
             self.params, self.trajectory, direction, d_initial_state=self._d_initial(direction)
         )
         d_rows = flatten_rows(d_states[batch.first_scored :])
-        d_outputs = work.get("d_outputs", self.predictions.shape)
-        outputs_bar = work.get("outputs_bar", self.predictions.shape)
-        work.xp.matmul(d_rows, self.params["output"].T, out=d_outputs)
-        work.xp.matmul(self.rows, direction["output"].T, out=outputs_bar)
-        d_outputs += outputs_bar
-        d_outputs += direction["output_bias"]
-        network.loss.hessian_product(self.predictions, d_outputs, out=outputs_bar)
-        outputs_bar *= batch.coefficients
-        self._pull_back(outputs_bar, blocks, d_states, structural_damping)
+        rows = self.rows
+        for part in self._blocks:
+            d_outputs = self._output_buffer("d_outputs", part)
+            outputs_bar = self._output_buffer("outputs_bar", part)
+            work.xp.matmul(d_rows[part], self.params["output"].T, out=d_outputs)
+            work.xp.matmul(rows[part], direction["output"].T, out=outputs_bar)
+            d_outputs += outputs_bar
+            d_outputs += direction["output_bias"]
+            network.loss.hessian_product(self._predicted(part), d_outputs, out=outputs_bar)
+            outputs_bar *= batch.coefficients[part]
+            self._pull_outputs(part, outputs_bar, blocks)
+        self._pull_back(blocks, d_states, structural_damping)
         return out
 
     def squared_gradients(self, out: Array) -> Array:
         """Write n_scored · Σ_i (gradient of the share of sequence i)²."""
         network, batch = self.network, self.batch
         blocks = network.layout.views(out)
-        outputs_bar = self._outputs_bar()
-        states_bar = self._states_bar(outputs_bar)
+        outputs_bar = self.work.xp.concatenate(
+            [self._outputs_bar(part).copy() for part in self._blocks]
+        )
+        states_bar = self._states_bar()
+        self.work.xp.matmul(outputs_bar, self.params["output"], out=flatten_rows(states_bar))
         initial_bar = self._initial_bar()
         squares, _ = network.cell.squared_vjp(
             self.params, self.trajectory, states_bar, initial_state_bar=initial_bar
@@ -269,19 +296,44 @@ class LinearizedSlice:
         out *= batch.n_scored
         return out
 
-    def _outputs_bar(self) -> Array:
-        """Return the cotangents of the output pre-activations."""
-        outputs_bar = self.work.get("outputs_bar", self.predictions.shape)
-        self.network.loss.gradient(self.predictions, self.batch.targets, out=outputs_bar)
-        outputs_bar *= self.batch.coefficients
+    def _output_buffer(self, name: str, part: slice) -> Array:
+        """Return a buffer for the outputs of a block of rows."""
+        largest = self._blocks[0].stop
+        buffer = self.work.get(name, (largest, self.network.n_outputs))
+        return buffer[: part.stop - part.start]
+
+    def _predicted(self, part: slice) -> Array:
+        """Return the predictions of a block of rows, kept or computed again."""
+        if self._predictions is not None:
+            return self._predictions
+        outputs = self._output_buffer("predictions", part)
+        self.work.xp.matmul(self.rows[part], self.params["output"].T, out=outputs)
+        outputs += self.params["output_bias"]
+        return self.network.loss.predict(outputs, out=outputs)
+
+    def _outputs_bar(self, part: slice) -> Array:
+        """Return the cotangents of the output pre-activations of a block of rows."""
+        outputs_bar = self._output_buffer("outputs_bar", part)
+        self.network.loss.gradient(self._predicted(part), self.batch.targets[part], out=outputs_bar)
+        outputs_bar *= self.batch.coefficients[part]
         return outputs_bar
 
-    def _states_bar(self, outputs_bar: Array) -> Array:
-        """Return the cotangents of the states that the output layer sees."""
+    def _states_bar(self) -> Array:
+        """Return the buffer for the cotangents of the states that the output layer sees."""
         shape = self.trajectory.states[self.batch.first_scored :].shape
-        states_bar = self.work.get("states_bar", shape)
-        self.work.xp.matmul(outputs_bar, self.params["output"], out=flatten_rows(states_bar))
-        return states_bar
+        return self.work.get("states_bar", shape)
+
+    def _pull_outputs(self, part: slice, outputs_bar: Array, blocks: dict[str, Array]) -> None:
+        """Write the cotangents of a block's states, and add those of the output layer."""
+        xp, rows = self.work.xp, self.rows[part]
+        states_bar = flatten_rows(self._states_bar())
+        xp.matmul(outputs_bar, self.params["output"], out=states_bar[part])
+        if part.start == 0:
+            xp.matmul(outputs_bar.T, rows, out=blocks["output"])
+            outputs_bar.sum(axis=0, out=blocks["output_bias"])
+        else:
+            blocks["output"] += outputs_bar.T @ rows
+            blocks["output_bias"] += outputs_bar.sum(axis=0)
 
     def _d_initial(self, direction: dict[str, Array]) -> Array | None:
         """Return the tangents of initial states that come from a vector of each sequence."""
@@ -311,18 +363,17 @@ class LinearizedSlice:
 
     def _pull_back(
         self,
-        outputs_bar: Array,
         blocks: dict[str, Array],
         d_states: Array | None = None,
         structural_damping: float = 0.0,
     ) -> None:
-        """Write the cotangents of the parameters to `blocks`.
+        """Write the cotangents of the cell's parameters to `blocks`, given those of its states.
 
         Structural damping adds to the cotangents of the states, or of the pre-activations:
         D″ R{z} = ¼ (1 - h²) R{z} = ¼ R{h}.
         """
         batch, cell = self.batch, self.network.cell
-        states_bar = self._states_bar(outputs_bar)
+        states_bar = self._states_bar()
         xp = self.work.xp
         preactivations_bar: Array | None = None
         damping: Any = None
@@ -337,8 +388,6 @@ class LinearizedSlice:
             if quarter:
                 preactivations_bar, damping = xp.multiply(d_states, damping, out=d_states), None
         initial_bar = self._initial_bar()
-        xp.matmul(outputs_bar.T, self.rows, out=blocks["output"])
-        outputs_bar.sum(axis=0, out=blocks["output_bias"])
         cell.vjp(
             self.params,
             self.trajectory,

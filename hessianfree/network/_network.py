@@ -53,6 +53,7 @@ class SequenceNetwork(NetworkDefinition):
         Batches of more steps times sequences than this are worked through in slices of whole
         sequences. The results are the same and memory is that of one slice, but a curvature
         product then runs the forward pass of each slice again: 1.5 times the matrix products.
+        Padding does not count, see the notes.
     n_initial_inputs : int, optional
         Length of v_i, which comes as `Batch.initial_inputs`; by default there is none.
     device : {"cpu", "cuda", "auto"}, default="cpu"
@@ -81,6 +82,11 @@ class SequenceNetwork(NetworkDefinition):
     Notes
     -----
     The dtype of the parameters, float32 or float64, decides that of every computation.
+
+    Sequences of uneven lengths are run in buckets of similar length, chosen so that padding and the
+    steps of narrow buckets cost the least together: the results are those of the padded batch, to
+    rounding. Outputs of more than 4 million numbers, as of thousands of classes, are computed in
+    blocks of rows, again for each sweep, and never held at once.
 
     Examples
     --------
@@ -326,13 +332,16 @@ class SequenceNetwork(NetworkDefinition):
         came, params = module_of(params), self.place(params)
         xp = module_of(params)
         diagonal = xp.zeros_like(params)
-        for part in self._slices(params, batch):
+        # The outputs of a sequence are needed at once.
+        for part in self._slices(params, batch, max(1, 2**22 // self.n_outputs)):
             diagonal += part.squared_gradients(part.params_bar())
         self.add_penalty_product(xp.ones_like(params), diagonal)
         answer: Array = to_namespace(came, diagonal)
         return answer
 
-    def _slices(self, params: Array, batch: Batch) -> Iterator[LinearizedSlice]:
+    def _slices(
+        self, params: Array, batch: Batch, max_rows: int | None = None
+    ) -> Iterator[LinearizedSlice]:
         """Linearize the batch slice by slice, each when it is asked for."""
-        for prepared in prepare_for(self, params, batch):
+        for prepared in prepare_for(self, params, batch, max_rows):
             yield LinearizedSlice(self, params, prepared)

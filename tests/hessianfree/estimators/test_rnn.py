@@ -114,7 +114,7 @@ def test_sequences_do_not_touch_each_other(rng, monkeypatch):
     rnn = regressor(dtype="float64").fit(X, [x[:, 0] for x in X])
     alone = [rnn.predict(x) for x in X]
     for rows in (2**16, 1, 20):
-        monkeypatch.setattr(sequence_data, "_MAX_ROWS", rows)
+        monkeypatch.setattr(sequence_data, "_MAX_NUMBERS", 8 * rows)
         for predicted, expected in zip(rnn.predict(X), alone, strict=True):
             np.testing.assert_allclose(predicted, expected, rtol=1e-10, atol=1e-12)
 
