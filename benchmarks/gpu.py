@@ -31,8 +31,8 @@ from hessianfree import Batch, SequenceNetwork
 from hessianfree.cells import MultiplicativeCell
 from hessianfree.network import sparse_parameters
 from reservoir import ESNRegressor
-from reservoir.dynamics import iterate_blocks, iterate_sequences
-from reservoir.harvest import fold_sequences
+from reservoir.dynamics import DrivenSequence, iterate_blocks, iterate_sequences
+from reservoir.harvest import TrainingSequence, fold_sequences
 from reservoir.readout import FeatureMap, RidgeAccumulator, solve_ridge
 from reservoir.search import ReservoirSearchCV
 from reservoir.utils.device import namespace, resolve_device
@@ -106,7 +106,7 @@ def state_rows(xp: Any, rates: Rates, n_rounds: int, quick: bool) -> Iterator[Ro
             for batch in BATCHES[:3] if quick else BATCHES:
                 n_steps = int(np.clip(UNIT_STEPS // (n_units * batch), LEAST_STEPS, MOST_STEPS))
                 inputs = np.random.default_rng(0).uniform(-1, 1, (batch, n_steps, 1))
-                there = list(xp.asarray(inputs, dtype=dtype))
+                there = [DrivenSequence(inputs=part) for part in xp.asarray(inputs, dtype=dtype)]
 
                 def run(reservoir: Any = reservoir, there: Any = there) -> None:
                     for _ in iterate_blocks(reservoir, there):
@@ -167,11 +167,7 @@ def fit_rows(xp: Any, rates: Rates, n_rounds: int, quick: bool) -> Iterator[Row]
                 reservoir,
                 FeatureMap(),
                 [sums],
-                [u],
-                [y],
-                edges=[0, len(u)],
-                weights=None,
-                skip=[WASHOUT],
+                [TrainingSequence(inputs=u, targets=y, skip=WASHOUT)],
             )
             solve_ridge(sums, ALPHA)
 

@@ -3,10 +3,12 @@
 from reservoir.dynamics._driven import iterate_blocks, iterate_sequences, run
 from reservoir.dynamics._free import FreeRun, FreeStart, VariantRun, free_run, free_run_variants
 from reservoir.dynamics._reservoir import DivergenceError, Reservoir
+from reservoir.dynamics._series import DrivenSequence
 from reservoir.dynamics._variants import SideBySide, Variants, run_variants, variant
 
 __all__ = [
     "DivergenceError",
+    "DrivenSequence",
     "FreeRun",
     "FreeStart",
     "Reservoir",

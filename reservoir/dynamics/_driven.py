@@ -1,4 +1,4 @@
-"""The recurrence: driven by input, teacher-forced, free-running."""
+"""Driven runs: the states of a reservoir under inputs and, with feedback, a teacher."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from reservoir.dynamics._reservoir import Array, Reservoir
 from reservoir.dynamics._series import (
     LANE_PIECE,
     PIECE,
+    DrivenSequence,
+    Noise,
     Series,
     as_series,
     as_vector,
@@ -25,6 +27,8 @@ from reservoir.utils.validation import check_integer, check_real
 
 # Rows of states in memory, unless the caller says.
 _CHUNK = 2048
+
+NO_NOISE = Noise()
 
 
 @with_few_threads
@@ -97,16 +101,13 @@ def run(
     ----------
     .. [1] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, eqs. 2-3.
     """
-    (series,) = _prepare(
-        reservoir,
-        [inputs],
-        None if teacher is None else [teacher],
-        [initial_state],
-        [initial_output],
-        (state_noise, feedback_noise),
-        random_state,
-        None,
+    sequence = DrivenSequence(
+        inputs=inputs,
+        teacher=teacher,
+        initial_state=initial_state,
+        initial_output=initial_output,
     )
+    (series,) = _prepare(reservoir, [sequence], Noise(state_noise, feedback_noise), random_state)
     xp = _namespace([series], engine)
     states: Array = xp.empty((series.n_steps, reservoir.n_units), dtype=reservoir.dtype)
     if xp is not np:
@@ -150,7 +151,7 @@ def iterate_sequences(
     initial_states : sequence of array-like of shape (n_units,) or None, optional
         x[-1] of each; None for zeros.
     initial_outputs : sequence of array-like of shape (n_outputs,) or None, optional
-        y[-1] of each; None for zeros. Without feedback weights nothing hears them.
+        y[-1] of each; None for zeros. Without feedback weights they are not used.
     state_noise, feedback_noise : float, default 0.0
         Standard deviations of normal noise on the drive of each unit and on each teacher value.
     random_state : None, int, Generator, RandomState or SeedSequence
@@ -190,18 +191,54 @@ def iterate_sequences(
     0 0 [[8.0], [4.0]]
     1 0 [[2.0]]
     """
+    parallel = {
+        "teacher": teachers,
+        "initial_state": initial_states,
+        "initial_output": initial_outputs,
+        "generator": generators,
+    }
+    for name, values in parallel.items():
+        if values is not None and len(values) != len(sequences):
+            raise ValueError(
+                f"`{name}s` has {len(values)} entries, but {len(sequences)} were expected. "
+                "Pass one for each sequence."
+            )
+    given = {name: values for name, values in parallel.items() if values is not None}
+    driven = [
+        DrivenSequence(inputs=part, **{name: values[index] for name, values in given.items()})
+        for index, part in enumerate(sequences)
+    ]
+    noise = Noise(state_noise, feedback_noise)
+    return drive_sequences(
+        reservoir, driven, noise, random_state=random_state, chunk_size=chunk_size, engine=engine
+    )
+
+
+def drive_sequences(
+    reservoir: Reservoir,
+    sequences: Sequence[DrivenSequence],
+    noise: Noise = NO_NOISE,
+    *,
+    random_state: Any = None,
+    chunk_size: int | None = None,
+    engine: str = "auto",
+) -> Iterator[tuple[int, int, Array]]:
+    """Yield the states of many driven sequences, as `iterate_sequences`.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        What is driven.
+    sequences : sequence of DrivenSequence
+        With generators of their own, or children of `random_state`.
+    noise : Noise
+        Its standard deviations.
+    random_state, chunk_size, engine
+        As in `iterate_sequences`.
+    """
     if chunk_size is not None:
         chunk_size = PIECE * -(-check_integer("chunk_size", chunk_size, minimum=1) // PIECE)
-    all_series = _prepare(
-        reservoir,
-        sequences,
-        teachers,
-        initial_states,
-        initial_outputs,
-        (state_noise, feedback_noise),
-        random_state,
-        generators,
-    )
+    all_series = _prepare(reservoir, sequences, noise, random_state)
     xp = _namespace(all_series, engine)
     if xp is np:
         return _iterate(reservoir, choose_loop(reservoir, engine), all_series, chunk_size or _CHUNK)
@@ -213,31 +250,13 @@ def iterate_sequences(
 
 
 def iterate_blocks(
-    reservoir: Reservoir,
-    sequences: Sequence[Any],
-    *,
-    teachers: Sequence[Any] | None = None,
-    initial_states: Sequence[Any] | None = None,
-    initial_outputs: Sequence[Any] | None = None,
-    state_noise: float = 0.0,
-    feedback_noise: float = 0.0,
-    random_state: Any = None,
-    generators: Sequence[np.random.Generator] | None = None,
+    reservoir: Reservoir, sequences: Sequence[DrivenSequence], noise: Noise = NO_NOISE
 ) -> Iterator[StateBlock]:
     """Yield the states of sequences on a GPU, many sequences in a block.
 
-    Arguments and errors as those of `iterate_sequences`.
+    Arguments and errors as those of `drive_sequences`.
     """
-    all_series = _prepare(
-        reservoir,
-        sequences,
-        teachers,
-        initial_states,
-        initial_outputs,
-        (state_noise, feedback_noise),
-        random_state,
-        generators,
-    )
+    all_series = _prepare(reservoir, sequences, noise)
     return drive_blocks(_namespace(all_series, "auto"), reservoir, all_series)
 
 
@@ -254,65 +273,44 @@ def _namespace(all_series: list[Series], engine: str) -> Any:
 
 def _prepare(
     reservoir: Reservoir,
-    sequences: Sequence[Any],
-    teachers: Sequence[Any] | None,
-    initial_states: Sequence[Any] | None,
-    initial_outputs: Sequence[Any] | None,
-    deviations: tuple[float, float],
-    random_state: Any,
-    generators: Sequence[np.random.Generator] | None,
+    sequences: Sequence[DrivenSequence],
+    noise: Noise,
+    random_state: Any = None,
 ) -> list[Series]:
-    """Check the arguments of a driven run and put them together, one Series a sequence."""
-    n_sequences, dtype = len(sequences), reservoir.dtype
-    for name, values in (
-        ("teachers", teachers),
-        ("initial_states", initial_states),
-        ("initial_outputs", initial_outputs),
-        ("generators", generators),
-    ):
-        if values is not None and len(values) != n_sequences:
-            raise ValueError(
-                f"`{name}` has {len(values)} entries, but {n_sequences} were expected. "
-                "Pass one a sequence."
-            )
-    if (reservoir.feedback is None) != (teachers is None):
+    """Return checked sequences, with the noise that each has."""
+    n_without = sum(sequence.teacher is None for sequence in sequences)
+    if n_without != (len(sequences) if reservoir.feedback is None else 0):
         has, got = ("no", "one") if reservoir.feedback is None else ("them", "none")
         raise ValueError(
             f"A `teacher` goes with feedback weights, but the reservoir has {has} and {got} was "
             "given. Pass both or neither, or use `free_run` to feed outputs back."
         )
-    check_real("state_noise", deviations[0], minimum=0)
-    check_real("feedback_noise", deviations[1], minimum=0)
+    check_real("state_noise", noise.state, minimum=0)
+    check_real("feedback_noise", noise.feedback, minimum=0)
     if reservoir.feedback is None:
-        deviations = (deviations[0], 0.0)
-    if not any(deviations):
-        generators = None
-    elif generators is None:
-        children = seed_sequence(random_state).spawn(n_sequences)
+        noise = Noise(noise.state)
+    generators = [sequence.generator for sequence in sequences]
+    if not any(noise):
+        generators = [None] * len(sequences)
+    elif any(generator is None for generator in generators):
+        children = seed_sequence(random_state).spawn(len(sequences))
         generators = [np.random.default_rng(child) for child in children]
     all_series = []
-    for index in range(n_sequences):
-        inputs = as_series("inputs", sequences[index], reservoir.n_inputs)
+    for sequence, generator in zip(sequences, generators):
+        inputs, teacher = as_series("inputs", sequence.inputs, reservoir.n_inputs), sequence.teacher
+        if teacher is not None:
+            teacher = as_series("teacher", teacher, reservoir.n_outputs, len(inputs))
+        output = None if teacher is None else sequence.initial_output
         all_series.append(
             Series(
                 inputs,
-                None
-                if teachers is None
-                else as_series("teacher", teachers[index], reservoir.n_outputs, len(inputs)),
+                teacher,
                 as_vector(
-                    "initial_state",
-                    None if initial_states is None else initial_states[index],
-                    reservoir.n_units,
-                    dtype,
+                    "initial_state", sequence.initial_state, reservoir.n_units, reservoir.dtype
                 ),
-                as_vector(
-                    "initial_output",
-                    None if initial_outputs is None or teachers is None else initial_outputs[index],
-                    reservoir.n_outputs,
-                    dtype,
-                ),
-                deviations,
-                None if generators is None else generators[index],
+                as_vector("initial_output", output, reservoir.n_outputs, reservoir.dtype),
+                noise,
+                generator,
             )
         )
     return all_series

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,38 @@ PIECE = 256
 LANE_PIECE = 64
 
 
+class Noise(NamedTuple):
+    """Standard deviations of normal noise inside the activation, and on what is fed back."""
+
+    state: float = 0.0
+    feedback: float = 0.0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DrivenSequence:
+    """One sequence that drives a reservoir, and where its run starts.
+
+    Attributes
+    ----------
+    inputs : array-like of shape (n_steps, n_inputs)
+        u[t].
+    teacher : array-like of shape (n_steps, n_outputs) or None
+        y[t], which is fed back one step later; of a reservoir with feedback weights.
+    initial_state : array-like of shape (n_units,) or None
+        x[-1]; None for zeros.
+    initial_output : array-like of shape (n_outputs,) or None
+        y[-1]; None for zeros. Without a teacher it is not used.
+    generator : numpy.random.Generator or None
+        The source of its noise; advanced.
+    """
+
+    inputs: Any
+    teacher: Any = None
+    initial_state: Any = None
+    initial_output: Any = None
+    generator: np.random.Generator | None = None
+
+
 class Series:
     """One sequence on its way through a reservoir.
 
@@ -63,8 +96,8 @@ class Series:
         Where it starts; overwritten as it goes.
     initial_output : ndarray of shape (n_outputs,)
         y[-1].
-    deviations : tuple of two floats
-        Standard deviation of the noise on the drive of each unit and on what is fed back.
+    deviations : Noise
+        On the drive of each unit and on what is fed back.
     generator : numpy.random.Generator or None
         Advanced by the noise of one step a step; None without noise.
     """
@@ -75,7 +108,7 @@ class Series:
         teacher: NDArray[Any] | None,
         state: Array,
         initial_output: Array,
-        deviations: tuple[float, float],
+        deviations: Noise,
         generator: np.random.Generator | None,
     ) -> None:
         self.n_steps = len(inputs)

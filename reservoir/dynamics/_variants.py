@@ -12,6 +12,7 @@ from reservoir.dynamics._reservoir import Array, Reservoir
 from reservoir.dynamics._series import (
     LANE_PIECE,
     PIECE,
+    Noise,
     Series,
     as_series,
     as_vector,
@@ -276,5 +277,5 @@ def run_variants(
     output = as_vector("initial_output", initial_output, reservoir.n_outputs, reservoir.dtype)
     together.states[:] = start
     block = np.empty((len(variants), len(inputs), reservoir.n_units), dtype=reservoir.dtype)
-    together.advance(block, Series(inputs, teacher, start, output, (0.0, 0.0), None), 0)
+    together.advance(block, Series(inputs, teacher, start, output, Noise(), None), 0)
     return block

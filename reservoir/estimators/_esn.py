@@ -1,8 +1,7 @@
-"""The echo state network as a scikit-learn regressor: a thin shell over functions on arrays."""
+"""ESNRegressor: an echo state network with a ridge readout, as a scikit-learn regressor."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, Self
 
@@ -12,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from reservoir.dynamics._bounds import OUTPUT_LIMIT
-from reservoir.estimators._reservoir_regressor import ReservoirRegressor, Starts
-from reservoir.harvest._fold import fold_sequences
+from reservoir.estimators._reservoir_regressor import ReservoirRegressor
+from reservoir.harvest._fold import TrainingSequence, fold_sequences
+from reservoir.harvest._jobs import cut_into_jobs
 from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._solve import check_alphas, solve_ridge
@@ -454,12 +454,12 @@ class ESNRegressor(ReservoirRegressor):
     ) -> list[RidgeAccumulator]:
         """Fold sequences into the accumulator; return the accumulators of the blocks."""
         self._take_range(targets)
-        starts = self._starts_of_training(len(inputs), continues)
-        before = starts.outputs[0]
+        before = self.last_output_ if continues else None
         teachers = self._teachers(targets, before)
-        blocks, state, generator = self._fold(
-            inputs, targets, teachers, weights, n_blocks, starts, progress
+        sequences = self._training_sequences(
+            inputs, targets, weights, teachers, continues=continues
         )
+        blocks, state, generator = self._fold(sequences, n_blocks, progress)
         last = (teachers or targets)[-1]
         if teachers is None and self.missing == "hold":
             last = hold(last, before if len(inputs) == 1 else None)
@@ -494,54 +494,34 @@ class ESNRegressor(ReservoirRegressor):
         return fed_back(targets, self.missing, before)
 
     def _fold(
-        self,
-        inputs: list[Array],
-        targets: list[Array],
-        teachers: list[Array] | None,
-        weights: list[Array] | None,
-        n_blocks: int,
-        starts: Starts,
-        progress: bool,
+        self, sequences: list[TrainingSequence], n_blocks: int, progress: bool
     ) -> tuple[list[RidgeAccumulator], Array, np.random.Generator]:
         """Fold sequences, in parallel where asked.
 
         Return the accumulators of the blocks, and the state and the noise source at the end.
         """
-        offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
-        edges = np.linspace(0, offsets[-1], n_blocks + 1).astype(np.intp)
-        n_workers = min(effective_n_jobs(self.n_jobs), len(inputs))
-        if is_on_device(inputs[0]):
+        n_workers = min(effective_n_jobs(self.n_jobs), len(sequences))
+        if is_on_device(sequences[0].inputs):
             n_workers = 1  # which runs them side by side
-        # Workers get consecutive sequences of about equally many rows.
-        bounds = np.searchsorted(offsets, np.linspace(0, offsets[-1], n_workers + 1))
         # A single worker adds to what is there; several fill accumulators that are merged.
         in_place = n_workers == 1 and n_blocks == 1
-        jobs = [
+        calls = [
             delayed(fold_sequences)(
                 self.reservoir_,
                 self._feature_map(),
                 [self._accumulator] if in_place else self._new_accumulators(n_blocks),
-                inputs[first:last],
-                targets[first:last],
-                teachers=None if teachers is None else teachers[first:last],
-                edges=edges - offsets[first],
-                weights=None if weights is None else weights[first:last],
-                skip=starts.skip[first:last],
-                initial_states=starts.states[first:last],
-                initial_outputs=starts.outputs[first:last],
-                noise=float(self.noise),
-                feedback_noise=float(self.feedback_noise),
-                generators=starts.generators[first:last],
+                job.sequences,
+                edges=job.edges,
+                noise=self._noise_of_training(),
                 progress=progress and bool(self.verbose),
             )
-            for first, last in itertools.pairwise(bounds)
-            if first < last
+            for job in cut_into_jobs(sequences, n_blocks=n_blocks, n_jobs=n_workers)
         ]
         # A backend such as dask would hand a single job to a process that fills a copy.
         folded = (
-            [function(*arguments, **settings) for function, arguments, settings in jobs]
+            [function(*arguments, **settings) for function, arguments, settings in calls]
             if n_workers == 1
-            else Parallel(n_jobs=n_workers)(jobs)
+            else Parallel(n_jobs=n_workers)(calls)
         )
         end = (folded[-1].last_states[-1], folded[-1].last_generator)
         if in_place:

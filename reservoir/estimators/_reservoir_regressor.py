@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,23 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from reservoir.dynamics._free import FreeRun, FreeStart, free_run_sequences
 from reservoir.dynamics._recipe import has_feedback
+from reservoir.dynamics._series import Noise
 from reservoir.estimators._base import Array, ReservoirEstimator
 from reservoir.estimators._sequence_regressor import SequenceRegressor
+from reservoir.harvest._fold import TrainingSequence
 from reservoir.harvest._map import final_states, map_sequences
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._chunks import check_chunk
 from reservoir.utils.device import in_kind, module_of, to_host
 from reservoir.utils.seeds import child_generator
 from reservoir.utils.validation import check_integer, check_real
-
-
-class Starts(NamedTuple):
-    """Where each sequence of training begins: steps to skip, state, output fed back, noise."""
-
-    skip: list[int]
-    states: list[Array | None]
-    outputs: list[Array | None]
-    generators: list[np.random.Generator]
 
 
 class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
@@ -270,22 +264,40 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         self.n_sequences_seen_ = 0
         self._steps_of_last = 0
 
-    def _starts_of_training(self, n_sequences: int, continues: bool) -> Starts:
-        """Return where sequences start, the first of them perhaps where the last one ended."""
-        starts = Starts(
-            [self.washout] * n_sequences,
-            [None] * n_sequences,
-            [None] * n_sequences,
-            [
-                self._noise_generator(self.n_sequences_seen_ + index)
-                for index in range(n_sequences - continues)
-            ],
-        )
+    def _training_sequences(
+        self,
+        inputs: Sequence[Array],
+        targets: Sequence[Array],
+        weights: Sequence[Array] | None,
+        teachers: Sequence[Array] | None,
+        *,
+        continues: bool,
+    ) -> list[TrainingSequence]:
+        """Return what is learned from, the first of it perhaps going on where the last ended."""
+        n_before = self.n_sequences_seen_ - continues
+        sequences = [
+            TrainingSequence(
+                inputs=inputs[index],
+                targets=targets[index],
+                weights=None if weights is None else weights[index],
+                teacher=None if teachers is None else teachers[index],
+                skip=self.washout,
+                generator=self._noise_generator(n_before + index),
+            )
+            for index in range(len(inputs))
+        ]
         if continues:
-            starts.skip[0] = max(0, self.washout - self._steps_of_last)
-            starts.states[0], starts.outputs[0] = self.last_state_, self.last_output_
-            starts.generators.insert(0, self._last_generator)
-        return starts
+            sequences[0] = replace(
+                sequences[0],
+                skip=max(0, self.washout - self._steps_of_last),
+                initial_state=self.last_state_,
+                initial_output=self.last_output_,
+                generator=self._last_generator,
+            )
+        return sequences
+
+    def _noise_of_training(self) -> Noise:
+        return Noise(float(self.noise), float(self.feedback_noise))
 
     def _remember_end(
         self,
@@ -293,7 +305,7 @@ class ReservoirRegressor(SequenceRegressor, ReservoirEstimator):
         continues: bool,
         state: Array,
         output: Array,
-        generator: np.random.Generator,
+        generator: np.random.Generator | None,
     ) -> None:
         """Keep where the last sequence ended, so that training, or a forecast, may go on."""
         n_sequences = len(inputs)

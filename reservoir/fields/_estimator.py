@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from reservoir.fields._fold import fold_patches, solve_patches
 from reservoir.fields._free import run_fields_free
 from reservoir.fields._patches import Patches
 from reservoir.harvest._map import final_states, map_sequences
+from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.readout._solve import RidgeSolution, check_alphas, solve_ridge
 from reservoir.utils.persistence import register
@@ -345,18 +347,26 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         n_jobs = n_workers if self.shared else max(n_workers, -(-n_patches // _PATCHES_PER_JOB))
         edges = np.linspace(0, n_patches, n_jobs + 1).astype(int)
         settings: dict[str, Any] = {
-            "solver": self.solver,
-            "smallest_alpha": float(alphas.min()),
-            "keeps_few": alphas.ndim > 0,
             "washout": int(self.washout),
             "progress": bool(self.verbose),
         }
+        feature_map = self._feature_map()
+        new_accumulator = partial(
+            RidgeAccumulator,
+            feature_map.n_columns(self.reservoir_.n_units, self.reservoir_.n_inputs),
+            self.patches_.size,
+            solver=self.solver,
+            smallest_alpha=float(alphas.min()),
+            keeps_few=alphas.ndim > 0,
+        )
         learn: Callable[..., Any] = fold_patches
         if not self.shared:
             learn = solve_patches
             settings |= {"alphas": alphas, "fit_intercept": bool(self.fit_intercept)}
         learned = Parallel(n_jobs=n_workers)(
-            delayed(learn)(self.reservoir_, self._feature_map(), seen[a:b], owned[a:b], **settings)
+            delayed(learn)(
+                self.reservoir_, feature_map, seen[a:b], owned[a:b], new_accumulator, **settings
+            )
             for a, b in itertools.pairwise(edges)
         )
         self.last_state_ = np.concatenate([last_states for _, last_states in learned])

@@ -1,15 +1,15 @@
-"""From what patches see to their readouts: run the reservoir, fold its states, solve."""
+"""Training of local reservoirs: states of all patches folded into sums, and readouts solved."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reservoir.dynamics._reservoir import Array, Reservoir
-from reservoir.harvest._fold import fold_sequences
+from reservoir.harvest._fold import TrainingSequence, fold_sequences
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._features import FeatureMap
 from reservoir.readout._solve import RidgeSolution, solve_ridge
@@ -22,11 +22,9 @@ def fold_patches(
     feature_map: FeatureMap,
     seen: Sequence[Sequence[Array]],
     owned: Sequence[Sequence[Array]],
+    new_accumulator: Callable[[], RidgeAccumulator],
     *,
     shared: bool = True,
-    solver: Literal["auto", "gram", "qr"],
-    smallest_alpha: float,
-    keeps_few: bool = False,
     washout: int,
     progress: bool,
 ) -> tuple[list[RidgeAccumulator], Array]:
@@ -42,10 +40,10 @@ def fold_patches(
         For each patch, the sequences that it is driven by.
     owned : sequence of sequences of ndarray of shape (n_steps, patch_size)
         For each patch, the sequences that it learns.
+    new_accumulator : callable
+        Returns an empty accumulator; it goes to other processes.
     shared : bool
         Whether the rows of all patches go to one accumulator.
-    solver, smallest_alpha, keeps_few
-        As in `RidgeAccumulator`.
     washout : int
         Steps of each sequence that are run and not folded.
     progress : bool
@@ -58,31 +56,21 @@ def fold_patches(
     last_states : ndarray of shape (n_patches, n_units)
         Of each patch, after the last step of its last sequence.
     """
-    inputs = [part for of_patch in seen for part in of_patch]
-    targets = [part for of_patch in owned for part in of_patch]
     n_patches, n_sequences = len(seen), len(seen[0])
-    n_rows = sum(len(part) for part in inputs)
+    sequences = [
+        TrainingSequence(inputs=inputs, targets=targets, skip=washout)
+        for own_inputs, own_targets in zip(seen, owned, strict=True)
+        for inputs, targets in zip(own_inputs, own_targets, strict=True)
+    ]
+    n_rows = sum(len(sequence.inputs) for sequence in sequences)
     n_blocks = 1 if shared else n_patches
-    n_columns = feature_map.n_columns(reservoir.n_units, reservoir.n_inputs)
     folded = fold_sequences(
         reservoir,
         feature_map,
-        [
-            RidgeAccumulator(
-                n_columns,
-                targets[0].shape[1],
-                solver=solver,
-                smallest_alpha=smallest_alpha,
-                keeps_few=keeps_few,
-            )
-            for _ in range(n_blocks)
-        ],
-        inputs,
-        targets,
+        [new_accumulator() for _ in range(n_blocks)],
+        sequences,
         edges=[n_rows // n_blocks * block for block in range(n_blocks + 1)],
-        weights=None,
-        skip=[washout] * len(inputs),
-        kept=range(n_sequences - 1, len(inputs), n_sequences),
+        kept=range(n_sequences - 1, len(sequences), n_sequences),
         progress=progress,
     )
     return folded.accumulators, folded.last_states

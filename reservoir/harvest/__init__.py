@@ -1,7 +1,8 @@
-"""From sequences to sums and outputs: drive a reservoir, fold or map its states."""
+"""Driving a reservoir and using its states: folded into sums, kept, or mapped to outputs."""
 
-from reservoir.harvest._fold import fold_sequences
+from reservoir.harvest._fold import TrainingSequence, fold_sequences
 
 __all__ = [
+    "TrainingSequence",
     "fold_sequences",
 ]

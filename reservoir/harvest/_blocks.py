@@ -1,4 +1,4 @@
-"""From blocks of states on a GPU to sums, to outputs, or to last states: whole blocks at a time."""
+"""Blocks of states on a GPU folded into sums, or mapped to outputs, many sequences at a time."""
 
 from __future__ import annotations
 
@@ -22,27 +22,26 @@ def fold_blocks(
     blocks: Iterable[StateBlock],
     feature_map: FeatureMap,
     accumulators: Sequence[Any],
-    inputs: Sequence[Any],
-    targets: Sequence[Any],
+    sequences: Sequence[Any],
     *,
     edges: Sequence[int],
-    weights: Sequence[Any] | None,
-    skip: Sequence[int],
     last_states: Array,
     places: dict[int, int],
     progress: bool,
 ) -> None:
-    """Fold the states of all blocks; arguments as those of `fitting.fold_sequences`.
+    """Fold the states of all blocks; arguments as those of `fold_sequences`.
 
     `last_states[places[i]]`, on the host, is overwritten by the last state of sequence i.
     """
-    xp = namespace_of(inputs=inputs, targets=targets, step_weight=weights)
-    lengths = [len(part) for part in inputs]
+    lengths = [len(sequence.inputs) for sequence in sequences]
+    inputs, targets = [one.inputs for one in sequences], [one.targets for one in sequences]
+    weights = [one.weights for one in sequences if one.weights is not None]
+    xp = namespace_of(inputs=inputs, targets=targets, step_weight=weights or None)
     all_inputs, all_targets = stack(xp, inputs), stack(xp, targets)
-    all_weights = None if weights is None else stack(xp, weights)
+    all_weights = stack(xp, weights) if weights else None
     learned = to_host(is_known(all_targets))
-    for first, n_skipped in zip(np.cumsum([0, *lengths]), skip):
-        learned[first : first + n_skipped] = False
+    for first, sequence in zip(np.cumsum([0, *lengths]), sequences):
+        learned[first : first + sequence.skip] = False
     bar = tqdm(total=sum(lengths), unit="step", unit_scale=True, disable=not progress)
     for block in blocks:
         _keep_last(block, lengths, last_states, places)
@@ -68,7 +67,7 @@ def map_blocks(
     inputs: Sequence[Any],
     last_states: Array | None,
 ) -> list[Any]:
-    """Return the outputs of driven sequences; arguments as those of `fitting.map_sequences`."""
+    """Return the outputs of driven sequences; arguments as those of `map_sequences`."""
     xp = namespace_of(inputs=inputs)
     lengths = [len(part) for part in inputs]
     offsets = np.cumsum([0, *lengths])

@@ -1,6 +1,6 @@
-"""From sequences to a readout and back: run the reservoir, fold or map its states in chunks.
+"""Drive a reservoir with training sequences, and fold its states into the sums of a readout.
 
-Sequences on a GPU stay there: they are run side by side, and folded or mapped by whole blocks.
+Sequences on a GPU stay there: they are run side by side, and folded by whole blocks.
 """
 
 from __future__ import annotations
@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from reservoir.dynamics._driven import iterate_blocks, iterate_sequences
+from reservoir.dynamics._driven import NO_NOISE, drive_sequences, iterate_blocks
 from reservoir.dynamics._reservoir import Reservoir
+from reservoir.dynamics._series import DrivenSequence, Noise
 from reservoir.harvest._blocks import fold_blocks
 from reservoir.readout._features import FeatureMap
 from reservoir.sequences._missing import is_known
@@ -45,6 +47,25 @@ class Accumulator(Protocol):
 
 
 AnyAccumulator = TypeVar("AnyAccumulator", bound=Accumulator)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingSequence(DrivenSequence):
+    """One sequence that is learned from.
+
+    Attributes
+    ----------
+    targets : ndarray of shape (n_steps, n_outputs)
+        Rows with a NaN are run and not folded.
+    weights : ndarray of shape (n_steps,) or None
+        Weights of the squared errors; None for 1.
+    skip : int
+        Steps at the start that are run and not folded (washout).
+    """
+
+    targets: Array
+    weights: Array | None = None
+    skip: int = 0
 
 
 class RowBuffer(Generic[AnyAccumulator]):
@@ -159,18 +180,10 @@ def fold_sequences(
     reservoir: Reservoir,
     feature_map: FeatureMap,
     accumulators: Sequence[AnyAccumulator],
-    inputs: Sequence[Array],
-    targets: Sequence[Array],
+    sequences: Sequence[TrainingSequence],
     *,
-    teachers: Sequence[Array] | None = None,
-    edges: Sequence[int],
-    weights: Sequence[Array] | None,
-    skip: Sequence[int],
-    initial_states: Sequence[Array | None] | None = None,
-    initial_outputs: Sequence[Array | None] | None = None,
-    noise: float = 0.0,
-    feedback_noise: float = 0.0,
-    generators: Sequence[np.random.Generator] | None = None,
+    edges: Sequence[int] | None = None,
+    noise: Noise = NO_NOISE,
     kept: Sequence[int] = (-1,),
     progress: bool = False,
 ) -> Folded[AnyAccumulator]:
@@ -183,26 +196,14 @@ def fold_sequences(
     feature_map : FeatureMap
         What the readout sees.
     accumulators : sequence of Accumulator
-        One a block of rows.
-    inputs : sequence of ndarray of shape (n_steps, n_inputs)
-        One a sequence.
-    targets : sequence of ndarray of shape (n_steps, n_outputs)
-        One a sequence; rows with a NaN are run and not folded.
-    teachers : sequence of ndarray of shape (n_steps, n_outputs), optional
-        What is fed back (teacher forcing); goes with feedback weights.
+        One for each block of rows.
+    sequences : sequence of TrainingSequence
+        All with weights, or none.
     edges : sequence of int, of the length of `accumulators` plus one
         Block b holds the rows from edges[b] up to edges[b + 1]; rows are counted over the
-        sequences in order, the skipped ones too.
-    weights : sequence of ndarray of shape (n_steps,), or None
-        Weights of the squared errors.
-    skip : sequence of int
-        Steps at the start of each sequence that are run and not folded (washout).
-    initial_states, initial_outputs : sequences of ndarray or None, optional
-        Where each sequence starts; None stands for zeros.
-    noise, feedback_noise : float
-        Standard deviations of the noise inside the activation and on the teacher.
-    generators : sequence of numpy.random.Generator, optional
-        One a sequence; advanced. Needed where there is noise.
+        sequences in order, the skipped ones too. Left out, one block holds all of them.
+    noise : Noise
+        Its standard deviations. Each sequence then has a generator.
     kept : sequence of int
         Sequences whose last state is returned; -1 is the last one.
     progress : bool
@@ -212,57 +213,47 @@ def fold_sequences(
     -------
     Folded
     """
-    offsets = np.concatenate([[0], np.cumsum([len(part) for part in inputs])])
-    places = {index % len(inputs): place for place, index in enumerate(kept)}
+    offsets = np.cumsum([0, *(len(sequence.inputs) for sequence in sequences)])
+    edges = [0, int(offsets[-1])] if edges is None else edges
+    places = {index % len(sequences): place for place, index in enumerate(kept)}
     last_states = np.empty((len(places), reservoir.n_units), dtype=reservoir.dtype)
-    run: dict[str, Any] = {
-        "teachers": teachers,
-        "initial_states": initial_states,
-        "initial_outputs": initial_outputs,
-        "state_noise": noise,
-        "feedback_noise": feedback_noise,
-        "generators": generators,
-    }
-    last_generator = generators[-1] if generators else None
-    if is_on_device(inputs[0]):
+    folded = Folded(list(accumulators), last_states, sequences[-1].generator)
+    if is_on_device(sequences[0].inputs):
         with naming_remedy(MEMORY_REMEDY):
             fold_blocks(
-                iterate_blocks(reservoir, inputs, **run),
+                iterate_blocks(reservoir, sequences, noise),
                 feature_map,
                 accumulators,
-                inputs,
-                targets,
+                sequences,
                 edges=edges,
-                weights=weights,
-                skip=skip,
                 last_states=last_states,
                 places=places,
                 progress=progress,
             )
-        return Folded(list(accumulators), last_states, last_generator)
-    blocks = iterate_sequences(reservoir, inputs, **run, chunk_size=STEPS_PER_CHUNK)
+        return folded
+    blocks = drive_sequences(reservoir, sequences, noise, chunk_size=STEPS_PER_CHUNK)
     n_columns = feature_map.n_columns(reservoir.n_units, reservoir.n_inputs)
     bar = tqdm(total=int(offsets[-1]), unit="step", unit_scale=True, disable=not progress)
     with _second_core(int(offsets[-1]), n_columns) as worker, bar:
         buffers = [RowBuffer(accumulator, worker) for accumulator in accumulators]
         for index, start, states in blocks:
-            stop = start + len(states)
+            sequence, stop = sequences[index], start + len(states)
             bar.update(len(states))
-            if index in places and stop == len(inputs[index]):
+            if index in places and stop == len(sequence.inputs):
                 last_states[places[index]] = states[-1]
             for buffer, low, high in zip(buffers, edges[:-1], edges[1:], strict=True):
-                first = max(start, skip[index], low - offsets[index])
+                first = max(start, sequence.skip, low - offsets[index])
                 end = min(stop, high - offsets[index])
                 if first < end:
                     rows = slice(first, end)
                     buffer.append(
                         feature_map,
                         states[first - start : end - start],
-                        inputs[index][rows],
-                        targets[index][rows],
-                        None if weights is None else weights[index][rows],
+                        sequence.inputs[rows],
+                        sequence.targets[rows],
+                        None if sequence.weights is None else sequence.weights[rows],
                     )
         for buffer in buffers:
             buffer.flush()
             buffer.wait()
-    return Folded(list(accumulators), last_states, last_generator)
+    return folded

@@ -1,14 +1,14 @@
-"""drive a reservoir, map its rows to outputs."""
+"""Drive a reservoir, and keep its states: the last ones, all of them, or outputs of a readout."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from reservoir.dynamics._driven import iterate_blocks, iterate_sequences
+from reservoir.dynamics._driven import drive_sequences, iterate_blocks
 from reservoir.dynamics._reservoir import Reservoir
+from reservoir.dynamics._series import DrivenSequence
 from reservoir.harvest._blocks import keep_all_last, map_blocks
 from reservoir.harvest._fold import STEPS_PER_CHUNK, Array
 from reservoir.readout._features import Readout
@@ -43,13 +43,21 @@ def final_states(
         On the host.
     """
     last = np.zeros((len(inputs), reservoir.n_units), dtype=reservoir.dtype)
-    run: dict[str, Any] = {"teachers": teachers, "initial_outputs": initial_outputs}
+    nothing = [None] * len(inputs)
+    sequences = [
+        DrivenSequence(inputs=part, teacher=teacher, initial_output=output)
+        for part, teacher, output in zip(
+            inputs,
+            nothing if teachers is None else teachers,
+            nothing if initial_outputs is None else initial_outputs,
+            strict=True,
+        )
+    ]
     if is_on_device(inputs[0]):
-        blocks_of_rows = iterate_blocks(reservoir, inputs, **run)
+        blocks_of_rows = iterate_blocks(reservoir, sequences)
         keep_all_last(blocks_of_rows, [len(part) for part in inputs], last)
         return last
-    blocks = iterate_sequences(reservoir, inputs, **run, chunk_size=STEPS_PER_CHUNK)
-    for index, _, states in blocks:
+    for index, _, states in drive_sequences(reservoir, sequences, chunk_size=STEPS_PER_CHUNK):
         last[index] = states[-1]
     return last
 
@@ -64,11 +72,12 @@ def all_states(reservoir: Reservoir, inputs: Sequence[Array]) -> Array:
     xp = module_of(inputs[0])
     with naming_remedy(MEMORY_REMEDY):
         states: Array = xp.empty((int(offsets[-1]), reservoir.n_units), dtype=reservoir.dtype)
+    sequences = [DrivenSequence(inputs=part) for part in inputs]
     if xp is not np:
-        for block in iterate_blocks(reservoir, inputs):
+        for block in iterate_blocks(reservoir, sequences):
             states[xp.asarray(block.rows)] = block.states
         return states
-    for index, start, rows in iterate_sequences(reservoir, inputs):
+    for index, start, rows in drive_sequences(reservoir, sequences):
         first = offsets[index] + start
         states[first : first + len(rows)] = rows
     return states
@@ -103,15 +112,21 @@ def map_sequences(
     """
     dtype = reservoir.input.dtype
     readouts = [readout] * len(inputs) if isinstance(readout, Readout) else readout
+    if initial_states is None:
+        initial_states = [None] * len(inputs)
+    sequences = [
+        DrivenSequence(inputs=part, initial_state=state)
+        for part, state in zip(inputs, initial_states, strict=True)
+    ]
     if is_on_device(inputs[0]):
         with naming_remedy(MEMORY_REMEDY):
-            blocks = iterate_blocks(reservoir, inputs, initial_states=initial_states)
+            blocks = iterate_blocks(reservoir, sequences)
             return map_blocks(blocks, readouts, inputs, last_states)
     outputs = [
         np.empty((len(part), len(of_part.intercept)), dtype=dtype)
         for part, of_part in zip(inputs, readouts, strict=True)
     ]
-    for index, start, states in iterate_sequences(reservoir, inputs, initial_states=initial_states):
+    for index, start, states in drive_sequences(reservoir, sequences):
         rows = slice(start, start + len(states))
         outputs[index][rows] = readouts[index](states, inputs[index][rows])
         if last_states is not None:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from reservoir.dynamics._bounds import as_bounds, find_departure, refuse_departure
 from reservoir.dynamics._reservoir import Array, DivergenceError, Reservoir
-from reservoir.dynamics._series import LANE_PIECE, Series, as_series, as_vector
+from reservoir.dynamics._series import LANE_PIECE, Noise, Series, as_series, as_vector
 from reservoir.online._learner import Floats, Learner
 from reservoir.online._stepping import Stepper
 from reservoir.readout._features import FeatureMap
@@ -144,7 +144,7 @@ def learn_closed_loop(
             f"there are {n_columns} and {reservoir.n_outputs}. Make it for as many."
         )
     n_steps, skip = len(inputs), check_integer("skip", skip)
-    deviations = (
+    deviations = Noise(
         check_real("state_noise", state_noise, minimum=0),
         check_real("feedback_noise", feedback_noise, minimum=0),
     )

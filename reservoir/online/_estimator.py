@@ -19,7 +19,7 @@ from reservoir.dynamics._bounds import (
     refuse_departure,
 )
 from reservoir.estimators._reservoir_regressor import ReservoirRegressor
-from reservoir.harvest._fold import fold_sequences
+from reservoir.harvest._fold import TrainingSequence, fold_sequences
 from reservoir.online._closed_loop import learn_closed_loop
 from reservoir.online._learner import Learner, is_finite
 from reservoir.online._least_squares import RecursiveLeastSquares
@@ -444,79 +444,44 @@ class OnlineESNRegressor(ReservoirRegressor):
     ) -> Self:
         """Learn from sequences one after the other: to a learner their order matters."""
         self._take_range(targets)
-        starts = self._starts_of_training(len(inputs), continues)
+        teachers = None if self.reservoir_.feedback is None else targets
+        sequences = self._training_sequences(
+            inputs, targets, weights, teachers, continues=continues
+        )
         many = len(inputs) > 1
         learn = self._learn_forced if self.teacher_forcing else self._learn_free
-        for index in tqdm(range(len(inputs)), disable=not (self.verbose and many)):
-            state, output = learn(
-                inputs[index],
-                targets[index],
-                None if weights is None else weights[index],
-                starts.skip[index],
-                starts.states[index],
-                starts.outputs[index],
-                starts.generators[index],
-                bool(self.verbose and not many),
-            )
-        self._remember_end(inputs, continues, state, output, starts.generators[-1])
+        for sequence in tqdm(sequences, disable=not (self.verbose and many)):
+            state, output = learn(sequence, bool(self.verbose and not many))
+        self._remember_end(inputs, continues, state, output, sequences[-1].generator)
         return self
 
-    def _learn_forced(
-        self,
-        inputs: Array,
-        targets: Array,
-        weights: Array | None,
-        skip: int,
-        state: Array | None,
-        output: Array | None,
-        generator: np.random.Generator,
-        progress: bool,
-    ) -> tuple[Array, Array]:
-        """Learn from the states of a run that hears its targets."""
+    def _learn_forced(self, sequence: TrainingSequence, progress: bool) -> tuple[Array, Array]:
+        """Learn from the states of a run to which the targets are fed back."""
         folded = fold_sequences(
             self.reservoir_,
             self._feature_map(),
             [self.learner_],
-            [inputs],
-            [targets],
-            teachers=None if self.reservoir_.feedback is None else [targets],
-            edges=[0, len(inputs)],
-            weights=None if weights is None else [weights],
-            skip=[skip],
-            initial_states=[state],
-            initial_outputs=[output],
-            noise=float(self.noise),
-            feedback_noise=float(self.feedback_noise),
-            generators=[generator],
+            [sequence],
+            noise=self._noise_of_training(),
             progress=progress,
         )
-        return folded.last_states[-1], targets[-1]
+        return folded.last_states[-1], sequence.targets[-1]
 
-    def _learn_free(
-        self,
-        inputs: Array,
-        targets: Array,
-        weights: Array | None,
-        skip: int,
-        state: Array | None,
-        output: Array | None,
-        generator: np.random.Generator,
-        progress: bool,
-    ) -> tuple[Array, Array]:
-        """Learn while the network hears itself."""
+    def _learn_free(self, sequence: TrainingSequence, progress: bool) -> tuple[Array, Array]:
+        """Learn while the network's own output is fed back."""
         run = learn_closed_loop(
             self.reservoir_,
             self.learner_,
-            inputs,
-            targets,
+            sequence.inputs,
+            sequence.targets,
             feature_map=self._feature_map(),
-            sample_weight=weights,
-            skip=skip,
-            initial_state=state,
-            initial_output=output,
+            sample_weight=sequence.weights,
+            skip=sequence.skip,
+            initial_state=sequence.initial_state,
+            initial_output=sequence.initial_output,
             state_noise=float(self.noise),
             feedback_noise=float(self.feedback_noise),
-            random_state=generator,
+            random_state=sequence.generator,
             output_bounds=self._bounds_of_learning(),
             progress=progress,
         )

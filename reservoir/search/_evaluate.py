@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from reservoir.dynamics._reservoir import DivergenceError
-from reservoir.dynamics._series import Series
+from reservoir.dynamics._series import Noise, Series
 from reservoir.dynamics._variants import joined, side_by_side
 from reservoir.dynamics.cuda._lanes import MOST_LANES
 from reservoir.dynamics.loops._choose import choose_loop
@@ -321,9 +321,11 @@ def _drive(
     kept: dict[Start, Array] = {}
     all_targets = [xp.asarray(part) for part in task.targets]
     teachers = drawn._teachers(all_targets)
-    deviations = (0.0, 0.0)
+    deviations = Noise()
     if not quiet:
-        deviations = (float(drawn.noise), float(drawn.feedback_noise) * (reservoir.n_outputs > 0))
+        deviations = Noise(
+            float(drawn.noise), float(drawn.feedback_noise) * (reservoir.n_outputs > 0)
+        )
     for index, (inputs, targets) in enumerate(zip(task.inputs, all_targets)):
         series = Series(
             inputs,
