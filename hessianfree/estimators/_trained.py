@@ -14,11 +14,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hessianfree.network._architecture import Architecture
 from hessianfree.network._network import SequenceNetwork
-from hessianfree.optimize._conjugate_gradient import RelativeProgress
 from hessianfree.optimize._damping import LevenbergMarquardt
-from hessianfree.optimize._hessian_free import HessianFree, HessianFreeState
+from hessianfree.optimize._hessian_free import HessianFree
+from hessianfree.optimize._hessian_free_info import HessianFreeState
 from hessianfree.optimize._line_search import BacktrackingLineSearch
 from hessianfree.optimize._preconditioning import FisherPreconditioner, JacobiPreconditioner
+from hessianfree.optimize._progress import RelativeProgress
 from hessianfree.optimize._protocols import Optimizer
 from hessianfree.training._checkpoints import TrainingState
 from hessianfree.training._history import History

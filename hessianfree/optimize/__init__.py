@@ -9,13 +9,7 @@ from hessianfree.optimize._adaptive import (
     RMSpropState,
 )
 from hessianfree.optimize._clipping import clip_by_norm, clip_by_value, vector_norm
-from hessianfree.optimize._conjugate_gradient import (
-    CHECK_EVERY,
-    ConjugateGradientResult,
-    ConjugateGradientStop,
-    RelativeProgress,
-    conjugate_gradient,
-)
+from hessianfree.optimize._conjugate_gradient import CHECK_EVERY, conjugate_gradient
 from hessianfree.optimize._damping import LevenbergMarquardt, reduction_ratio
 from hessianfree.optimize._first_order import (
     SGD,
@@ -26,14 +20,15 @@ from hessianfree.optimize._first_order import (
     MomentumState,
 )
 from hessianfree.optimize._functions import FunctionObjective
-from hessianfree.optimize._hessian_free import (
-    LONG_LAG_HESSIAN_FREE,
-    HessianFree,
-    HessianFreeInfo,
-    HessianFreeState,
-)
+from hessianfree.optimize._hessian_free import LONG_LAG_HESSIAN_FREE, HessianFree
+from hessianfree.optimize._hessian_free_info import HessianFreeInfo, HessianFreeState
 from hessianfree.optimize._line_search import BacktrackingLineSearch, backtrack
 from hessianfree.optimize._preconditioning import FisherPreconditioner, JacobiPreconditioner
+from hessianfree.optimize._progress import (
+    ConjugateGradientResult,
+    ConjugateGradientStop,
+    RelativeProgress,
+)
 from hessianfree.optimize._protocols import FisherObjective, Linearization, Objective, StepInfo
 from hessianfree.optimize._quadratic_model import QuadraticModel
 from hessianfree.optimize._schedules import (

@@ -11,88 +11,28 @@ import numpy as np
 
 from hessianfree.batch import count_sequences
 from hessianfree.network._parameters import flat_copy
-from hessianfree.optimize._conjugate_gradient import (
+from hessianfree.optimize._conjugate_gradient import conjugate_gradient
+from hessianfree.optimize._damping import LevenbergMarquardt, reduction_ratio
+from hessianfree.optimize._hessian_free_info import (
+    HessianFreeInfo,
+    HessianFreeState,
+    StepCost,
+    no_step,
+)
+from hessianfree.optimize._line_search import BacktrackingLineSearch, LineSearchResult, backtrack
+from hessianfree.optimize._preconditioning import Preconditioner
+from hessianfree.optimize._progress import (
     ConjugateGradientResult,
     ConjugateGradientStop,
     RelativeProgress,
     StoppingRule,
-    conjugate_gradient,
 )
-from hessianfree.optimize._damping import LevenbergMarquardt, reduction_ratio
-from hessianfree.optimize._line_search import BacktrackingLineSearch, LineSearchResult, backtrack
-from hessianfree.optimize._preconditioning import Preconditioner
-from hessianfree.optimize._protocols import Objective, StepInfo, place_state
+from hessianfree.optimize._protocols import Objective, place_state
 from hessianfree.optimize._quadratic_model import QuadraticModel
 from reservoir.utils.device import module_of
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer, check_real
-
-
-@dataclass(frozen=True)
-class HessianFreeState:
-    """All that Hessian-free optimization knows between two steps.
-
-    Attributes
-    ----------
-    params : ndarray of shape (n_params,)
-        θ.
-    damping : float
-        λ of the next step.
-    cg_start : ndarray of shape (n_params,)
-        The last iterate of conjugate gradients, decay not yet applied; zero after a rejected step.
-    n_steps : int
-        Steps made, rejected ones among them.
-    """
-
-    params: Array
-    damping: float
-    cg_start: Array
-    n_steps: int
-
-
-class HessianFreeInfo(StepInfo):
-    """What `HessianFree.step` reports.
-
-    Attributes
-    ----------
-    loss, new_loss : float
-        On the gradient batch, before the step and after it.
-    gradient_norm : float
-    damping : float
-        λ of this step.
-    reduction_ratio : float
-        ρ.
-    quadratic : float
-        m(δ), damping included, at the chosen iterate.
-    cg_iterations : int
-        Iterations of conjugate gradients.
-    cg_chosen : int
-        After how many of them the chosen iterate was kept.
-    cg_stop : ConjugateGradientStop
-        Why they ended.
-    products : int
-        Products with the curvature.
-    step_size, step_norm : float
-        α, and the norm of α δ.
-    accepted : bool
-        Whether the step was taken.
-    passes, sequence_gradients : float
-        What it cost, in gradients on the gradient batch and in gradients of one sequence.
-    """
-
-    new_loss: float
-    gradient_norm: float
-    damping: float
-    reduction_ratio: float
-    quadratic: float
-    cg_iterations: int
-    cg_chosen: int
-    cg_stop: ConjugateGradientStop
-    products: int
-    step_size: float
-    step_norm: float
-    accepted: bool
 
 
 @dataclass(frozen=True)
@@ -274,10 +214,10 @@ class HessianFree:
         if curvature_batch is None:
             curvature_batch = gradient_batch
         state = place_state(objective, state)
-        cost = _Cost(count_sequences(gradient_batch), count_sequences(curvature_batch))
+        cost = StepCost(count_sequences(gradient_batch), count_sequences(curvature_batch))
         loss, model = self._build_model(objective, state, gradient_batch, curvature_batch, cost)
         gradient_norm = float(module_of(model.gradient).linalg.norm(model.gradient))
-        info = _no_step(loss, gradient_norm, state.damping)
+        info = no_step(loss, gradient_norm, state.damping)
         if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
             cost.write_to(info)
             return self._rejected(state, self.damping.update(state.damping, math.nan)), info
@@ -321,7 +261,7 @@ class HessianFree:
         state: HessianFreeState,
         gradient_batch: Any,
         curvature_batch: Any,
-        cost: _Cost,
+        cost: StepCost,
     ) -> tuple[float, QuadraticModel]:
         """Return the loss at θ on the gradient batch, and the quadratic model around θ."""
         linearization = objective.linearize(state.params, curvature_batch)
@@ -339,7 +279,7 @@ class HessianFree:
         objective: Objective,
         state: HessianFreeState,
         curvature_batch: Any,
-        cost: _Cost,
+        cost: StepCost,
     ) -> ConjugateGradientResult:
         """Minimize the model by conjugate gradients that stop early."""
         precondition = None
@@ -404,48 +344,6 @@ class HessianFree:
         """Return the state after a step that was not taken."""
         zero = module_of(state.params).zeros_like(state.params)
         return HessianFreeState(state.params, damping, zero, state.n_steps + 1)
-
-
-def _no_step(loss: float, gradient_norm: float, damping: float) -> HessianFreeInfo:
-    """Return what `info` reports of a step that could not even be tried, its cost left out."""
-    return {
-        "reduction_ratio": math.nan,
-        "quadratic": math.nan,
-        "cg_iterations": 0,
-        "cg_chosen": 0,
-        "cg_stop": ConjugateGradientStop.NOT_STARTED,
-        "products": 0,
-        "step_size": 0.0,
-        "step_norm": 0.0,
-        "accepted": False,
-        "loss": loss,
-        "new_loss": loss,
-        "damping": damping,
-        "gradient_norm": gradient_norm,
-        "passes": math.nan,
-        "sequence_gradients": math.nan,
-    }
-
-
-@dataclass
-class _Cost:
-    """What a step has computed so far; one gradient on the gradient batch is always there."""
-
-    gradient_size: int
-    curvature_size: int
-    products: int = 0
-    gradient_values: int = 0
-    curvature_values: int = 0
-    curvature_gradients: int = 0
-
-    def write_to(self, info: HessianFreeInfo) -> None:
-        """Write the cost in gradients of one sequence, and of the gradient batch."""
-        on_gradient_batch = 1 + self.gradient_values / 3
-        on_curvature_batch = (
-            4 / 3 * self.products + self.curvature_values / 3 + self.curvature_gradients
-        )
-        total = self.gradient_size * on_gradient_batch + self.curvature_size * on_curvature_batch
-        info["passes"], info["sequence_gradients"] = total / self.gradient_size, total
 
 
 # Found on problems of long time lags, with batches of 1,000 sequences for the gradient and 200 for
