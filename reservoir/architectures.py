@@ -145,7 +145,8 @@ def group_reservoirs(members: Sequence[Reservoir]) -> Reservoir:
                 f"`members[{index}]` has {member.n_inputs} inputs, but `members[0]` has "
                 f"{n_inputs}. Give all of them weights for the same input."
             )
-    recurrent = sp.block_diag([member.recurrent for member in members], format="csr")
+    # Dense blocks as sparse ones: SciPy 1.18 warns that it will not take them for sparse.
+    recurrent = sp.block_diag([sp.csr_array(member.recurrent) for member in members], format="csr")
     return _joined(members, recurrent, [member.input for member in members])
 
 

@@ -224,7 +224,10 @@ class _Problem:
             return _as_vector("hessp", self._hessp(x.copy(), v.copy(), *self._args), len(x))
         if isinstance(self._hess, str):
             return self._difference(x, v)
-        return _as_vector("hess", self._curvature(x) @ v, len(x))
+        matrix = self._curvature(x)
+        # `@` of SciPy's approximations is newer than SciPy 1.13.
+        is_approximation = isinstance(matrix, HessianUpdateStrategy)
+        return _as_vector("hess", matrix.dot(v) if is_approximation else matrix @ v, len(x))
 
     def _new_gradient(self, x: Array) -> Array:
         self.n_gradients += 1

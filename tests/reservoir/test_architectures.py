@@ -159,7 +159,6 @@ def memory_task(rng):
         LayeredESNRegressor(20, n_layers=2, arrangement="grouped", random_state=0),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -34,7 +34,6 @@ EXPECTED_FAILURES = {
         RNNClassifier(n_units=8, max_iter=6, random_state=0),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

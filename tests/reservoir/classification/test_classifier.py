@@ -29,7 +29,6 @@ EXPECTED_FAILURES = {
 @parametrize_with_checks(
     [ESNClassifier(n_units=20, random_state=0)],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

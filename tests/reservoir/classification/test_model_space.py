@@ -71,7 +71,6 @@ def plain_models(space, sequences):
 @parametrize_with_checks(
     [ReservoirModelSpace(n_units=20, random_state=0)],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -18,7 +18,6 @@ ROWS_ARE_EXCHANGEABLE = "rows are steps of one series: their order and their pas
         "check_methods_sample_order_invariance": ROWS_ARE_EXCHANGEABLE,
         "check_methods_subset_invariance": ROWS_ARE_EXCHANGEABLE,
     },
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

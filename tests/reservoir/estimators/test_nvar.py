@@ -28,7 +28,6 @@ EXPECTED_FAILURES = {
 @parametrize_with_checks(
     [NVARRegressor(), NVARRegressor(3, stride=2, order=1)],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

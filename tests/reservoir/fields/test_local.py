@@ -84,7 +84,6 @@ class FieldOfOneTarget(LocalESNRegressor):
 @parametrize_with_checks(
     [FieldOfOneTarget(10, patch_size=1, overlap=0, random_state=0)],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -49,7 +49,6 @@ def memory_task(rng):
         OnlineESNRegressor(n_units=60, learner="nlms", random_state=0),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

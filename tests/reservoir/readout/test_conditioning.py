@@ -59,7 +59,7 @@ def test_duplicated_inputs_without_a_penalty_are_reported(task, solver):
         esn = small(alpha=0.0, solver=solver).fit(np.hstack([u, u]), y)
     states = run(esn.reservoir_, np.hstack([u, u]))
     features = np.column_stack([u, states, np.ones(300)])
-    expected = features @ np.linalg.lstsq(features, y)[0]
+    expected = features @ np.linalg.lstsq(features, y, rcond=None)[0]
     np.testing.assert_allclose(esn.predict(np.hstack([u, u])), expected, atol=1e-5)
 
 

@@ -264,7 +264,6 @@ def test_any_plan_scores_as_one_fit_a_fold(data):
         ["check_methods_sample_order_invariance", "check_methods_subset_invariance"],
         "rows are steps of one series: their order and their past matter",
     ),
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -224,7 +224,6 @@ def test_missing_values_of_frames_and_integers(holed):
         ),
         "check_estimators_pickle": "its first row holds NaN, before any value to hold",
     },
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
