@@ -9,6 +9,7 @@ from reservoir.estimators._layered import LayeredESNRegressor
 from reservoir.estimators._nvar import NVARRegressor
 from reservoir.estimators._transformer import ReservoirTransformer
 from reservoir.fields._estimator import LocalESNRegressor
+from reservoir.forecasting._estimator import ReservoirForecaster
 from reservoir.online import OnlineESNRegressor
 from reservoir.sequences._layout import from_aeon
 from reservoir.utils.threads import limit_threads
@@ -24,6 +25,7 @@ __all__ = [
     "LocalESNRegressor",
     "NVARRegressor",
     "OnlineESNRegressor",
+    "ReservoirForecaster",
     "ReservoirModelSpace",
     "ReservoirTransformer",
     "__version__",

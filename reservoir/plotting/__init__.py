@@ -6,6 +6,7 @@ array of several) and the artists it drew.
 
 from reservoir.plotting._attractor import AttractorDisplay
 from reservoir.plotting._curves import AlphaPathDisplay, MemoryCurveDisplay
+from reservoir.plotting._intervals import IntervalDisplay
 from reservoir.plotting._search import SearchDisplay
 from reservoir.plotting._series import ForecastDisplay, StatesDisplay
 from reservoir.plotting._spectrum import EigenvalueDisplay
@@ -16,6 +17,7 @@ __all__ = [
     "AttractorDisplay",
     "EigenvalueDisplay",
     "ForecastDisplay",
+    "IntervalDisplay",
     "MemoryCurveDisplay",
     "StatesDisplay",
 ]
