@@ -348,6 +348,8 @@ class NVARRegressor(SequenceRegressor):
             solver=self.solver,
             smallest_alpha=float(self._alphas.min()),
             keeps_few=self._alphas.ndim > 0,
+            path=self._alphas if self._alphas.ndim else None,
+            fit_intercept=bool(self.fit_intercept),
         )
 
     def _learn(self, inputs: list[Array], targets: list[Array], *, continues: bool = False) -> Self:

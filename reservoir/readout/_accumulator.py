@@ -10,11 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import blas
 
+from reservoir.readout._resolution import resolves_best_alpha
 from reservoir.readout._rows import Floats, check_rows, raise_if_not_finite, sum_of_squares
 from reservoir.readout._sums import EPS, GRAM_MARGIN, GramAccumulator, QRAccumulator, Solver
 from reservoir.utils.device import to_host
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice, check_real
+
+# Growth of the rows after which sums are asked again whether they resolve the best alpha.
+_ASKED_AGAIN = 4
+
 
 # Smaller sums of squares lose digits to the end of the float64 range.
 _LEAST_SQUARES = float(np.finfo(np.float64).tiny) / EPS
@@ -49,6 +54,10 @@ class RidgeAccumulator:
         Whether, for "auto", the rows themselves are kept beside their sums for as long as they
         are fewer than the columns. Generalised cross-validation asks for that: the residuals are
         then so small that they are lost in the sums.
+    path : ndarray of shape (n_alphas,), optional
+        The penalties among which one will be chosen.
+    fit_intercept : bool, default=False
+        Whether the readout will have an intercept: then SᵀS above is that of centred features.
 
     Attributes
     ----------
@@ -69,6 +78,11 @@ class RidgeAccumulator:
     # of versions that kept none.
     _few: list[tuple[Any, Any, Any]] | None = None
 
+    # What files of earlier versions do not hold.
+    fit_intercept: bool = False
+    _path: Floats | None = None
+    _n_decided = 0  # rows up to which sums of products are known to do
+
     def __init__(
         self,
         n_features: int,
@@ -78,10 +92,14 @@ class RidgeAccumulator:
         smallest_alpha: float,
         allow_single: bool = False,
         keeps_few: bool = False,
+        path: Floats | None = None,
+        fit_intercept: bool = False,
     ) -> None:
         self.solver = check_choice("solver", solver, ("auto", "gram", "qr"))
         self.smallest_alpha = check_real("smallest_alpha", smallest_alpha, minimum=0)
         self.allow_single = allow_single
+        self.fit_intercept = fit_intercept
+        self._path = path
         self.sums: GramAccumulator | QRAccumulator = (
             QRAccumulator(n_features, n_targets)
             if solver == "qr"
@@ -131,12 +149,11 @@ class RidgeAccumulator:
         representable &= target_squares > _LEAST_SQUARES or not y.any()
         if not representable:
             raise_if_not_finite(features=s, targets=y)
-        total_weight = float(len(s) if weight is None else weight.sum())
-        trace = sums.noise_trace() + _shifted_bound(
-            squares, total_weight, sums.shift[1 : 1 + self.n_features]
-        )
-        if not representable or self._needs_factor(trace):
-            self.sums = sums.to_factor()
+        if not representable or (
+            self._passes_bound(sums, s, squares, weight)
+            and not self._gram_will_do(sums, (s, y, weight))
+        ):
+            self.sums = sums.to_factor(fit_intercept=self.fit_intercept)
             self.sums.fold(s, y, weight)
         else:
             sums.fold(s, y, weight, single_above=self.smallest_alpha if self.allow_single else None)
@@ -155,19 +172,29 @@ class RidgeAccumulator:
             )
         self.smallest_alpha = min(self.smallest_alpha, other.smallest_alpha)
         self._keep_few(other._few)
+        self._n_decided = max(self._n_decided, other._n_decided)
         mine, theirs = self.sums, other.sums
         if isinstance(mine, GramAccumulator) and isinstance(theirs, GramAccumulator):
-            trace = mine.noise_trace() + _shifted_bound(
+            bound = mine.noise_trace() + _shifted_bound(
                 theirs.noise_trace(),
                 theirs.total_weight,
                 (mine.shift - theirs.shift)[1 : 1 + self.n_features],
             )
-            if self.solver == "auto" and self._needs_factor(trace):
-                self.sums = mine.to_factor().merge(theirs.to_factor())
-            else:
+            if self.solver != "auto" or self._is_resolved(bound):
                 mine.merge(theirs)
-        else:
-            self.sums = as_factor(mine).merge(as_factor(theirs))
+                return self
+            both = mine.copy().merge(theirs)
+            trace = both.noise_trace(fit_intercept=self.fit_intercept)
+            if self._is_resolved(trace) or self._gram_will_do(both):
+                self.sums = both
+                return self
+        ours, others = (
+            sums
+            if isinstance(sums, QRAccumulator)
+            else sums.to_factor(fit_intercept=self.fit_intercept)
+            for sums in (mine, theirs)
+        )
+        self.sums = ours.merge(others)
         return self
 
     def copy(self) -> RidgeAccumulator:
@@ -195,8 +222,38 @@ class RidgeAccumulator:
         if sum(len(s) for s, _, _ in self._few) >= self.sums.n_columns:
             self._few = None
 
-    def _needs_factor(self, trace: float) -> bool:
-        return not self.smallest_alpha > GRAM_MARGIN * EPS * trace
+    def _is_resolved(self, trace: float) -> bool:
+        """Tell whether sums with that trace resolve the smallest alpha."""
+        return self.smallest_alpha > GRAM_MARGIN * EPS * trace
+
+    def _passes_bound(
+        self, sums: GramAccumulator, s: Any, squares: float, weight: Floats | None
+    ) -> bool:
+        """Tell whether sums with these rows will not resolve the smallest alpha any more."""
+        total_weight = float(len(s) if weight is None else weight.sum())
+        features = slice(1, 1 + self.n_features)
+        bound = sums.noise_trace() + _shifted_bound(squares, total_weight, sums.shift[features])
+        if self._is_resolved(bound):
+            return False
+        if not self.fit_intercept or not total_weight:
+            return True
+        totals = to_host(s.sum(axis=0, dtype=np.float64) if weight is None else weight @ s)
+        shift = sums.shift[features] if sums.n_rows else totals / total_weight
+        centred = squares - shift @ (2.0 * totals - total_weight * shift)
+        return not self._is_resolved(sums.noise_trace(fit_intercept=True) + float(centred))
+
+    def _gram_will_do(
+        self, sums: GramAccumulator, rows: tuple[Any, Any, Floats | None] | None = None
+    ) -> bool:
+        """Tell whether the best alpha of the path is one that sums resolve, with more rows too."""
+        if self._path is None:
+            return False
+        n_rows = sums.n_rows + (0 if rows is None else len(rows[0]))
+        if n_rows > self._n_decided:
+            if not resolves_best_alpha(sums, rows, self._path, fit_intercept=self.fit_intercept):
+                return False
+            self._n_decided = _ASKED_AGAIN * n_rows
+        return True
 
 
 def _copied(array: Any) -> Any:

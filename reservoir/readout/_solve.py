@@ -157,7 +157,8 @@ def solve_ridge(
     scipy.linalg.LinAlgWarning
         If alpha lies below the rounding of the sums and the features do not determine the readout
         without it. Directions that cannot be told from rounding are then left out (the readout of
-        least norm); in a list, such alphas are not candidates.
+        least norm). In a list, such alphas are not candidates, and the warning comes only where the
+        smallest of the others has the lowest score: one of them might have had a lower one.
 
     References
     ----------
@@ -200,15 +201,18 @@ def solve_ridge(
         scores, noise, supported = _cross_validation_scores(system, spectrum, candidates)
     else:
         scores, noise, supported = _held_out_scores(sums, selection, candidates, fit_intercept)
-    if not supported.all():
-        names = ", ".join(f"{alpha:.3g}" for alpha in candidates[~supported])
-        _warn_unresolved(system, f"alphas [{names}] of the path")
     if not per_target:
         scores, noise = (values.mean(axis=1, keepdims=True) for values in (scores, noise))
     # Of a target that is zero, a score of zero is exact.
     is_told = supported[:, None] & ((scores > noise) | (noise == 0.0))
     scores = np.where(is_told, scores, np.nan)
-    chosen = np.broadcast_to(_best(scores, candidates), sums.n_targets)
+    best = _best(scores, candidates)
+    # An error that falls down to the smallest alpha that is told may go on falling.
+    least_told = np.where(np.isfinite(scores), candidates[:, None], np.inf).min(axis=0)
+    if not supported.all() and (best <= least_told).any():
+        names = ", ".join(f"{alpha:.3g}" for alpha in candidates[~supported])
+        _warn_unresolved(system, f"alphas [{names}] of the path")
+    chosen = np.broadcast_to(best, sums.n_targets)
     if supported.any() and (spectrum is not None or np.ptp(chosen) > 0):
         spectrum = spectrum or system.decompose()
         coef = spectrum.coefs(chosen, np.arange(sums.n_targets))

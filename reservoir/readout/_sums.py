@@ -295,11 +295,11 @@ class GramAccumulator(_Accumulator):
         c, sums = self.shift[features], to_host(self.moments[features, 0])
         return max(own, own + float(c @ (2.0 * sums + self.total_weight * c)))
 
-    def to_factor(self) -> QRAccumulator:
+    def to_factor(self, *, fit_intercept: bool = False) -> QRAccumulator:
         """Return the triangular factor of the same sums.
 
         RᵀR = M + δI on the features, by Cholesky; δ is the least multiple of eps trace(SᵀS) with
-        which the factorization succeeds.
+        which the factorization succeeds. S is centred where only that is asked for.
 
         Returns
         -------
@@ -312,7 +312,7 @@ class GramAccumulator(_Accumulator):
         if not self.n_rows or not self.total_weight > 0:
             return factor
         algebra = algebra_of(self.moments)
-        trace = self.noise_trace()
+        trace = self.noise_trace(fit_intercept=fit_intercept)
         factor.resolution_floor = max(self.resolution_floor, GRAM_MARGIN * EPS * trace)
         features, targets = self._parts()
         first_row = to_host(self.moments[:, 0]) / np.sqrt(self.total_weight)
