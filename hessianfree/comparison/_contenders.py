@@ -19,7 +19,7 @@ from hessianfree.network._initialization import INITIALIZATIONS, mean_target_bia
 from hessianfree.network._losses import outputs_of
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.optimize._protocols import Optimizer
-from hessianfree.tasks import Task
+from hessianfree.tasks._task import Task
 from hessianfree.training._checkpoints import TrainingState
 from hessianfree.training._data import FreshBatches
 from hessianfree.training._loop import start, train

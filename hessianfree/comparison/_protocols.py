@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hessianfree.batch import Batch
-from hessianfree.tasks import Task, make_task
+from hessianfree.tasks._task import Task, make_task
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_real
 

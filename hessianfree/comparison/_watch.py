@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hessianfree.batch import Batch, take_sequences
-from hessianfree.tasks import Task
+from hessianfree.tasks._task import Task
 
 if TYPE_CHECKING:
     from hessianfree.comparison._protocols import Budget, TrainingRun

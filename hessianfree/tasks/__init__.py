@@ -1,0 +1,30 @@
+"""Artificial problems with a known answer, as published: long time lags, and binary addition."""
+
+from hessianfree.tasks._criteria import wrong_bits, wrong_classes, wrong_numbers
+from hessianfree.tasks._generators import (
+    adding,
+    all_patterns,
+    binary_addition,
+    memorization,
+    multiplication,
+    random_permutation,
+    temporal_order,
+    xor,
+)
+from hessianfree.tasks._task import Task, make_task
+
+__all__ = [
+    "Task",
+    "adding",
+    "all_patterns",
+    "binary_addition",
+    "make_task",
+    "memorization",
+    "multiplication",
+    "random_permutation",
+    "temporal_order",
+    "wrong_bits",
+    "wrong_classes",
+    "wrong_numbers",
+    "xor",
+]

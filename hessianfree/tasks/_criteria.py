@@ -1,0 +1,70 @@
+"""When a sequence counts as wrong: by numbers, bits or classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hessianfree.batch import Batch
+from reservoir.utils.types import Array
+
+
+def wrong_numbers(predictions: Array, batch: Batch, tolerance: float = 0.04) -> NDArray[np.bool_]:
+    """Say which sequences have an error of more than 0.04 at a scored step.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_steps, n_sequences, n_outputs)
+    batch : Batch
+    tolerance : float, default=0.04
+        That of Hochreiter & Schmidhuber (1997).
+
+    Returns
+    -------
+    ndarray of bool, shape (n_sequences,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batch = Batch(np.zeros((1, 2, 1)), np.zeros((1, 2, 1)))
+    >>> wrong_numbers(np.array([[[0.03], [-0.05]]]), batch)
+    array([False,  True])
+    """
+    return _any_scored(np.any(np.abs(predictions - batch.targets) > tolerance, axis=2), batch)
+
+
+def wrong_bits(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
+    """Say which sequences have a wrong bit at a scored step, a prediction above 1/2 being a 1.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_steps, n_sequences, n_outputs)
+    batch : Batch
+
+    Returns
+    -------
+    ndarray of bool, shape (n_sequences,)
+    """
+    return _any_scored(np.any((predictions > 0.5) != (batch.targets > 0.5), axis=2), batch)
+
+
+def wrong_classes(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
+    """Say which sequences have a wrong class at a scored step.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_steps, n_sequences, n_outputs)
+    batch : Batch
+
+    Returns
+    -------
+    ndarray of bool, shape (n_sequences,)
+    """
+    return _any_scored(np.argmax(predictions, axis=2) != batch.targets, batch)
+
+
+def _any_scored(wrong: NDArray[np.bool_], batch: Batch) -> NDArray[np.bool_]:
+    """Return which sequences have a wrong step among those that are scored."""
+    scored = np.True_ if batch.mask is None else batch.mask > 0
+    anywhere: NDArray[np.bool_] = np.any(wrong & scored, axis=0)
+    return anywhere

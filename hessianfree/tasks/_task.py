@@ -1,0 +1,119 @@
+"""A problem as a whole: how it is drawn, what net it needs, and when it is solved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hessianfree.batch import Batch
+from hessianfree.tasks._criteria import wrong_bits, wrong_classes, wrong_numbers
+from hessianfree.tasks._generators import (
+    adding,
+    all_patterns,
+    binary_addition,
+    memorization,
+    multiplication,
+    random_permutation,
+    temporal_order,
+    xor,
+)
+from reservoir.utils.types import Array
+from reservoir.utils.validation import check_choice
+
+Wrong = Callable[[Array, Batch], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem: how to draw it, what net it needs, and when a sequence counts as wrong.
+
+    Attributes
+    ----------
+    name : str
+    n_inputs : int
+        Channels, or symbols where the inputs are integers.
+    n_outputs : int
+    loss : str
+        Name of the loss of `SequenceNetwork` that the targets are for.
+    draw : callable
+        n_sequences, rng -> Batch.
+    wrong : callable
+        Predictions of shape (n_steps, n_sequences, n_outputs), Batch -> bool of shape
+        (n_sequences,).
+    solved_below : float
+        The published criterion: the task is solved where a smaller fraction than this of unseen
+        sequences is wrong.
+    """
+
+    name: str
+    n_inputs: int
+    n_outputs: int
+    loss: str
+    draw: Callable[[int, np.random.Generator], Batch]
+    wrong: Wrong
+    solved_below: float = 0.01
+
+    def fraction_wrong(self, predictions: Array, batch: Batch) -> float:
+        """Return the fraction of sequences that are wrong."""
+        return float(np.mean(self.wrong(predictions, batch)))
+
+    def wrong_steps(self, predictions: Array, batch: Batch) -> float:
+        """Return how many of its scored steps a sequence has wrong, the mean over sequences.
+
+        Of the memorization problems that is the "0-1 loss" of Sutskever, Martens, Dahl & Hinton
+        (2013), table 5; of problems with one answer at the end it is the fraction that is wrong.
+        """
+        mask = np.ones(batch.targets.shape[:2]) if batch.mask is None else batch.mask
+        total = 0.0
+        for step in np.flatnonzero(np.any(mask > 0, axis=1)):
+            here = slice(step, step + 1)
+            alone = Batch(batch.inputs[here], batch.targets[here], mask[here])
+            total += self.fraction_wrong(predictions[here], alone)
+        return total
+
+
+def make_task(name: str, n_steps: int) -> Task:
+    """Return one of the problems by its name.
+
+    Parameters
+    ----------
+    name : str
+        "binary_addition", "adding", "multiplication", "xor", "temporal_order", "temporal_order_3",
+        "random_permutation", "memorization_5_bits" or "memorization_20_bits".
+    n_steps : int
+        Length T, or the number of bits of "binary_addition", or the delay of the memorizations.
+
+    Returns
+    -------
+    Task
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> task = make_task("adding", 50)
+    >>> batch = task.draw(3, np.random.default_rng(0))
+    >>> batch.inputs.shape[1:], batch.n_scored, task.loss
+    ((3, 2), 3, 'squared_error')
+    """
+    T, order = n_steps, temporal_order
+    tasks = [
+        Task("binary_addition", 2, 1, "logistic", partial(binary_addition, T), wrong_bits),
+        Task("adding", 2, 1, "squared_error", partial(adding, T), wrong_numbers),
+        Task("multiplication", 2, 1, "squared_error", partial(multiplication, T), wrong_numbers),
+        Task("xor", 2, 1, "logistic", partial(xor, T), wrong_bits),
+        Task("temporal_order", 6, 4, "softmax", partial(order, T), wrong_classes),
+        Task("temporal_order_3", 6, 8, "softmax", partial(order, T, n_symbols=3), wrong_classes),
+        Task(
+            "random_permutation", 100, 100, "softmax", partial(random_permutation, T), wrong_classes
+        ),
+        # All 32 strings are the data, whatever size is asked for.
+        Task("memorization_5_bits", 4, 2, "softmax", lambda *_: all_patterns(T), wrong_classes),
+        Task("memorization_20_bits", 7, 5, "softmax", partial(memorization, T), wrong_classes),
+    ]
+    by_name = {task.name: task for task in tasks}
+    check_choice("name", name, by_name)
+    return by_name[name]
