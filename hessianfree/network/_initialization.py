@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,13 @@ def sparse_parameters(
     random_state: Any = None,
     dtype: DTypeLike = np.float64,
 ) -> Array:
-    """Draw parameters with a few incoming connections a unit.
+    """Draw parameters with a few incoming connections per unit.
 
-    Each unit, and each factor of a multiplicative net, hears `n_connections` others, drawn without
-    replacement, through weights s · N(0, 1). With s = 1/√n_connections a layer hands on the
-    variance it gets, whatever its width, and units stay diverse: each sees a different part [1]_.
-    The weights to gates are drawn as those to units, and so are the weights from one layer to the
-    next.
+    Each unit, and each factor of a multiplicative net, is connected to `n_connections` others,
+    drawn without replacement, by weights s · N(0, 1). With s = 1/√n_connections the states of a
+    layer have the variance of its inputs, whatever its width, and units stay diverse: each sees a
+    different part [1]_. The weights to gates are drawn as those to units, and so
+    are the weights from one layer to the next.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def sparse_parameters(
         code of [2]_ takes 0.25/√15 with `n_input_connections` 15. The weights from
         `Batch.initial_inputs` to the initial state have the same.
     n_input_connections : int, optional
-        How many inputs a unit of the lowest layer hears at a step; by default all.
+        How many inputs a unit of the lowest layer is connected to; by default all.
     gain_scale : float, default=1.0
         Standard deviation of the weights from the input to the gain of a factor. With one-hot
         inputs a gain of variance 1 keeps the variance of the states.
@@ -104,17 +105,8 @@ def sparse_parameters(
     def recurrent(shape: tuple[int, int], rng: np.random.Generator) -> Array:
         return _sparse(shape, n_connections, connection_scale, rng)
 
-    blocks = _draw(
-        network,
-        recurrent,
-        recurrent,
-        input_scale,
-        n_input_connections,
-        gain_scale,
-        output_scale,
-        output_bias,
-        random_state,
-    )
+    others = _OtherWeights(input_scale, n_input_connections, gain_scale, output_scale, output_bias)
+    blocks = _draw(network, recurrent, recurrent, others, random_state)
     return network.layout.flatten(blocks, dtype)
 
 
@@ -198,17 +190,8 @@ def echo_state_parameters(
         )
         return np.asarray(matrix if isinstance(matrix, np.ndarray) else matrix.toarray())
 
-    blocks = _draw(
-        network,
-        recurrent,
-        between,
-        input_scale,
-        n_input_connections,
-        gain_scale,
-        output_scale,
-        output_bias,
-        random_state,
-    )
+    others = _OtherWeights(input_scale, n_input_connections, gain_scale, output_scale, output_bias)
+    blocks = _draw(network, recurrent, between, others, random_state)
     for name in blocks:
         if name.endswith("factor_to_state"):
             to_state = blocks[name]
@@ -275,28 +258,46 @@ def _sparse(
     return matrix
 
 
+@dataclass(frozen=True)
+class _OtherWeights:
+    """How all but the recurrent weights are drawn; see `sparse_parameters`."""
+
+    input_scale: float
+    n_input_connections: int | None
+    gain_scale: float
+    output_scale: float
+    output_bias: ArrayLike | None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if self.n_input_connections is not None:
+            check_integer("n_input_connections", self.n_input_connections, minimum=1)
+        for name in ("input_scale", "gain_scale", "output_scale"):
+            check_real(name, getattr(self, name), minimum=0)
+
+    def bias(self, shape: tuple[int, ...]) -> Array:
+        """Return the output bias, after a check of its shape."""
+        bias = np.asarray(self.output_bias, dtype=float)
+        if bias.shape != shape:
+            raise ValueError(
+                f"`output_bias` has shape {bias.shape}, but {shape} was expected. Pass one number "
+                "per output."
+            )
+        return bias
+
+
 def _draw(
     network: SequenceNetwork,
-    recurrent: Any,
-    between: Any,
-    input_scale: float,
-    n_input_connections: int | None,
-    gain_scale: float,
-    output_scale: float,
-    output_bias: ArrayLike | None,
+    recurrent: Callable[[tuple[int, int], np.random.Generator], Array],
+    between: Callable[[tuple[int, int], np.random.Generator], Array],
+    others: _OtherWeights,
     random_state: Any,
 ) -> dict[str, Array]:
     """Return all blocks, the recurrent ones by `recurrent(shape, rng)`.
 
     Those from the states of a layer to the next are drawn by `between(shape, rng)`.
     """
-    if n_input_connections is not None:
-        n_input_connections = check_integer("n_input_connections", n_input_connections, minimum=1)
-    input_scale = check_real("input_scale", input_scale, minimum=0)
-    scales = {
-        "input_to_factor": check_real("gain_scale", gain_scale, minimum=0),
-        "output": check_real("output_scale", output_scale, minimum=0),
-    }
+    scales = {"input_to_factor": others.gain_scale, "output": others.output_scale}
     shapes = network.layout.shapes
     blocks: dict[str, Array] = {name: np.zeros(shape) for name, shape in shapes.items()}
     seeds = seed_sequence(random_state).spawn(len(shapes))
@@ -306,24 +307,18 @@ def _draw(
         if block.endswith(RECURRENT):
             matrices = blocks[name].reshape(-1, *shape[-2:])
             for matrix in matrices:
-                matrix[...] = recurrent(shape[-2:], rng)
+                matrix[...] = recurrent((shape[-2], shape[-1]), rng)
         elif layer not in ("", "layer1") and block.endswith(("input", "input_to_factor")):
             blocks[name] = between((shape[0], shape[1]), rng)
         elif block == "initial_input":
-            blocks[name] = _sparse((shape[0], shape[1]), shape[1], input_scale, rng)
+            blocks[name] = _sparse((shape[0], shape[1]), shape[1], others.input_scale, rng)
         elif block.endswith("input"):
-            n_connections = n_input_connections or shape[1]
-            blocks[name] = _sparse((shape[0], shape[1]), n_connections, input_scale, rng)
+            n_connections = others.n_input_connections or shape[1]
+            blocks[name] = _sparse((shape[0], shape[1]), n_connections, others.input_scale, rng)
         elif block in scales:
             blocks[name] = _sparse((shape[0], shape[1]), shape[1], scales[block], rng)
         elif name in network.cell.initial_biases:
             blocks[name][...] = network.cell.initial_biases[name]
-    if output_bias is not None:
-        bias = np.asarray(output_bias, dtype=float)
-        if bias.shape != shapes["output_bias"]:
-            raise ValueError(
-                f"`output_bias` has shape {bias.shape}, but {shapes['output_bias']} was expected. "
-                "Pass one number per output."
-            )
-        blocks["output_bias"] = bias
+    if others.output_bias is not None:
+        blocks["output_bias"] = others.bias(shapes["output_bias"])
     return blocks

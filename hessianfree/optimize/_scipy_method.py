@@ -105,16 +105,7 @@ def hessian_free(
     >>> result.success, result.x.round(4)
     (True, array([1., 1.]))
     """
-    if bounds is not None or constraints:
-        raise ValueError(
-            "`bounds` or `constraints` were given, but this method is for problems without. "
-            "Choose another method, or transform the variables."
-        )
-    if unknown_options:
-        # Level 3 is the call of `minimize`.
-        warnings.warn(
-            f"Unknown solver options: {', '.join(unknown_options)}", OptimizeWarning, stacklevel=3
-        )
+    _check_unsupported(bounds, constraints, unknown_options)
     x0 = _as_start(x0)
     maxiter = 200 * len(x0) if maxiter is None else check_integer("maxiter", maxiter, minimum=0)
     gtol = check_real("gtol", gtol, minimum=0)
@@ -127,16 +118,7 @@ def hessian_free(
     state = optimizer.init(x0)
     path = [state.params.copy()]
     value, slope = problem.value(state.params), problem.gradient(state.params)
-    while True:
-        if not (np.isfinite(value) and np.isfinite(slope).all()):
-            status = 3
-            break
-        if np.max(np.abs(slope), initial=0) <= gtol:
-            status = 0
-            break
-        if state.n_steps >= maxiter:
-            status = 1
-            break
+    while (status := _status(value, slope, gtol, state.n_steps, maxiter)) is None:
         state, info = optimizer.step(objective, state)
         value, slope = info["new_loss"], problem.gradient(state.params)
         problem.move_to(state.params)
@@ -163,6 +145,29 @@ def hessian_free(
     if disp:
         _print(result)
     return result
+
+
+def _check_unsupported(bounds: Any, constraints: Any, unknown_options: dict[str, Any]) -> None:
+    """Raise or warn about what this method does not take."""
+    if bounds is not None or constraints:
+        raise ValueError(
+            "`bounds` or `constraints` were given, but this method is for problems without. "
+            "Choose another method, or transform the variables."
+        )
+    if unknown_options:
+        # Level 4 is the call of `minimize`.
+        warnings.warn(
+            f"Unknown solver options: {', '.join(unknown_options)}", OptimizeWarning, stacklevel=4
+        )
+
+
+def _status(value: float, slope: Array, gtol: float, n_steps: int, max_steps: int) -> int | None:
+    """Return why the run ends at this point, a key of `_MESSAGES`; None where it does not."""
+    if not (np.isfinite(value) and np.isfinite(slope).all()):
+        return 3
+    if np.max(np.abs(slope), initial=0) <= gtol:
+        return 0
+    return 1 if n_steps >= max_steps else None
 
 
 class _Problem:

@@ -131,37 +131,8 @@ def train_scipy(
     if n_iterations == 0:
         return state
     points = _Points(objective, batch, params.dtype)
-    loss, gradient_norm = points.value(params), vector_norm(points.gradient(params))
-    began = time.perf_counter()
-
-    def note(intermediate_result: OptimizeResult) -> None:
-        """Write down an iteration."""
-        nonlocal state, loss, gradient_norm, began
-        new_params = np.array(intermediate_result.x, dtype=params.dtype)
-        # The next iteration needs the gradient there anyway.
-        new_loss, new_norm = points.value(new_params), vector_norm(points.gradient(new_params))
-        info = {
-            "loss": loss,
-            "new_loss": new_loss,
-            "gradient_norm": gradient_norm,
-            "step_norm": vector_norm(new_params - state.params),
-            **points.take_costs(count_sequences(batch)),
-        }
-        loss, gradient_norm = new_loss, new_norm
-        info["seconds"] = time.perf_counter() - began
-        state.history.append(info)
-        n_steps = state.iteration + 1
-        state = replace(state, optimizer_state=ScipyState(new_params, n_steps), iteration=n_steps)
-        if log is not None:
-            append_line(log, info)
-        bar.set_postfix(loss=f"{new_loss:.4g}", refresh=False)
-        bar.update()
-        began = time.perf_counter()
-        if callback is not None and callback(state):
-            state = replace(state, stop_reason=TrainingStop.CALLBACK)
-            raise StopIteration
-
-    bar = tqdm(total=n_iterations, disable=not progress)
+    recorder = _Recorder(points, state, count_sequences(batch), callback, log)
+    recorder.bar = tqdm(total=n_iterations, disable=not progress)
     try:
         # Where a Krylov method has solved its subproblem exactly it may multiply 0 by infinity.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -171,20 +142,69 @@ def train_scipy(
                 jac=points.gradient,
                 hessp=points.product if METHODS[method] else None,
                 method=method,
-                callback=note,
+                callback=recorder,
                 options={"maxiter": n_iterations, **(options or {})},
             )
     except KeyboardInterrupt:
-        history = state.history.head(state.iteration)
+        history = recorder.state.history.head(recorder.state.iteration)
         if log is not None:
             history.write_jsonl(log)
-        return replace(state, history=history, stop_reason=TrainingStop.INTERRUPTED)
+        return replace(recorder.state, history=history, stop_reason=TrainingStop.INTERRUPTED)
     finally:
-        bar.close()
+        recorder.bar.close()
+    state = recorder.state
     if state.stop_reason != TrainingStop.CALLBACK and state.iteration < n_iterations:
         reason = TrainingStop.CONVERGED if result.success else TrainingStop.FAILED
         state = replace(state, stop_reason=reason)
     return state
+
+
+class _Recorder:
+    """What SciPy calls after each iteration: history, log, progress bar, the user's callback."""
+
+    bar: Any
+
+    def __init__(
+        self,
+        points: _Points,
+        state: TrainingState,
+        n_sequences: int,
+        callback: Callable[[TrainingState], Any] | None,
+        log: str | os.PathLike[str] | None,
+    ) -> None:
+        self.state = state
+        self._points, self._n_sequences = points, n_sequences
+        self._callback, self._log = callback, log
+        self._loss = points.value(state.params)
+        self._gradient_norm = vector_norm(points.gradient(state.params))
+        self._began = time.perf_counter()
+
+    def __call__(self, intermediate_result: OptimizeResult) -> None:
+        """Take an iteration in; SciPy goes by the name of the parameter."""
+        state, points = self.state, self._points
+        params = np.array(intermediate_result.x, dtype=state.params.dtype)
+        # The next iteration needs the gradient there anyway.
+        loss, gradient_norm = points.value(params), vector_norm(points.gradient(params))
+        row = {
+            "loss": self._loss,
+            "new_loss": loss,
+            "gradient_norm": self._gradient_norm,
+            "step_norm": vector_norm(params - state.params),
+            **points.take_costs(self._n_sequences),
+            "seconds": time.perf_counter() - self._began,
+        }
+        self._loss, self._gradient_norm = loss, gradient_norm
+        state.history.append(row)
+        n_steps = state.iteration + 1
+        self.state = replace(state, optimizer_state=ScipyState(params, n_steps), iteration=n_steps)
+        if self._log is not None:
+            append_line(self._log, row)
+        self.bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+        self.bar.update()
+        self._began = time.perf_counter()
+        if self._callback is not None and self._callback(self.state):
+            self.state = replace(self.state, stop_reason=TrainingStop.CALLBACK)
+            raise StopIteration
 
 
 class _Points:
