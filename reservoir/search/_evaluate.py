@@ -1,33 +1,25 @@
-"""Scores for candidates side by side: one pass over the data for all that share W, or a GPU."""
+"""Scores of a batch of candidates: one pass over the data, then errors or free runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
-from reservoir.dynamics._reservoir import DivergenceError
+from reservoir.dynamics._reservoir import DivergenceError, Reservoir
 from reservoir.dynamics._series import Noise, Series
-from reservoir.dynamics._variants import joined, side_by_side
-from reservoir.dynamics.cuda._lanes import MOST_LANES
-from reservoir.dynamics.loops._choose import choose_loop
-from reservoir.readout._features import FeatureMap
+from reservoir.dynamics._variants import Variants, joined, side_by_side
 from reservoir.readout._solve import check_alphas
-from reservoir.search._candidates import Lane, scales_of, shared_parameters
-from reservoir.search._folds import Plan, make_plan
-from reservoir.search._scoring import (
-    FreeRunTask,
-    Scoring,
-    Start,
-    choose_starts,
-    free_run_scores,
-)
+from reservoir.search._batches import Batch
+from reservoir.search._candidates import Lane, scales_of
+from reservoir.search._folds import Plan
+from reservoir.search._jobs import DrawnReservoir, SearchJob
+from reservoir.search._scoring import FreeRunTask, Start, choose_starts, free_run_scores
 from reservoir.search._stacked_sums import StackedSums
-from reservoir.search._sums import FittedReadout, LaneByLane, LaneSums, ReadoutOptions
+from reservoir.search._sums import LaneByLane, LaneSums
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
 from reservoir.utils.threads import with_few_threads
@@ -35,53 +27,24 @@ from reservoir.utils.threads import with_few_threads
 Array = NDArray[np.floating]
 Floats = NDArray[np.float64]
 
-# Rows of each lane that are run before they are folded: products of fewer cost more a row.
+# The sums of all lanes, of either kind.
+Sums = LaneByLane | StackedSums
+
+# Rows of each lane that are run before they are folded: products of fewer cost more per row.
 _ROWS = 512
-# Numbers in the sums of all lanes of a batch: half a gigabyte.
-_MOST_SUMS = 2**26
-# Likewise on a GPU, where there is more to fill: four gigabytes.
-_MOST_SUMS_ON_DEVICE = 2**29
-
-
-@dataclass(frozen=True)
-class Task:
-    """What candidates are tried on.
-
-    Attributes
-    ----------
-    inputs : list of ndarray of shape (n_steps, n_inputs)
-        One a sequence, where the candidates are to be run.
-    targets : list of ndarray of shape (n_steps, n_targets)
-        One a sequence, on the host.
-    cv, gap
-        See `make_plan`.
-    scoring : Scoring
-        What is measured.
-    """
-
-    inputs: list[Array]
-    targets: list[Floats]
-    cv: Any
-    gap: int
-    scoring: Scoring
-
-    def plan(self, estimator: Any) -> Plan:
-        """Return the folds, which depend on the washout."""
-        known = [is_known(part) for part in self.targets]
-        return make_plan(known, cv=self.cv, gap=self.gap, washout=estimator.washout)
 
 
 class BatchScores(NamedTuple):
-    """What came of some candidates.
+    """The scores of some candidates.
 
     Attributes
     ----------
     indices : list of int
-        Which.
+        Which candidates.
     scores : ndarray of shape (n_candidates, n_folds)
-        -inf where the states left the numbers.
+        -inf where the states overflowed.
     unsupported, diverged : list of int
-        Those whose alpha was too small, and those whose states left the numbers.
+        Those whose alpha was too small, and those whose states overflowed.
     """
 
     indices: list[int]
@@ -90,93 +53,50 @@ class BatchScores(NamedTuple):
     diverged: list[int]
 
 
-def draw(estimator: Any, lanes: Sequence[Lane], task: Task) -> Any:
-    """Return an estimator that has drawn what the lanes share."""
-    drawn = clone(estimator).set_params(**shared_parameters(lanes))
-    drawn.set_params(alpha=1.0)  # each lane has its own
-    drawn._begin(task.inputs[0].shape[1], task.targets[0].shape[1])
-    del drawn._accumulator  # as large as W is not, and sent to every worker
-    return drawn
+@dataclass(frozen=True, eq=False)
+class _Lanes:
+    """The lanes of a batch: variants of one reservoir or, on a GPU, of several.
 
-
-def _n_features(drawn: Any) -> int:
-    reservoir = drawn.reservoir_
-    n_columns: int = drawn._feature_map().n_columns(reservoir.n_units, reservoir.n_inputs)
-    return n_columns
-
-
-def widest_batch(drawn: Any, task: Task) -> int:
-    """Return how many lanes go side by side, so that their sums take no more than they may."""
-    n_columns = _n_features(drawn) + drawn.n_outputs_ + 1
-    n_sums = len(task.plan(drawn).segment_rows)
-    if is_on_device(task.inputs[0]):
-        n_lanes, most_sums = MOST_LANES, _MOST_SUMS_ON_DEVICE
-    else:
-        n_lanes, most_sums = choose_loop(drawn.reservoir_, "auto").n_lanes, _MOST_SUMS
-    return int(np.clip(most_sums // (n_sums * n_columns**2), 1, n_lanes))
-
-
-# Candidates that differ in these only have reservoirs that can be run side by side on a GPU.
-_WEIGHTS = ("connectivity", "topology", "distribution", "random_state")
-
-# Estimators from `draw`, each with the lanes that share its W.
-Batch = Sequence[tuple[Any, Sequence[Lane]]]
-
-
-def batches(groups: Iterable[tuple[Any, Sequence[Lane]]], task: Task) -> Iterator[Batch]:
-    """Cut groups of lanes into batches that go side by side.
-
-    Parameters
-    ----------
-    groups : iterable of (ESNRegressor, sequence of Lane)
-        From `draw`, and what each was drawn for.
-    task : Task
-        What they are tried on: on a GPU lanes of several W may share a batch.
-
-    Yields
-    ------
-    Batch
+    What the reservoirs have in common is read from the first one, `drawn`.
     """
-    waiting: list[tuple[Any, Sequence[Lane]]] = []
-    for drawn, lanes in groups:
-        width = widest_batch(drawn, task)
-        n_waiting = sum(len(part) for _, part in waiting)
-        if waiting and (n_waiting >= width or not _go_together(waiting[-1][0], drawn, task)):
-            yield waiting
-            waiting, n_waiting = [], 0
-        first = 0
-        while len(lanes) - first + n_waiting >= width:
-            stop = first + width - n_waiting
-            yield [*waiting, (drawn, lanes[first:stop])]
-            first, waiting, n_waiting = stop, [], 0
-        if first < len(lanes):
-            waiting = [*waiting, (drawn, lanes[first:])]
-    if waiting:
-        yield waiting
+
+    drawn: DrawnReservoir
+    reservoirs: list[Reservoir]
+    lanes: list[Lane]
+    which: list[int]
+    variants: Variants
 
 
-def _go_together(one: Any, other: Any, task: Task) -> bool:
-    """Tell whether the reservoirs of two estimators can be stepped by one kernel, and folded."""
-    if not is_on_device(task.inputs[0]) or one.noise or one.feedback_noise:
-        return False  # noise comes from the seed of each
-    ours, theirs = one.get_params(deep=False), other.get_params(deep=False)
-    return all(
-        ours[name] is theirs[name] or np.array_equal(ours[name], theirs[name])
-        for name in ours
-        # Lanes have radii of their own; whether there is one at all is the reservoir's.
-        if name not in (*_WEIGHTS, "spectral_radius")
+def _side_by_side(batch: Batch) -> _Lanes:
+    reservoirs = [drawn.reservoir for drawn, _ in batch]
+    return _Lanes(
+        batch[0][0],
+        reservoirs,
+        [lane for _, part in batch for lane in part],
+        [index for index, (_, part) in enumerate(batch) for _ in part],
+        joined(
+            [
+                scales_of(
+                    part,
+                    drawn.parameters["spectral_radius"],
+                    reservoirs[0].n_inputs,
+                    reservoirs[0].n_outputs,
+                )
+                for drawn, part in batch
+            ]
+        ),
     )
 
 
 @with_few_threads
-def evaluate(batch: Batch, task: Task) -> BatchScores:
-    """Score the candidates of some lanes; of those that diverge, none takes others along.
+def evaluate(batch: Batch, job: SearchJob) -> BatchScores:
+    """Score the candidates of some lanes; one that diverges leaves the scores of others alone.
 
     Parameters
     ----------
     batch : Batch
-        What goes side by side.
-    task : Task
+        The lanes that go side by side.
+    job : SearchJob
         What they are tried on.
 
     Returns
@@ -185,77 +105,113 @@ def evaluate(batch: Batch, task: Task) -> BatchScores:
     """
     try:
         with naming_remedy(MEMORY_REMEDY):
-            return _evaluate(batch, task)
+            return _evaluate(batch, job)
     except DivergenceError:
-        alone = [(drawn, [lane]) for drawn, lanes in batch for lane in lanes]
+        alone = _one_by_one(batch)
         if len(alone) > 1:
-            return _joined([evaluate([part], task) for part in alone])
+            return _joined([evaluate([part], job) for part in alone])
     drawn, (lane,) = alone[0]
     indices = [candidate for candidate, _ in lane.members]
-    worst = np.full((len(indices), len(task.plan(drawn).folds)), -np.inf)
-    return BatchScores(indices, worst, [], indices)
+    n_folds = len(job.plan(drawn.parameters["washout"]).folds)
+    return BatchScores(indices, np.full((len(indices), n_folds), -np.inf), [], indices)
 
 
-def _evaluate(batch: Batch, task: Task, may_stack: bool = True) -> BatchScores:
-    drawn = batch[0][0]
-    lanes = [lane for _, part in batch for lane in part]
-    which = [index for index, (_, part) in enumerate(batch) for _ in part]
-    plan = task.plan(drawn)
-    reservoir, feature_map = drawn.reservoir_, drawn._feature_map()
-    reservoirs = [one.reservoir_ for one, _ in batch]
-    variants = joined(
-        [
-            scales_of(part, one.spectral_radius, reservoir.n_inputs, reservoir.n_outputs)
-            for one, part in batch
-        ]
-    )
-    together = side_by_side(module_of(task.inputs[0]), reservoirs, which, variants)
-    is_stacked = may_stack and _can_stack(drawn, lanes, task)
+def _evaluate(batch: Batch, job: SearchJob) -> BatchScores:
+    """Score all lanes at once, then those alone whose alphas stacked sums can't resolve."""
+    lanes = _side_by_side(batch)
+    scores, unresolved = _score(lanes, job, is_stacked=_can_stack(lanes, job))
+    alone = _one_by_one(batch)
+    others = [_score(_side_by_side([alone[i]]), job, is_stacked=False) for i in unresolved]
+    return _joined([scores, *(part for part, _ in others)])
 
-    all_sums = held_out_sums = _new_sums(drawn, lanes, plan, is_stacked)
-    starts = choose_starts(plan, task.scoring) if task.scoring.is_closed_loop else []
-    states = _drive(drawn, together, feature_map, all_sums, task, plan, starts)
-    if drawn.noise or drawn.feedback_noise:
-        # There is noise while learning only: what is held out is met without.
-        held_out_sums = _new_sums(drawn, lanes, plan, is_stacked, all_sums)
-        states = _drive(drawn, together, feature_map, held_out_sums, task, plan, starts, quiet=True)
-    parts: list[BatchScores] = []
-    runs: list[FreeRunTask] = []
-    places: list[tuple[Floats, int, int]] = []  # where the score of each run is added
-    for index, lane in enumerate(lanes):
-        if isinstance(all_sums, StackedSums) and not all_sums.resolves[index]:
-            parts.append(_evaluate([(batch[which[index]][0], [lane])], task, may_stack=False))
-            continue
-        n_members = len(lane.members)
-        scores = np.zeros((n_members, len(plan.folds)))
-        unsupported: list[int] = []
+
+def _one_by_one(batch: Batch) -> list[tuple[DrawnReservoir, Sequence[Lane]]]:
+    return [(drawn, [lane]) for drawn, lanes in batch for lane in lanes]
+
+
+def _score(lanes: _Lanes, job: SearchJob, *, is_stacked: bool) -> tuple[BatchScores, list[int]]:
+    """Return scores, and the lanes that have none, as their alphas are too small for the sums."""
+    plan = job.plan(lanes.drawn.parameters["washout"])
+    starts = choose_starts(plan, job.scoring) if job.scoring.is_closed_loop else []
+    learned = scored = _new_sums(lanes, plan, is_stacked)
+    states = _drive(lanes, learned, job, plan, starts, noise=lanes.drawn.noise)
+    if any(lanes.drawn.noise):
+        # There is noise while learning only: what is held out is run without.
+        scored = _new_sums(lanes, plan, is_stacked, learned)
+        states = _drive(lanes, scored, job, plan, starts, noise=Noise())
+    resolved = np.flatnonzero(learned.resolves).tolist()
+    if starts:
+        scores = _score_free_runs(lanes, resolved, learned, states, job, plan)
+    else:
+        scores = _score_errors(lanes, resolved, scored, job, plan)
+    parts = []
+    for index in resolved:
+        members = lanes.lanes[index].members
+        supported = np.ones(len(members), dtype=bool)
         for fold in range(len(plan.folds)):
-            if not starts and is_stacked:
-                # The readouts themselves stay where they are.
-                readouts = []
-            else:
-                readouts = all_sums.readouts(fold, index)[:n_members]
-            for (candidate, _), readout in zip(lane.members, readouts):
-                if not readout.is_supported and candidate not in unsupported:
-                    unsupported.append(candidate)
-            if not starts:
-                errors = held_out_sums.mean_squared_errors(fold, index)[:n_members]
-                truth = _held_out_targets(plan, fold, task.targets)
-                scores[:, fold] = task.scoring.of_errors(errors, truth)
-            own_starts = [start for start in starts if start.fold == fold]
-            for member, readout in enumerate(readouts if own_starts else []):
-                own = _as_readout(feature_map, readout, reservoir.n_units, reservoir.dtype)
-                runs += [FreeRunTask(index, own, states[s][index], s) for s in own_starts]
-                places += [(scores, member, fold)] * len(own_starts)
-        indices = [candidate for candidate, _ in lane.members]
-        parts.append(BatchScores(indices, scores, unsupported, []))
+            supported &= learned.supports(fold, index)[: len(members)]
+        indices = [candidate for candidate, _ in members]
+        unsupported = [indices[member] for member in np.flatnonzero(~supported)]
+        parts.append(BatchScores(indices, scores[index], unsupported, []))
+    nothing = BatchScores([], np.empty((0, len(plan.folds))), [], [])
+    return _joined([nothing, *parts]), np.flatnonzero(~learned.resolves).tolist()
+
+
+def _score_errors(
+    lanes: _Lanes, chosen: list[int], sums: Sums, job: SearchJob, plan: Plan
+) -> dict[int, Floats]:
+    """Return the one-step scores of some lanes, (n_candidates, n_folds) each."""
+    scores = _no_scores(lanes, chosen, plan)
+    for fold in range(len(plan.folds)):
+        truth = _held_out_targets(plan, fold, job.targets)
+        for index in chosen:
+            errors = sums.mean_squared_errors(fold, index)[: len(scores[index])]
+            scores[index][:, fold] = job.scoring.of_errors(errors, truth)
+    return scores
+
+
+def _score_free_runs(
+    lanes: _Lanes,
+    chosen: list[int],
+    sums: Sums,
+    states: dict[Start, Array],
+    job: SearchJob,
+    plan: Plan,
+) -> dict[int, Floats]:
+    """Return the scores of free runs of some lanes, from the states before each."""
+    scores = _no_scores(lanes, chosen, plan)
+    feature_map, reservoir = lanes.drawn.feature_map, lanes.reservoirs[0]
+    runs: list[FreeRunTask] = []
+    places: list[tuple[int, int, int]] = []  # of the score that each run is part of
+    for index in chosen:
+        for fold in range(len(plan.folds)):
+            readouts = sums.readouts(fold, index)[: len(scores[index])]
+            for member, readout in enumerate(readouts):
+                own = feature_map.split(
+                    readout.state.astype(reservoir.dtype),
+                    readout.intercept.astype(reservoir.dtype),
+                    reservoir.n_units,
+                )
+                for start in (start for start in states if start.fold == fold):
+                    runs.append(FreeRunTask(index, own, states[start][index], start))
+                    places.append((index, member, fold))
     if runs:
         values = free_run_scores(
-            task.scoring, reservoirs, which, variants, runs, task.inputs, task.targets
+            job.scoring,
+            lanes.reservoirs,
+            lanes.which,
+            lanes.variants,
+            runs,
+            job.inputs,
+            job.targets,
         )
-        for (scores, member, fold), value in zip(places, values / task.scoring.n_starts):
-            scores[member, fold] += value
-    return _joined(parts)
+        for (index, member, fold), value in zip(places, values / job.scoring.n_starts):
+            scores[index][member, fold] += value
+    return scores
+
+
+def _no_scores(lanes: _Lanes, chosen: list[int], plan: Plan) -> dict[int, Floats]:
+    return {index: np.zeros((len(lanes.lanes[index].members), len(plan.folds))) for index in chosen}
 
 
 def _joined(parts: Sequence[BatchScores]) -> BatchScores:
@@ -268,19 +224,17 @@ def _joined(parts: Sequence[BatchScores]) -> BatchScores:
     )
 
 
-def _can_stack(drawn: Any, lanes: Sequence[Lane], task: Task) -> bool:
+def _can_stack(lanes: _Lanes, job: SearchJob) -> bool:
     """Tell whether all readouts can be solved for as one stack of normal equations, on a GPU."""
-    alphas = [alpha for lane in lanes for _, alpha in lane.members]
+    alphas = [alpha for lane in lanes.lanes for _, alpha in lane.members]
     has_numbers = all(np.ndim(alpha) == 0 for alpha in alphas)
-    return is_on_device(task.inputs[0]) and has_numbers and drawn.solver != "qr"
+    return is_on_device(job.inputs[0]) and has_numbers and lanes.drawn.parameters["solver"] != "qr"
 
 
-def _new_sums(
-    drawn: Any, lanes: Sequence[Lane], plan: Plan, is_stacked: bool, learned: Any = None
-) -> Any:
-    """Return what collects the rows of all lanes: LaneByLane or StackedSums."""
-    options = ReadoutOptions(bool(drawn.fit_intercept), bool(drawn.alpha_per_target), drawn.solver)
-    all_alphas = [[alpha for _, alpha in lane.members] for lane in lanes]
+def _new_sums(lanes: _Lanes, plan: Plan, is_stacked: bool, learned: Any = None) -> Sums:
+    """Return empty sums for all lanes; with `learned`, those whose readouts are scored."""
+    drawn, options = lanes.drawn, lanes.drawn.readout_options
+    all_alphas = [[alpha for _, alpha in lane.members] for lane in lanes.lanes]
     if is_stacked:
         # Lanes with fewer candidates repeat their last one.
         most = max(len(alphas) for alphas in all_alphas)
@@ -289,74 +243,60 @@ def _new_sums(
             for alphas in all_alphas
         ]
         return StackedSums(plan, np.array(rows), options, learned)
-    mates = learned.lanes if learned else [None] * len(lanes)
+    of_learned = learned.lanes if learned else [None] * len(lanes.lanes)
     return LaneByLane(
         [
-            LaneSums(plan, _n_features(drawn), drawn.n_outputs_, alphas, options, mate)
-            for alphas, mate in zip(all_alphas, mates)
+            LaneSums(plan, drawn.n_features, drawn.n_targets, alphas, options, own)
+            for alphas, own in zip(all_alphas, of_learned)
         ]
     )
 
 
 def _drive(
-    drawn: Any,
-    together: Any,
-    feature_map: FeatureMap,
-    all_sums: Any,
-    task: Task,
+    lanes: _Lanes,
+    sums: Sums,
+    job: SearchJob,
     plan: Plan,
-    starts: list[Start],
+    starts: Iterable[Start],
     *,
-    quiet: bool = False,
+    noise: Noise,
 ) -> dict[Start, Array]:
-    """Run all lanes through all sequences; return the states before each free run.
-
-    `quiet` leaves the noise of learning out.
-    """
-    reservoir = drawn.reservoir_
-    n_units, dtype = reservoir.n_units, reservoir.dtype
-    n_features = _n_features(drawn)
-    xp = module_of(task.inputs[0])
-    buffer = xp.empty((len(together.states), _ROWS, n_features), dtype=dtype)
+    """Run all lanes through all sequences; return the states before each free run, by start."""
+    drawn, reservoir = lanes.drawn, lanes.reservoirs[0]
+    feature_map, dtype, n_units = drawn.feature_map, reservoir.dtype, reservoir.n_units
+    xp = module_of(job.inputs[0])
+    together = side_by_side(xp, lanes.reservoirs, lanes.which, lanes.variants)
+    buffer = xp.empty((len(together.states), _ROWS, drawn.n_features), dtype=dtype)
     kept: dict[Start, Array] = {}
-    all_targets = [xp.asarray(part) for part in task.targets]
-    teachers = drawn._teachers(all_targets)
-    deviations = Noise()
-    if not quiet:
-        deviations = Noise(
-            float(drawn.noise), float(drawn.feedback_noise) * (reservoir.n_outputs > 0)
-        )
-    for index, (inputs, targets) in enumerate(zip(task.inputs, all_targets)):
+    all_targets = [xp.asarray(part) for part in job.targets]
+    teachers = drawn.teachers(all_targets)
+    for index, (inputs, targets) in enumerate(zip(job.inputs, all_targets)):
         series = Series(
             inputs,
             None if teachers is None else teachers[index],
             np.zeros(n_units, dtype=dtype),
             np.zeros(reservoir.n_outputs, dtype=dtype),
-            deviations,
-            drawn._noise_generator(index) if any(deviations) else None,
+            noise,
+            drawn.noise_generator(index) if any(noise) else None,
         )
         together.states[:] = 0
-        for piece in plan.pieces[index]:
-            for first in range(piece.start, piece.stop, _ROWS):
-                rows = slice(first, min(first + _ROWS, piece.stop))
+        for stretch in plan.stretches[index]:
+            for first in range(stretch.start, stretch.stop, _ROWS):
+                rows = slice(first, min(first + _ROWS, stretch.stop))
                 features = buffer[:, : rows.stop - first]
                 states = feature_map.states_of(features, n_units)
                 together.advance(states, series, first)
                 for start in starts:
                     if start.sequence == index and first < start.step <= rows.stop:
                         kept[start] = to_host(states[:, start.step - 1 - first]).copy()
-                if piece.segment is None:
+                if stretch.segment is None:
                     continue
                 feature_map.complete(features, inputs[rows], n_units)
-                all_sums.append(piece.segment, features, targets[rows])
-    return kept
+                sums.append(stretch.segment, features, targets[rows])
+    return {start: kept[start] for start in starts}
 
 
 def _held_out_targets(plan: Plan, fold: int, targets: list[Floats]) -> Floats:
-    stretches = plan.held_out_pieces(plan.folds[fold])
+    stretches = plan.held_out_stretches(plan.folds[fold])
     rows = np.concatenate([targets[index][start:stop] for index, start, stop in stretches])
     return rows[is_known(rows)]
-
-
-def _as_readout(feature_map: FeatureMap, readout: FittedReadout, n_units: int, dtype: Any) -> Any:
-    return feature_map.split(readout.coef.T.astype(dtype), readout.intercept.astype(dtype), n_units)

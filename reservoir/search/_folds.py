@@ -14,7 +14,7 @@ from reservoir.utils.validation import check_integer, check_real
 
 
 @dataclass(frozen=True)
-class Piece:
+class Stretch:
     """Consecutive steps of one sequence in one segment; None stands for the washout."""
 
     start: int
@@ -39,7 +39,7 @@ class Plan:
 
     Attributes
     ----------
-    pieces : tuple of tuple of Piece
+    stretches : tuple of tuple of Stretch
         One tuple a sequence, in time order.
     segment_rows : tuple of int
         Rows of each segment that have a target.
@@ -47,7 +47,7 @@ class Plan:
         One a score.
     """
 
-    pieces: tuple[tuple[Piece, ...], ...]
+    stretches: tuple[tuple[Stretch, ...], ...]
     segment_rows: tuple[int, ...]
     folds: tuple[Fold, ...]
 
@@ -59,19 +59,19 @@ class Plan:
         """Tell whether some fold scores a segment."""
         return any(segment in fold.held_out for fold in self.folds)
 
-    def held_out_pieces(self, fold: Fold) -> list[tuple[int, int, int]]:
+    def held_out_stretches(self, fold: Fold) -> list[tuple[int, int, int]]:
         """Return (sequence, start, stop) of the longest stretches that a fold holds out."""
-        stretches: list[tuple[int, int, int]] = []
-        for index, pieces in enumerate(self.pieces):
-            for piece in pieces:
-                if piece.segment not in fold.held_out:
+        longest: list[tuple[int, int, int]] = []
+        for index, of_sequence in enumerate(self.stretches):
+            for stretch in of_sequence:
+                if stretch.segment not in fold.held_out:
                     continue
-                if stretches and stretches[-1][::2] == (index, piece.start):
-                    start = stretches.pop()[1]
+                if longest and longest[-1][::2] == (index, stretch.start):
+                    start = longest.pop()[1]
                 else:
-                    start = piece.start
-                stretches.append((index, start, piece.stop))
-        return stretches
+                    start = stretch.start
+                longest.append((index, start, stretch.stop))
+        return longest
 
 
 def make_plan(known: Sequence[NDArray[np.bool_]], *, cv: Any, gap: Any, washout: int) -> Plan:
@@ -108,7 +108,7 @@ def make_plan(known: Sequence[NDArray[np.bool_]], *, cv: Any, gap: Any, washout:
         )
     keys: dict[tuple[int, bool, bool], int] = {}
     counts: list[int] = []
-    pieces = []
+    stretches = []
     for part, (first, last) in zip(known, itertools.pairwise(offsets)):
         # A gap is a matter of memory, which ends where a sequence does.
         inner = edges[(edges > first) & (edges < last)]
@@ -125,8 +125,8 @@ def make_plan(known: Sequence[NDArray[np.bool_]], *, cv: Any, gap: Any, washout:
                 segment = keys.setdefault((block, is_head, is_tail), len(keys))
                 counts.extend([0] * (len(keys) - len(counts)))
                 counts[segment] += int(part[low - first : high - first].sum())
-            of_sequence.append(Piece(int(low - first), int(high - first), segment))
-        pieces.append(tuple(of_sequence))
+            of_sequence.append(Stretch(int(low - first), int(high - first), segment))
+        stretches.append(tuple(of_sequence))
     folds = tuple(_fold(block, keys) for block in scored)
     for block, fold in zip(scored, folds):
         n_scored = sum(counts[segment] for segment in fold.held_out)
@@ -137,7 +137,7 @@ def make_plan(known: Sequence[NDArray[np.bool_]], *, cv: Any, gap: Any, washout:
                 "sequence and NaN in `y` do not count. Lower `washout` or `gap`, or take fewer "
                 "blocks."
             )
-    return Plan(tuple(pieces), tuple(counts), folds)
+    return Plan(tuple(stretches), tuple(counts), folds)
 
 
 def _edges(offsets: NDArray[Any], cv: Any) -> tuple[NDArray[np.intp], list[int]]:

@@ -108,7 +108,7 @@ def choose_starts(plan: Plan, scoring: Scoring) -> list[Start]:
         # A free run needs a row before it, that the state depends on.
         first_steps = [
             (sequence, range(max(first, 1), stop - scoring.horizon + 1))
-            for sequence, first, stop in plan.held_out_pieces(fold)
+            for sequence, first, stop in plan.held_out_stretches(fold)
         ]
         bounds = np.cumsum([0, *(len(steps) for _, steps in first_steps)])
         if bounds[-1] < scoring.n_starts:

@@ -21,9 +21,11 @@ from tqdm import tqdm
 
 from reservoir.estimators._esn import ESNRegressor
 from reservoir.estimators._layered import LayeredESNRegressor
+from reservoir.search._batches import batches
 from reservoir.search._candidates import Parameters, describe, expand, group
-from reservoir.search._evaluate import Task, batches, draw, evaluate
+from reservoir.search._evaluate import evaluate
 from reservoir.search._halving import least_steps, least_units, schedule
+from reservoir.search._jobs import SearchJob, draw
 from reservoir.search._scoring import Scoring, check_closed_loop, check_range
 from reservoir.sequences._layout import Layout
 from reservoir.sequences._reading import SequenceReader
@@ -254,13 +256,13 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
             check_range(np.dtype(dtype), inputs, targets)
         if scoring.is_closed_loop:
             check_closed_loop(scoring, parameters, inputs, targets)
-        task = Task(inputs, targets, self.cv, self.gap, scoring)
+        job = SearchJob(inputs, targets, self.cv, self.gap, scoring)
 
         rounds, scores = [], []
         survivors = list(range(len(candidates)))
         for number, (resources, n_kept) in enumerate(self._schedule(parameters, scoring, layout)):
             of_round = [self._with_units(candidates[index], resources) for index in survivors]
-            cut = self._with_steps(task, resources)
+            cut = self._with_steps(job, resources)
             scores.append(self._scores(estimator, of_round, cut))
             rounds.append((number, resources, of_round))
             order = np.argsort(-_comparable(scores[-1]), kind="stable")
@@ -367,28 +369,30 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
     def _with_units(self, candidate: Parameters, resources: int | None) -> Parameters:
         return {**candidate, "n_units": resources} if self.halving == "n_units" else candidate
 
-    def _with_steps(self, task: Task, resources: int | None) -> Task:
-        """Return a task of the first steps."""
+    def _with_steps(self, job: SearchJob, resources: int | None) -> SearchJob:
+        """Return a job of the first steps."""
         if self.halving != "n_steps" or resources is None:
-            return task
+            return job
         inputs, targets, n_left = [], [], resources
-        for u, y in zip(task.inputs, task.targets):
+        for u, y in zip(job.inputs, job.targets):
             if n_left > 0:
                 inputs.append(u[:n_left])
                 targets.append(y[:n_left])
             n_left -= len(u)
-        return Task(inputs, targets, task.cv, task.gap, task.scoring)
+        return SearchJob(inputs, targets, job.cv, job.gap, job.scoring)
 
-    def _scores(self, estimator: ESNRegressor, candidates: list[Parameters], task: Task) -> Floats:
+    def _scores(
+        self, estimator: ESNRegressor, candidates: list[Parameters], job: SearchJob
+    ) -> Floats:
         """Return the scores of all candidates, of shape (n_candidates, n_folds)."""
-        jobs = self._jobs(estimator, candidates, task)
+        calls = self._calls(estimator, candidates, job)
         bar = tqdm(total=len(candidates), unit="candidate", disable=not self.verbose)
-        # Not every backend can give results as they come.
+        # Not every backend can return results as they come.
         kind = "generator" if self.verbose else "list"
         parts = []
         # A GPU is filled by one process.
-        n_jobs = 1 if is_on_device(task.inputs[0]) else self.n_jobs
-        for part in Parallel(n_jobs=n_jobs, return_as=kind)(jobs):
+        n_jobs = 1 if is_on_device(job.inputs[0]) else self.n_jobs
+        for part in Parallel(n_jobs=n_jobs, return_as=kind)(calls):
             parts.append(part)
             bar.update(len(part.indices))
         bar.close()
@@ -416,12 +420,14 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         return scores
 
     @staticmethod
-    def _jobs(estimator: ESNRegressor, candidates: list[Parameters], task: Task) -> Iterator[Any]:
+    def _calls(
+        estimator: ESNRegressor, candidates: list[Parameters], job: SearchJob
+    ) -> Iterator[Any]:
         """Yield one call for each batch of lanes; the batches do not depend on the workers."""
         groups = group(candidates, estimator.get_params(deep=False))
-        drawn = ((draw(estimator, lanes, task), lanes) for lanes in groups)
-        for batch in batches(drawn, task):
-            yield delayed(evaluate)(batch, task)
+        drawn = ((draw(lanes, job), lanes) for lanes in groups)
+        for batch in batches(drawn, job):
+            yield delayed(evaluate)(batch, job)
 
     def _results(
         self, rounds: list[tuple[int, int | None, list[Parameters]]], scores: Floats

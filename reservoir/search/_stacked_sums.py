@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.readout._features import Readout
 from reservoir.readout._rows import Floats
 from reservoir.readout._sums import EPS, GRAM_MARGIN
 from reservoir.search._folds import Fold, Plan
-from reservoir.search._sums import FittedReadout, ReadoutOptions
+from reservoir.search._sums import ReadoutOptions
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import module_of, to_host
+from reservoir.utils.types import Booleans
 
 
 class Stack(NamedTuple):
@@ -152,12 +154,16 @@ class StackedSums:
         targets = xp.concatenate([mean[:, n:]] * len(coefs), axis=1)
         return Stack(stacked, targets - xp.einsum("lf,lfk->lk", mean[:, :n], stacked))
 
-    def readouts(self, fold: int, lane: int) -> list[FittedReadout]:
-        """Return the readouts of one recurrence and fold, one a candidate."""
+    def supports(self, fold: int, lane: int) -> Booleans:
+        """Return, for each candidate of a recurrence that is resolved, that its alpha is."""
+        return np.ones(self._alphas.shape[1], dtype=bool)
+
+    def readouts(self, fold: int, lane: int) -> list[Readout]:
+        """Return the readouts of one recurrence and fold, one for each candidate."""
         stack, n_candidates = self.stacks[fold], self._alphas.shape[1]
         coefs = np.split(to_host(stack.coefs[lane]), n_candidates, axis=1)
         intercepts = np.split(to_host(stack.intercepts[lane]), n_candidates)
-        return [FittedReadout(*pair, True) for pair in zip(coefs, intercepts)]
+        return [Readout(coef.T, intercept) for coef, intercept in zip(coefs, intercepts)]
 
     def mean_squared_errors(self, fold: int, lane: int) -> Floats:
         """Return the errors on what a fold holds out: (n_candidates, n_targets)."""

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reservoir.readout._accumulator import RidgeAccumulator, as_factor
+from reservoir.readout._features import Readout
 from reservoir.readout._rows import Floats
 from reservoir.readout._solve import check_alphas, ridge_system, solve_ridge, squared_errors
 from reservoir.readout._sums import GramAccumulator, QRAccumulator
 from reservoir.search._folds import Fold, Plan
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import module_of, to_host
+from reservoir.utils.types import Booleans
 
 Sums = GramAccumulator | QRAccumulator
 
@@ -33,25 +35,6 @@ class ReadoutOptions:
     fit_intercept: bool
     per_target: bool
     solver: Any
-
-
-@dataclass(frozen=True)
-class FittedReadout:
-    """One candidate's readout of one fold.
-
-    Attributes
-    ----------
-    coef : ndarray of shape (n_features, n_targets)
-        Weights.
-    intercept : ndarray of shape (n_targets,)
-        Intercepts.
-    is_supported : bool
-        Whether alpha lies above what rounding leaves.
-    """
-
-    coef: Floats
-    intercept: Floats
-    is_supported: bool
 
 
 class LaneSums:
@@ -112,8 +95,16 @@ class LaneSums:
             features, targets = features[known], targets[known]
         self._segments[segment].append(features, targets)
 
+    def readouts(self, fold: int) -> list[Readout]:
+        """Return the readouts of all candidates, maps of features, in float64."""
+        return [readout for readout, _ in self._solved[fold]]
+
+    def supports(self, fold: int) -> Booleans:
+        """Return, for each candidate, whether its alpha lies above the rounding of the sums."""
+        return np.array([is_supported for _, is_supported in self._solved[fold]])
+
     @cached_property
-    def readouts(self) -> list[list[FittedReadout]]:
+    def _solved(self) -> list[list[tuple[Readout, bool]]]:
         """The readouts of all candidates, fold by fold, once all is there to learn from."""
         parts = {
             index: segment.sums
@@ -140,7 +131,7 @@ class LaneSums:
                 rest.subtract(part)
         return rest
 
-    def _solve(self, rest: Sums) -> list[FittedReadout]:
+    def _solve(self, rest: Sums) -> list[tuple[Readout, bool]]:
         system = ridge_system(rest, self._options.fit_intercept)
         n_targets = rest.n_targets
         numbers = np.unique([float(alpha) for alpha in self._alphas if alpha.ndim == 0])
@@ -155,7 +146,7 @@ class LaneSums:
         for alpha in numbers:
             if alpha not in solved:
                 solved[float(alpha)] = system.solve(float(alpha))
-        readouts = []
+        readouts: list[tuple[Readout, bool]] = []
         for alpha in self._alphas:
             if alpha.ndim:
                 solution = solve_ridge(
@@ -164,16 +155,16 @@ class LaneSums:
                     fit_intercept=self._options.fit_intercept,
                     per_target=self._options.per_target,
                 )
-                readouts.append(FittedReadout(solution.coef.T, solution.intercept, True))
+                readouts.append((Readout(solution.coef, solution.intercept), True))
             else:
                 coef, is_supported = solved[float(alpha)]
                 intercept = system.target_mean - system.feature_mean @ coef
-                readouts.append(FittedReadout(coef, intercept, is_supported))
+                readouts.append((Readout(coef.T, intercept), is_supported))
         return readouts
 
     def mean_squared_errors(self, number: int) -> Floats:
         """Return the errors on what a fold holds out: (n_candidates, n_targets)."""
-        readouts, fold = self._learned.readouts[number], self._plan.folds[number]
+        readouts, fold = self._learned.readouts(number), self._plan.folds[number]
         coefs, intercepts = _side_by_side(readouts)
         errors = sum(self._segments[i].squared_errors(coefs, intercepts) for i in fold.held_out)
         n_rows = sum(self._plan.segment_rows[i] for i in fold.held_out)
@@ -198,9 +189,18 @@ class LaneByLane:
         for sums, rows in zip(self.lanes, features):
             sums.append(segment, rows, targets)
 
-    def readouts(self, fold: int, lane: int) -> list[FittedReadout]:
-        """Return the readouts of one recurrence and fold, one a candidate."""
-        return self.lanes[lane].readouts[fold]
+    @property
+    def resolves(self) -> Booleans:
+        """Whether each recurrence can be solved for from its sums: all can."""
+        return np.ones(len(self.lanes), dtype=bool)
+
+    def readouts(self, fold: int, lane: int) -> list[Readout]:
+        """Return the readouts of one recurrence and fold, one for each candidate."""
+        return self.lanes[lane].readouts(fold)
+
+    def supports(self, fold: int, lane: int) -> Booleans:
+        """Return, for each candidate, whether its alpha lies above the rounding of the sums."""
+        return self.lanes[lane].supports(fold)
 
     def mean_squared_errors(self, fold: int, lane: int) -> Floats:
         """Return the errors on what a fold holds out: (n_candidates, n_targets)."""
@@ -260,7 +260,7 @@ class _Scored:
         self._total: Any = 0.0
 
     def append(self, features: NDArray[Any], targets: Floats) -> None:
-        coefs, intercepts = _side_by_side(self._learned.readouts[0])
+        coefs, intercepts = _side_by_side(self._learned.readouts(0))
         self._total += _squared_errors(features, targets, coefs, intercepts)
 
     def squared_errors(self, coefs: Floats, intercepts: Floats) -> Floats:
@@ -268,9 +268,9 @@ class _Scored:
         return total
 
 
-def _side_by_side(readouts: Sequence[FittedReadout]) -> tuple[Floats, Floats]:
+def _side_by_side(readouts: Sequence[Readout]) -> tuple[Floats, Floats]:
     """Return weights (n_features, n_candidates * n_targets) and intercepts of all readouts."""
-    coefs = np.concatenate([readout.coef for readout in readouts], axis=1)
+    coefs = np.concatenate([readout.state.T for readout in readouts], axis=1)
     return coefs, np.concatenate([readout.intercept for readout in readouts])
 
 

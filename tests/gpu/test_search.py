@@ -111,7 +111,7 @@ def test_batches_hold_as_many_lanes_as_they_may(xp, rng, monkeypatch, n_lanes, e
     space = {"random_state": [0, 1, 2], "leak_rate": [0.2, 0.4, 0.6, 0.8, 1.0][:n_lanes]}
     # Sums over two blocks, of 10 units, the input, the target and a one: room for four lanes.
     n_sums = 2 * (10 + 1 + 1 + 1) ** 2
-    monkeypatch.setattr("reservoir.search._evaluate._MOST_SUMS_ON_DEVICE", 4 * n_sums)
+    monkeypatch.setattr("reservoir.search._batches._MOST_SUMS_ON_DEVICE", 4 * n_sums)
     sizes = []
     evaluate = _evaluate.evaluate
     monkeypatch.setattr(
