@@ -69,7 +69,7 @@ def public_methods(cls: type) -> list[str]:
 
     A property without a docstring stands among the attributes of its class.
     """
-    foreign = (tuple, dict, BaseException, object)
+    foreign = (tuple, dict, str, BaseException, object)
     return [
         name
         for name, value in inspect.getmembers(cls)

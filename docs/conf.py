@@ -43,3 +43,6 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 nitpicky = False
+# A name between backticks is code, and a link where the reference has such a name.
+default_role = "py:obj"
+toc_object_entries_show_parents = "hide"
