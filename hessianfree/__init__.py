@@ -19,6 +19,7 @@ from hessianfree.comparison._report import write_report
 from hessianfree.estimators._rnn import RNNClassifier, RNNRegressor
 from hessianfree.language._model import CharacterLanguageModel
 from hessianfree.network._network import SequenceNetwork
+from hessianfree.network._parallel import ParallelObjective
 from hessianfree.optimize._adaptive import Adagrad, Adam, RMSprop
 from hessianfree.optimize._damping import LevenbergMarquardt
 from hessianfree.optimize._first_order import SGD, Momentum
@@ -62,6 +63,7 @@ __all__ = [
     "Momentum",
     "MultiplicativeCell",
     "NetContender",
+    "ParallelObjective",
     "PiecewiseConstant",
     "Problem",
     "RMSprop",

@@ -15,6 +15,7 @@ from hessianfree.network._losses import (
     outputs_of,
 )
 from hessianfree.network._network import SequenceNetwork
+from hessianfree.network._parallel import ParallelObjective
 from hessianfree.network._parameters import ParameterLayout
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LogisticCrossEntropy",
     "Loss",
     "NetworkLinearization",
+    "ParallelObjective",
     "ParameterLayout",
     "SequenceNetwork",
     "SoftmaxCrossEntropy",

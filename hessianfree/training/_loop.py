@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hessianfree.network._parallel import ParallelObjective
 from hessianfree.optimize._protocols import Objective, Optimizer
 from hessianfree.training._checkpoints import TrainingState, save_checkpoint
 from hessianfree.training._data import DataSource
@@ -54,6 +55,7 @@ def train(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 1,
     log: str | os.PathLike[str] | None = None,
+    n_jobs: int | None = None,
 ) -> TrainingState:
     """Minimize an objective, one batch after the other.
 
@@ -78,6 +80,9 @@ def train(
     log : path-like, optional
         File for the history, one JSON object a line. A line is there as soon as its iteration is
         done; a run that goes on continues the file.
+    n_jobs : int, optional
+        Threads among which the sequences of a batch are spread, of a `SequenceNetwork` on the CPU;
+        -1 is all cores. As `ParallelObjective`, which also computes on other machines.
 
     Returns
     -------
@@ -109,6 +114,20 @@ def train(
     """
     check_integer("n_iterations", n_iterations, minimum=0)
     check_integer("checkpoint_every", checkpoint_every, minimum=1)
+    if n_jobs not in (None, 1):
+        with ParallelObjective(objective, n_jobs) as spread:
+            return train(
+                spread,
+                optimizer,
+                data,
+                state,
+                n_iterations=n_iterations,
+                callback=callback,
+                progress=progress,
+                checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every,
+                log=log,
+            )
     came = module_of(state.params)
     # Rows are appended to a history of our own, so that the one given stays as it is.
     history = state.history.head(state.iteration)
