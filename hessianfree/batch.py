@@ -1,4 +1,4 @@
-"""A batch of sequences: what goes in, what should come out, and what counts."""
+"""Batches of sequences: inputs, targets, and a mask of the steps that are scored."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def _check_sequences(name: str, array: Any) -> None:
 
 
 def check_initial_inputs(initial_inputs: Any, n_sequences: int) -> None:
-    """Raise unless `initial_inputs` is 2-D, real, and has one row a sequence."""
+    """Raise unless `initial_inputs` is 2-D, real, and has one row per sequence."""
     kind = getattr(getattr(initial_inputs, "dtype", None), "kind", type(initial_inputs).__name__)
     if kind not in ("f", "i", "u", "b"):
         raise TypeError(

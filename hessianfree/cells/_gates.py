@@ -1,4 +1,4 @@
-"""What cells with gates share: all affine maps in one product, and where gates lie."""
+"""Affine maps of several gates in one matrix product, and where gates lie in memory."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class GateMap:
 
     @property
     def nbytes(self) -> int:
-        """Memory held, in bytes."""
+        """Memory of all arrays, in bytes."""
         return self.rows.nbytes + self.transposed.nbytes + self.weights.nbytes
 
     def apply(self, t: int, out: Array) -> None:

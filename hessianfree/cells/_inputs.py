@@ -1,4 +1,4 @@
-"""What enters a cell: real numbers or symbols, and the products a cell needs with each.
+"""Inputs of a cell, real numbers or symbols, and the products with their weights.
 
 Both kinds serve an affine map z_t = W s_t + W_x x_t + b of a recurrent part s_t and the input x_t.
 Real-valued inputs become further columns of the rows that hold s_t, and the weights are joined to

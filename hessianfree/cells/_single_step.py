@@ -1,4 +1,4 @@
-"""One step of a single stream, with all that does not change from step to step laid out before."""
+"""A single step of a cell that reads symbols, its weights laid out beforehand."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class ElmanTrajectory:
 
     @property
     def nbytes(self) -> int:
-        """Memory held, in bytes."""
+        """Memory of all arrays, in bytes."""
         arrays = (self.rows, self.slopes, self.recurrent_transposed)
         return sum(array.nbytes for array in arrays) + self.workspace.nbytes
 
@@ -69,7 +69,7 @@ class MultiplicativeTrajectory:
 
     @property
     def nbytes(self) -> int:
-        """Memory held, in bytes."""
+        """Memory of all arrays, in bytes."""
         arrays = [
             self.all_states,
             self.slopes,
@@ -108,7 +108,7 @@ class TensorTrajectory:
 
     @property
     def nbytes(self) -> int:
-        """Memory held, in bytes."""
+        """Memory of all arrays, in bytes."""
         return self.all_states.nbytes + self.slopes.nbytes + self.workspace.nbytes
 
 
@@ -128,7 +128,7 @@ class LSTMTrajectory:
 
     @property
     def inputs(self) -> Inputs:
-        """What came in."""
+        """The inputs of all steps."""
         return self.gates.inputs
 
     @property
@@ -145,7 +145,7 @@ class LSTMTrajectory:
 
     @property
     def nbytes(self) -> int:
-        """Memory held, in bytes."""
+        """Memory of all arrays, in bytes."""
         arrays = (self.gates, self.memories, self.slopes, self.forget, self.reading)
         return sum(array.nbytes for array in arrays) + self.workspace.nbytes
 
@@ -181,7 +181,7 @@ class UpdateTrajectory:
 
     @property
     def nbytes(self) -> int:
-        """Memory held, in bytes."""
+        """Memory of all arrays, in bytes."""
         arrays: list[Any] = [*self.gates.values(), self.candidate, self.gate_slopes, self.kept]
         arrays += [self.slopes, self.tanh_slopes, self.drive]
         return int(sum(a.nbytes for a in arrays if a is not None) + self.workspace.nbytes)

@@ -1,4 +1,4 @@
-"""Cells that replace their state by degrees: what the GRU and its mutations share."""
+"""Cells with an update gate: what the GRU and its mutations share."""
 
 from __future__ import annotations
 

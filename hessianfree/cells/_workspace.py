@@ -1,4 +1,4 @@
-"""Buffers that outlive one sweep."""
+"""Work arrays that the sweeps of a trajectory share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of a cell, and what the cells share."""
+"""The protocol of a recurrent cell, and the reverse sweep that cells share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ParameterBlocks = Mapping[str, Array]
 
 
 class Trajectory(Protocol):
-    """What one forward pass leaves behind: the states, and what the sweeps need again.
+    """The result of a forward pass: the states, and what the sweeps need again.
 
     Attributes
     ----------
@@ -23,9 +23,9 @@ class Trajectory(Protocol):
         What a layer above sees. A cell with more state than that (an LSTM) keeps the rest in
         attributes of its own.
     final_state : ndarray of shape (n_sequences, state_size)
-        All that the next step would start from.
+        The state that the next step would start from.
     nbytes : int
-        Memory held, with the buffers of the sweeps made so far, in bytes.
+        Memory of all arrays, with the buffers of the sweeps made so far, in bytes.
     """
 
     @property
@@ -56,7 +56,7 @@ class Cell(Protocol):
 
     @property
     def state_size(self) -> int:
-        """Width of what goes on from step to step: `n_units`, or more."""
+        """Width of the state that is passed from step to step: `n_units`, or more."""
         ...
 
     @property
@@ -206,7 +206,7 @@ class SweepingCell:
 
     @property
     def state_size(self) -> int:
-        """Width of what goes on from step to step."""
+        """Width of the state that is passed from step to step."""
         return self.n_units
 
     @property

@@ -1,4 +1,4 @@
-"""Long short-term memory: a sum that gates write to, erase and read."""
+"""Long short-term memory."""
 
 from __future__ import annotations
 

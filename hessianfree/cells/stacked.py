@@ -1,4 +1,4 @@
-"""Layers on top of each other: the states of one are the inputs of the next."""
+"""Stacked recurrent layers: the states of one are the inputs of the next."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StackedTrajectory:
 
     @property
     def nbytes(self) -> int:
-        """Memory held, in bytes."""
+        """Memory of all arrays, in bytes."""
         return sum(layer.nbytes for layer in self.layers)
 
 

@@ -1,4 +1,4 @@
-"""The full-tensor multiplicative recurrent net: a matrix of its own for every input."""
+"""The full-tensor multiplicative recurrent net: one recurrent matrix per input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimizers, cells and echo state networks on the same problems and budget."""
+"""Comparison of optimizers, cells and echo state networks at the same budget."""
 
 from hessianfree.comparison._compare import compare, load_runs, run_contender
 from hessianfree.comparison._contenders import EchoStateContender, NetContender

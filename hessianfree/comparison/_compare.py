@@ -1,4 +1,4 @@
-"""Optimizers, cells and echo state networks on the same problems, seeds and budget."""
+"""Comparison of optimizers, cells and echo state networks at the same seeds and budget."""
 
 from __future__ import annotations
 

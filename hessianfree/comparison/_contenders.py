@@ -1,4 +1,4 @@
-"""What takes part in a comparison: trained nets, and echo state networks with a ridge readout."""
+"""Contenders of a comparison: trained nets, and echo state networks with a ridge readout."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ class _EchoStateRun:
         return outputs
 
     def _states(self, batch: Batch) -> tuple[Indices, Array]:
-        """Return where steps are scored, and the states there, a row each."""
+        """Return where steps are scored, and the states there, one row each."""
         scored, ends = self._scored(batch)
         inputs = batch.inputs
         if inputs.ndim == 2:

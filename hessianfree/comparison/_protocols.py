@@ -1,4 +1,4 @@
-"""What a comparison is made of: problems, budgets, contenders, training runs and results."""
+"""The parts of a comparison: problems, budgets, contenders, training runs and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a comparison: a table, loss curves, and success against the length of the lag."""
+"""The report of a comparison: tables, loss curves, and success rates against the lag."""
 
 from __future__ import annotations
 

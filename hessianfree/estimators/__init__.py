@@ -1,1 +1,1 @@
-"""Recurrent nets for scikit-learn."""
+"""Recurrent nets as scikit-learn estimators."""

@@ -1,4 +1,4 @@
-"""What the recurrent estimators share: reading sequences, building the net, training it."""
+"""Base class of the recurrent estimators: reading sequences, building the net, training."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         """Return targets as an array of shape (n,) or (n, n_outputs)."""
         raise NotImplementedError
 
-    def _encode(self, y: NDArray[Any], weights: Array | None, goes_on: bool) -> NDArray[Any]:
+    def _encode(self, y: NDArray[Any], weights: Array | None, continues: bool) -> NDArray[Any]:
         """Return checked targets in the form that a net learns.
 
         What they define (classes, scales) is set, or, where training goes on, kept.
@@ -129,10 +129,10 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         X : array-like of shape (n_steps, n_features), list of such, or 3-D array
             Inputs; see the class for several sequences and for symbols.
         y : array-like
-            One target a step, in the form of `X`: for a 2-D `X` of shape (n_steps,) or (n_steps,
-            n_outputs). Or one target a sequence, for its last step: for several sequences, of shape
-            (n_sequences,) or (n_sequences, n_outputs). Several outputs, as many as steps: give
-            each sequence a single row, (n_sequences, 1, n_outputs).
+            One target per step, in the form of `X`: for a 2-D `X` of shape (n_steps,) or (n_steps,
+            n_outputs). Or one target per sequence, for its last step: for several sequences, of
+            shape (n_sequences,) or (n_sequences, n_outputs). Several outputs, as many as steps:
+            give each sequence a single row, (n_sequences, 1, n_outputs).
         groups : array-like of shape (n_steps,), optional
             Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
         lengths : array-like of int of shape (n_sequences,), optional
@@ -159,8 +159,8 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self._check_parameters()
         self.device_ = resolve_device(self.device)
         X, y, step_weight = self._on_host(X=X, y=y, step_weight=step_weight)
-        goes_on = bool(self.warm_start) and hasattr(self, "_state")
-        sequences, layout = self._read(X, groups, lengths, reset=not goes_on)
+        continues = bool(self.warm_start) and hasattr(self, "_state")
+        sequences, layout = self._read(X, groups, lengths, reset=not continues)
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
@@ -173,7 +173,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         weights = None
         if step_weight is not None:
             weights = self._read_weights(step_weight, layout, unit, is_cut)
-        targets = self._encode(checked, weights, goes_on)
+        targets = self._encode(checked, weights, continues)
         parts = [part[0] if self._per_sequence else part for part in unit.split(targets)]
         batch = make_batch(
             sequences,
@@ -181,7 +181,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             None if weights is None else unit.split(weights),
             per_sequence=self._per_sequence,
         )
-        return self._learn(batch, goes_on)
+        return self._learn(batch, continues)
 
     def _on_host(self, X: Any, **others: Any) -> tuple[Any, ...]:
         """Return arguments on the host, where sequences are cut and padded, after a check.
@@ -240,7 +240,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         )
         if weights.ndim != 1:
             raise ValueError(
-                f"`step_weight` has shape {weights.shape}, but one number a target was expected. "
+                f"`step_weight` has shape {weights.shape}, but one number per target was expected. "
                 "Drop the last axis."
             )
         check_count("step_weight", len(weights), unit, self._per_sequence)
@@ -251,8 +251,8 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             )
         return weights
 
-    def _learn(self, batch: Batch, goes_on: bool) -> Self:
-        """Train the net on the sequences of `batch`, save what is held out of them."""
+    def _learn(self, batch: Batch, continues: bool) -> Self:
+        """Train the net on the sequences of `batch`, those held out for validation excepted."""
         streams = seed_sequence(self.random_state).spawn(3)
         rng = np.random.default_rng(streams[_VALIDATION])
         training, held_out = hold_out(batch, self.validation_fraction, rng)
@@ -266,8 +266,8 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         architecture = self._describe()
         max_rows = max(SLICE_ROWS, (curvature_size or 0) * training.n_steps)
         network = architecture.build(max_rows, self.device_)
-        if goes_on:
-            self._check_goes_on(architecture, optimizer)
+        if continues:
+            self._check_warm_start(architecture, optimizer)
         else:
             params = INITIALIZATIONS[self.initialization](
                 network,

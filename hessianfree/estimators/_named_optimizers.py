@@ -1,4 +1,4 @@
-"""The optimizers that an estimator knows by name, and how long each is left to run."""
+"""Optimizers by name, with batch size and number of iterations of each."""
 
 from __future__ import annotations
 

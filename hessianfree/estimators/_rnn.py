@@ -32,7 +32,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
     [1]_ [2]_ carry what it says over many steps of time. Rows of a 2-D `X` are steps, in time
     order. Several sequences come as a list of 2-D arrays, as a 3-D array (n_sequences, n_steps,
     n_features), or as rows with `groups` or `lengths`; they may have various lengths. There is one
-    target a step, or one a sequence, for its last step.
+    target per step, or one per sequence, for its last step.
 
     Read more in the guide: :doc:`/guide/hessian_free`.
 
@@ -59,7 +59,7 @@ default="vanilla"
     learned_initial_state : bool, default=True
         Whether the state before the first step is learned; otherwise it is zero.
     initialization : {"sparse", "echo_state"}, default="sparse"
-        `sparse_parameters` (15 incoming connections a unit) or `echo_state_parameters` (those
+        `sparse_parameters` (15 incoming connections per unit) or `echo_state_parameters` (those
         scaled to a spectral radius of 1.1), with their defaults.
     optimizer : str or Optimizer, default="hessian-free"
         "hessian-free" is `HessianFree` with λ from 0.03 on, structural damping μ = 0.05, at most 20
@@ -236,12 +236,12 @@ default="vanilla"
         targets: NDArray[Any] = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         return targets
 
-    def _encode(self, y: NDArray[Any], weights: Array | None, goes_on: bool) -> NDArray[Any]:
+    def _encode(self, y: NDArray[Any], weights: Array | None, continues: bool) -> NDArray[Any]:
         """Return targets of mean 0 and a standard deviation of 0.2, of shape (n, n_outputs)."""
         self._y_is_1d = y.ndim == 1
         targets = y.reshape(len(y), -1)
         self.n_outputs_ = targets.shape[1]
-        if not goes_on:
+        if not continues:
             self._target_mean = np.average(targets, axis=0, weights=weights)
             squares = (targets - self._target_mean) ** 2
             deviation = np.sqrt(np.average(squares, axis=0, weights=weights))
@@ -268,7 +268,7 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
     P(y_t = k) = softmax(W_oh h_t + b_o)_k, or logistic for two classes
 
     with the states h_t of a recurrent cell. The loss is the mean cross-entropy over all targets.
-    Sequences come as those of `RNNRegressor`; there is one label a step, or one a sequence.
+    Sequences come as those of `RNNRegressor`; there is one label per step, or one per sequence.
 
     Read more in the guide: :doc:`/guide/hessian_free`.
 
@@ -345,8 +345,8 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         Returns
         -------
         ndarray or list of ndarray
-            One label a step, in the form of `X`, or, where `fit` had one label a sequence, an array
-            of shape (n_sequences,).
+            One label per step, in the form of `X`, or, where `fit` had one label per sequence, an
+            array of shape (n_sequences,).
 
         Raises
         ------
@@ -417,10 +417,10 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         check_classification_targets(labels)
         return labels
 
-    def _encode(self, y: NDArray[Any], weights: Array | None, goes_on: bool) -> NDArray[Any]:
+    def _encode(self, y: NDArray[Any], weights: Array | None, continues: bool) -> NDArray[Any]:
         """Return class numbers (n,), or for two classes 0 and 1 as a column."""
         classes = np.unique(y)
-        if goes_on:
+        if continues:
             if not np.isin(classes, self.classes_).all():
                 raise ValueError(
                     f"`y` holds the classes {classes.tolist()}, but the call before had "

@@ -1,4 +1,4 @@
-"""Between the sequences of a scikit-learn user and the padded batches of a network."""
+"""Conversion between sequences of scikit-learn and padded batches of a network."""
 
 from __future__ import annotations
 

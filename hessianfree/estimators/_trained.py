@@ -1,4 +1,4 @@
-"""What estimators of recurrent nets share once they are trained: attributes, going on, files."""
+"""What trained estimators share: fitted attributes, warm start, saving and loading."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class TrainedNetworkMixin(SavableMixin):
         """Return the parameters of the net whose outputs are what predictions are made of."""
         return params
 
-    def _check_goes_on(self, architecture: Architecture, optimizer: Optimizer[Any]) -> None:
+    def _check_warm_start(self, architecture: Architecture, optimizer: Optimizer[Any]) -> None:
         """Raise unless such a net, of this dtype, is what such an optimizer trained before."""
         old, new = asdict(self._architecture), asdict(architecture)
         old["dtype"], new["dtype"] = str(self.params_.dtype), self.dtype

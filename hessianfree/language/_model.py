@@ -1,4 +1,4 @@
-"""Character language models: learn a text, say what comes next, and write on."""
+"""Character language models as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -285,12 +285,12 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         self._check_parameters()
         self.device_ = resolve_device(self.device)
         self._growth(self._optimizer_and_counts()[0])
-        goes_on = bool(self.warm_start) and hasattr(self, "_state")
-        ends = self.vocabulary_.end_of_text if goes_on else bool(self.end_of_text)
+        continues = bool(self.warm_start) and hasattr(self, "_state")
+        ends = self.vocabulary_.end_of_text if continues else bool(self.end_of_text)
         texts = read_texts(X, ends)
         vocabulary = (
             self.vocabulary_
-            if goes_on
+            if continues
             else Vocabulary.from_text("".join(texts), min_count=self.min_count, end_of_text=ends)
         )
         stream = vocabulary.stream(texts)
@@ -306,7 +306,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
             )
         self.vocabulary_ = vocabulary
         windows = TextWindows(stream, self.sequence_length, self.n_scored, vocabulary.end_symbol)
-        return self._learn(windows, goes_on)
+        return self._learn(windows, continues)
 
     def _check_parameters(self) -> None:
         """Raise unless the parameters that nothing else checks are as described."""
@@ -342,7 +342,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
             return _SECOND_ORDER_GROWTH if uses_curvature(optimizer) else 0.0
         return check_real("batch_growth", self.batch_growth, minimum=0)
 
-    def _learn(self, windows: TextWindows, goes_on: bool) -> Self:
+    def _learn(self, windows: TextWindows, continues: bool) -> Self:
         """Train the net on windows of the text."""
         optimizer, gradient_size, n_more = self._optimizer_and_counts()
         curvature_size = self.curvature_batch_size if uses_curvature(optimizer) else None
@@ -350,8 +350,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         architecture = self._describe()
         max_rows = max(SLICE_ROWS, (curvature_size or 0) * self.sequence_length)
         network = architecture.build(max_rows, self.device_)
-        if goes_on:
-            self._check_goes_on(architecture, optimizer)
+        if continues:
+            self._check_warm_start(architecture, optimizer)
         else:
             some = windows.draw(_N_BIAS_WINDOWS, np.random.default_rng(streams[_BIAS]))
             params = INITIALIZATIONS[self.initialization](

@@ -1,4 +1,4 @@
-"""What a language model can do once it is trained: say what comes next, and write on."""
+"""Use of a trained language model: probabilities, bits per character, sampling."""
 
 from __future__ import annotations
 

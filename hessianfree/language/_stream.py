@@ -1,4 +1,4 @@
-"""A net that reads on and on, its state carried along: what a text costs, and writing one."""
+"""A net run along a stream, its state carried over: bits per symbol, and generation."""
 
 from __future__ import annotations
 

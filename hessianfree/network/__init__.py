@@ -1,4 +1,4 @@
-"""A recurrent net as an objective: definition, losses, sweeps, starting points."""
+"""A recurrent net as an objective: definition, losses, sweeps, initial parameters."""
 
 from hessianfree.network._curvature import GaussNewtonOperator
 from hessianfree.network._initialization import (

@@ -1,4 +1,4 @@
-"""What an estimator's net is made of, as plain data that a file can hold."""
+"""The architecture of an estimator's net, as plain data for model files."""
 
 from __future__ import annotations
 

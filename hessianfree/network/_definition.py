@@ -1,4 +1,4 @@
-"""What a recurrent net is made of: cell, output layer, loss and penalty, and where it computes."""
+"""Definition of a recurrent net: cell, output layer, loss, penalty and device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting points: sparse weights, or recurrent weights as of an echo state network."""
+"""Initial parameters: sparse weights, or recurrent weights as of an echo state network."""
 
 from __future__ import annotations
 

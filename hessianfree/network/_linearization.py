@@ -1,4 +1,4 @@
-"""A recurrent net around one point: the stored forward pass, and the sweeps over it."""
+"""Linearization of a recurrent net at one point: gradient and Gauss-Newton products."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class NetworkLinearization:
 
     def __init__(self, network: NetworkDefinition, params: Array, batch: Batch) -> None:
         self._network = network
-        self._came = module_of(params)
+        self._callers_xp = module_of(params)
         params = network.place(params).copy()
         self._params = params
         self._batches = prepare_for(network, params, batch)
@@ -70,7 +70,7 @@ class NetworkLinearization:
         gradient = module_of(self._params).empty_like(self._params)
         self._sum(gradient, lambda part, out: part.gradient(out))
         self._network.add_penalty_product(self._params, gradient)
-        answer: Array = to_namespace(self._came, gradient)
+        answer: Array = to_namespace(self._callers_xp, gradient)
         return answer
 
     @with_few_threads
@@ -92,18 +92,18 @@ class NetworkLinearization:
         -------
         ndarray of shape (n_params,)
         """
-        came = namespace_of(v=v, out=out)
+        callers_xp = namespace_of(v=v, out=out)
         v = self._network.place(v, "v")
         xp = module_of(v)
-        product = out if out is not None and came is xp else xp.empty_like(v)
+        product = out if out is not None and callers_xp is xp else xp.empty_like(v)
         with np.errstate(**OVERFLOW_IS_A_RESULT):
             self._sum(
                 product, lambda part, out: part.gauss_newton_product(v, structural_damping, out)
             )
         self._network.add_penalty_product(v, product)
-        if came is xp:
+        if callers_xp is xp:
             return product
-        answer: Array = to_namespace(came, product)
+        answer: Array = to_namespace(callers_xp, product)
         if out is None:
             return answer
         out[...] = answer

@@ -86,7 +86,7 @@ class SequenceNetwork(NetworkDefinition):
     Sequences of uneven lengths are run in buckets of similar length, chosen so that padding and the
     steps of narrow buckets cost the least together: the results are those of the padded batch, to
     rounding. Outputs of more than 4 million numbers, as of thousands of classes, are computed in
-    blocks of rows, again for each sweep, and never held at once.
+    blocks of rows, again for each sweep, and never all in memory at once.
 
     Examples
     --------
@@ -162,13 +162,17 @@ class SequenceNetwork(NetworkDefinition):
         >>> bool(np.allclose(predictions[-1], network.predict(params, inputs)[-1]))
         True
         """
-        came, params, trajectory = self._trajectory(params, inputs, initial_state, initial_inputs)
+        callers_xp, params, trajectory = self._trajectory(
+            params, inputs, initial_state, initial_inputs
+        )
         states, views = trajectory.states, self.layout.views(params)
         outputs = states.reshape(-1, self.cell.n_units) @ views["output"].T
         outputs += views["output_bias"]
         predictions = self.loss.predict(outputs, out=outputs).reshape(*states.shape[:2], -1)
         # A copy, not a view that keeps all states alive.
-        return to_namespace(came, predictions), to_namespace(came, trajectory.final_state.copy())
+        return to_namespace(callers_xp, predictions), to_namespace(
+            callers_xp, trajectory.final_state.copy()
+        )
 
     @with_few_threads
     def states(
@@ -185,8 +189,8 @@ class SequenceNetwork(NetworkDefinition):
         -------
         ndarray of shape (n_steps, n_sequences, n_units)
         """
-        came, _, trajectory = self._trajectory(params, inputs, initial_state, initial_inputs)
-        states: Array = to_namespace(came, trajectory.states)
+        callers_xp, _, trajectory = self._trajectory(params, inputs, initial_state, initial_inputs)
+        states: Array = to_namespace(callers_xp, trajectory.states)
         return states
 
     def _trajectory(
@@ -197,11 +201,11 @@ class SequenceNetwork(NetworkDefinition):
         initial_inputs: NDArray[Any] | None,
     ) -> tuple[Any, Array, Any]:
         """Return the namespace that arguments came in, placed parameters, and the states' run."""
-        came = namespace_of(
+        callers_xp = namespace_of(
             params=params, inputs=inputs, initial_state=initial_state, initial_inputs=initial_inputs
         )
         params = self.place(params)
-        return came, params, self._run_cell(params, inputs, initial_state, initial_inputs)
+        return callers_xp, params, self._run_cell(params, inputs, initial_state, initial_inputs)
 
     def _run_cell(
         self,
@@ -283,13 +287,13 @@ class SequenceNetwork(NetworkDefinition):
         value : float
         gradient : ndarray of shape (n_params,)
         """
-        came, params = module_of(params), self.place(params)
+        callers_xp, params = module_of(params), self.place(params)
         value, gradient = self.penalty(params), module_of(params).zeros_like(params)
         for part in self._slices(params, batch):
             value += part.value
             gradient += part.last_gradient(part.params_bar())
         self.add_penalty_product(params, gradient)
-        return float(value), to_namespace(came, gradient)
+        return float(value), to_namespace(callers_xp, gradient)
 
     @with_few_threads
     def linearize(self, params: Array, batch: Batch) -> NetworkLinearization:
@@ -329,14 +333,14 @@ class SequenceNetwork(NetworkDefinition):
         ----------
         Martens (2010), Deep learning via Hessian-free optimization, ICML, section 4.7.
         """
-        came, params = module_of(params), self.place(params)
+        callers_xp, params = module_of(params), self.place(params)
         xp = module_of(params)
         diagonal = xp.zeros_like(params)
         # The outputs of a sequence are needed at once.
         for part in self._slices(params, batch, max(1, 2**22 // self.n_outputs)):
             diagonal += part.squared_gradients(part.params_bar())
         self.add_penalty_product(xp.ones_like(params), diagonal)
-        answer: Array = to_namespace(came, diagonal)
+        answer: Array = to_namespace(callers_xp, diagonal)
         return answer
 
     def _slices(

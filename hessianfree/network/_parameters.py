@@ -1,4 +1,4 @@
-"""One flat parameter vector, and its named blocks as views."""
+"""The flat parameter vector, and views of its named blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches as a network computes with them: checked against it, sliced, and where it computes."""
+"""Batches prepared for a network: checked, sliced, and moved to its device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimizers: Hessian-free, first-order, and what they are made of."""
+"""Optimizers, Hessian-free and first-order, and their parts."""
 
 from hessianfree.optimize._adaptive import (
     Adagrad,

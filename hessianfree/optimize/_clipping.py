@@ -1,4 +1,4 @@
-"""Gradients that are too long, made shorter."""
+"""Gradient clipping, by norm and by value."""
 
 from __future__ import annotations
 

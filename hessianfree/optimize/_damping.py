@@ -1,4 +1,4 @@
-"""How far the quadratic model is trusted: Levenberg-Marquardt damping."""
+"""Levenberg-Marquardt damping, and the reduction ratio that it is adapted by."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LevenbergMarquardt:
-    """Raise and lower the damping λ by how well the model foretold the loss.
+    """Raise and lower the damping λ by how well the model predicted the loss.
 
     λ ×= 3/2  where ρ < 1/4 or ρ is NaN,     λ ×= 2/3  where ρ > 3/4,   floor ≤ λ   [1]_
 
@@ -19,17 +19,17 @@ class LevenbergMarquardt:
         the code of [1]_ has 45 for autoencoders, and far smaller ones suit the long-lag problems of
         recurrent nets (0.03 there).
     increase : float, default=1.5
-        Factor where the model foretold too much.
+        Factor where the model predicted too large a decrease.
     decrease : float, default=2/3
-        Factor where it foretold well.
+        Factor where it predicted well.
     low : float, default=0.25
         The reduction ratio below which λ is raised.
     high : float, default=0.75
         The reduction ratio above which λ is lowered.
     floor : float, default=1e-6
-        λ is never lowered below it. Not in [1]_: with few conjugate-gradient iterations a step, ρ
+        λ is never lowered below it. Not in [1]_: with few conjugate-gradient iterations per step, ρ
         stays near 1 and λ would fall to where it no longer restrains the first bad batch, from
-        which it climbs back by no more than 3/2 a step.
+        which it climbs back by no more than 3/2 per step.
 
     Notes
     -----
@@ -82,8 +82,8 @@ class LevenbergMarquardt:
         return damping
 
 
-def reduction_ratio(change: float, foretold_change: float) -> float:
-    """Return how much of the decrease that the model foretold has come true.
+def reduction_ratio(change: float, predicted_change: float) -> float:
+    """Return the decrease of the loss over the one that the model predicted.
 
     ρ = (f(θ + δ) - f(θ)) / q(δ);   ρ = -∞ where f did not decrease
 
@@ -91,13 +91,13 @@ def reduction_ratio(change: float, foretold_change: float) -> float:
     ----------
     change : float
         f(θ + δ) - f(θ).
-    foretold_change : float
-        q(δ), with q(0) = 0; negative for a model that foretells a decrease.
+    predicted_change : float
+        q(δ), with q(0) = 0; negative for a model that predicts a decrease.
 
     Returns
     -------
     float
-        NaN where `change` is not a number or the model foretells no decrease.
+        NaN where `change` is not a number or the model predicts no decrease.
 
     Examples
     --------
@@ -108,6 +108,6 @@ def reduction_ratio(change: float, foretold_change: float) -> float:
     ----------
     Martens (2010), Deep learning via Hessian-free optimization, section 4.1.
     """
-    if math.isnan(change) or not foretold_change < 0:
+    if math.isnan(change) or not predicted_change < 0:
         return math.nan
-    return change / foretold_change if change < 0 else -math.inf
+    return change / predicted_change if change < 0 else -math.inf

@@ -1,4 +1,4 @@
-"""Plain functions as an objective."""
+"""An objective made of plain functions."""
 
 from __future__ import annotations
 

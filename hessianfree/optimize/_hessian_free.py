@@ -80,9 +80,9 @@ class HessianFree:
         deep autoencoders and says in its code that recurrent nets gain nothing; the same here.
     ratio_model : {"undamped", "damped"}, default="undamped"
         Whether the quadratic in ρ leaves out the damping, as the code of [1]_ does, or has it, as
-        that of [2]_. Undamped: ρ then judges the model of the loss itself, and λ is not judged by
-        its own size. The choice made no difference that could be told from noise. With structural
-        damping, undamped costs a product a step.
+        that of [2]_. Undamped: ρ then measures the model of the loss itself, and the size of λ has
+        no part in it. No difference beyond noise was found. With structural damping, undamped costs
+        a product per step.
     line_search : BacktrackingLineSearch
         Its factor, constant and length.
     first_kept, kept_growth, recompute_every

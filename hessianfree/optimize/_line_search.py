@@ -1,4 +1,4 @@
-"""Which of the iterates to take, and how much of it."""
+"""Backtracking: the choice of an iterate of conjugate gradients, and the line search."""
 
 from __future__ import annotations
 

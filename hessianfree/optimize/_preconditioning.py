@@ -114,7 +114,7 @@ class JacobiPreconditioner:
     ----------
     n_probes : int or None, default=10
         k; the standard deviation of an entry is that of its off-diagonal row norm over √k. None:
-        exact, one product a parameter, for small problems and for tests.
+        exact, one product per parameter, for small problems and for tests.
 
     References
     ----------

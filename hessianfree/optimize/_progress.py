@@ -1,4 +1,4 @@
-"""The iterates of conjugate gradients that are kept, and when the iteration ends."""
+"""Progress of conjugate gradients: kept iterates, stopping rule, result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two protocols between what is optimized and what optimizes it."""
+"""Protocols of objectives, linearizations and optimizers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that change from update to update: learning rates and momentum."""
+"""Schedules of learning rate and momentum."""
 
 from __future__ import annotations
 

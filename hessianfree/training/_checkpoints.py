@@ -1,4 +1,4 @@
-"""The whole state of a training run, and the file that holds it."""
+"""Checkpoints: the whole state of a training run, and the file that stores it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TrainingState:
     seed : numpy.random.SeedSequence
         The seed of all data.
     history : History
-        One row an iteration: the `info` of the optimizer, and `seconds`, the wall time.
+        One row per iteration: the `info` of the optimizer, and `seconds`, the wall time.
     stop_reason : TrainingStop
         Why the last call of `train` ended; equal to "" before the first.
     """

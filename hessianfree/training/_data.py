@@ -1,4 +1,4 @@
-"""See `training.py` of old."""
+"""Data sources of a training run: fresh batches, and minibatches of a data set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DataSource(Protocol):
 
 @dataclass(frozen=True)
 class FreshBatches:
-    """Data drawn anew for every iteration.
+    """Data drawn afresh for every iteration.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What happened at each step of a training run, as columns."""
+"""The history of a training run: one row per step, as columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reservoir.utils.files import write_atomically
 
 
 class History:
-    """A table with one row a step: numbers, booleans and strings under fixed names.
+    """A table with one row per step: numbers, booleans and strings under fixed names.
 
     Parameters
     ----------
@@ -92,9 +92,9 @@ class History:
         return copy
 
     def write_jsonl(self, path: str | os.PathLike[str]) -> None:
-        """Write one JSON object a line and step, replacing the file at once or not at all.
+        """Write one line of JSON per step, replacing the file at once or not at all.
 
-        Numbers that are not finite become null, which JSON can say.
+        Numbers that are not finite become null, as JSON has none of them.
         """
         lines = [json_line(self.row(index)) for index in range(len(self))]
         write_atomically(path, "".join(lines).encode())

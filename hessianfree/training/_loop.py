@@ -78,7 +78,7 @@ def train(
         File for the state, replaced in one piece each `checkpoint_every` iterations and at the end.
     checkpoint_every : int, default=1
     log : path-like, optional
-        File for the history, one JSON object a line. A line is there as soon as its iteration is
+        File for the history, one JSON object per line. A line is there as soon as its iteration is
         done; a run that goes on continues the file.
     n_jobs : int, optional
         Threads among which the sequences of a batch are spread, of a `SequenceNetwork` on the CPU;
@@ -128,7 +128,7 @@ def train(
                 checkpoint_every=checkpoint_every,
                 log=log,
             )
-    came = module_of(state.params)
+    callers_xp = module_of(state.params)
     # Rows are appended to a history of our own, so that the one given stays as it is.
     history = state.history.head(state.iteration)
     state = replace(state, history=history, stop_reason=TrainingStop.N_ITERATIONS)
@@ -160,8 +160,8 @@ def train(
             history.write_jsonl(log)
     finally:
         bar.close()
-    if module_of(state.params) is not came:
-        state = replace(state, optimizer_state=move_state(came, state.optimizer_state))
+    if module_of(state.params) is not callers_xp:
+        state = replace(state, optimizer_state=move_state(callers_xp, state.optimizer_state))
     if checkpoint is not None:
         save_checkpoint(checkpoint, state)
     return state

@@ -1,4 +1,4 @@
-"""SciPy's minimizers at work on an objective, with the history of the training loop."""
+"""Training by SciPy's minimizers, with the history of the training loop."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def train_scipy(
     progress : bool, default=False
         Whether to show a progress bar.
     log : path-like, optional
-        File for the history, one JSON object a line, as of `train`.
+        File for the history, one JSON object per line, as of `train`.
     options : mapping, optional
         For the method, as `minimize` takes them.
 

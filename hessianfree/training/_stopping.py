@@ -1,4 +1,4 @@
-"""When to stop learning: what is held out, and whether the loss still falls."""
+"""Early stopping: validation data, losses that no longer fall, the best parameters."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from reservoir.utils.types import Array
 
 
 def hold_out(batch: Batch, fraction: float, rng: np.random.Generator) -> tuple[Batch, Batch | None]:
-    """Return what is learned from, and what is held out for validation.
+    """Split a batch into training data and validation data.
 
-    Of several sequences, some drawn at random are held out. Of a single one, its last targets: the
+    Of several sequences, some drawn at random validate. Of a single one, its last targets do: the
     net then runs over all its steps, but learns from the first ones only.
 
     Parameters
@@ -110,7 +110,7 @@ class Validation:
     Attributes
     ----------
     validation_curve : list of float
-        Loss on what is held out at each validation, without the penalty.
+        Loss on the validation data at each validation, without the penalty.
     best_params : ndarray of shape (n_params,) or None
         Those with the lowest such loss.
     stop_reason : TrainingStop or None

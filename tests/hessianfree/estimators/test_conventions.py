@@ -149,7 +149,7 @@ def test_bad_parameters(memory_task, parameters, error, match):
         (np.zeros((2, 3, 1)), [1, np.nan], {}, "Input y contains NaN"),
         (np.zeros((5, 1)), np.zeros(5), {"step_weight": [1, 2]}, "`step_weight` has 2 entries"),
         (np.zeros((2, 1)), np.zeros(2), {"step_weight": [1, -2]}, "negative weight"),
-        (np.zeros((2, 1)), np.zeros(2), {"step_weight": np.ones((2, 2))}, "one number a target"),
+        (np.zeros((2, 1)), np.zeros(2), {"step_weight": np.ones((2, 2))}, "one number per target"),
         (np.zeros((2, 3, 1)), [1, 2], {"step_weight": [0, 0]}, "nothing but zeros"),
     ],
 )

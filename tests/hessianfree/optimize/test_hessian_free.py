@@ -217,8 +217,8 @@ class TestOtherProblems:
         np.testing.assert_allclose(state.params, info["step_size"] * step, rtol=1e-8)
         # ρ: the gradient batch for losses and slope, the curvature batch for the curvature.
         change = objective.value(step, cases) - objective.value(np.zeros(8), cases)
-        foretold = gradient @ step + 0.5 * step @ objective.matrix(np.zeros(8), some) @ step
-        assert info["reduction_ratio"] == pytest.approx(change / foretold)
+        predicted = gradient @ step + 0.5 * step @ objective.matrix(np.zeros(8), some) @ step
+        assert info["reduction_ratio"] == pytest.approx(change / predicted)
         assert info["loss"] == pytest.approx(objective.value(np.zeros(8), cases))
         # The optimum of the whole is reached all the same, given the time.
         optimizer = HessianFree(damping=LevenbergMarquardt(initial=1.0))
