@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reservoir.dynamics._bounds import Departure, as_bounds, find_departure, refuse_departures
+from reservoir.dynamics._closing import check_loop, closing_of, external_inputs, external_part
 from reservoir.dynamics._reservoir import Array, DivergenceError, Reservoir
-from reservoir.dynamics._series import PIECE, as_series, as_vector
+from reservoir.dynamics._series import PIECE, as_vector
 from reservoir.dynamics._variants import Variants, variant
 from reservoir.dynamics.cuda._free import FreeLanes, free_lanes, parts_of
 from reservoir.dynamics.loops._choose import check_engine, choose_loop
-from reservoir.dynamics.loops._maps import Closing, LaneScales, drive_weights
+from reservoir.dynamics.loops._maps import Closing, LaneScales
 from reservoir.readout._features import Readout
 from reservoir.utils.device import MEMORY_REMEDY, namespace_of, naming_remedy, to_host, to_namespace
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Integers
 from reservoir.utils.validation import check_integer
 
 
@@ -53,8 +54,8 @@ class FreeStart:
         x[-1]; None for zeros.
     output : array-like of shape (n_outputs,) or None
         y[-1]; None for zeros.
-    inputs : array-like of shape (n_steps, n_inputs) or None
-        u[t], where the reservoir has inputs and the output does not take their place.
+    inputs : array-like of shape (n_steps, n_external) or None
+        u[t], those columns whose place no output takes.
     n_settling : int
         Steps at the start whose outputs only need to be finite, whatever the bounds.
     """
@@ -83,7 +84,7 @@ def free_run(
     initial_state: Any = None,
     initial_output: Any = None,
     inputs: Any = None,
-    output_as_input: bool = False,
+    output_as_input: Any = False,
     output_bounds: Any = None,
     return_states: bool = False,
     engine: str = "auto",
@@ -111,9 +112,10 @@ def free_run(
         y[-1]; zeros if left out. If this, the state or the inputs are CuPy arrays, the run is one
         on the GPU, and its results stay there.
     inputs : array-like of shape (n_steps, n_inputs), optional
-        u[t]; may be left out if the reservoir has no inputs or its output takes their place.
-    output_as_input : bool, default False
-        Whether u[t] = y[t-1].
+        u[t], those columns that no output takes the place of; may be left out if there are none.
+    output_as_input : bool or array-like of int of shape (n_inputs,), default False
+        Whether u[t] = y[t-1]; or, for each input, the output of the step before that takes its
+        place, -1 for an input that stays one.
     output_bounds : array-like of shape (2, n_outputs), optional
         Smallest and largest value that each output may take; beyond them the run stops. Left out,
         it stops at infinity.
@@ -176,7 +178,7 @@ def free_run_sequences(
     readout: Readout,
     starts: Sequence[FreeStart],
     *,
-    output_as_input: bool = False,
+    output_as_input: Any = False,
     output_bounds: Any = None,
     return_states: bool = False,
     engine: str = "auto",
@@ -194,10 +196,11 @@ def free_run_sequences(
     xp : module
         numpy, or cupy to run on the GPU, where the results then are.
     """
-    _check_loop(reservoir, readout, output_as_input)
     n_outputs = len(readout.intercept)
-    starts = [_checked_start(reservoir, n_outputs, start, output_as_input) for start in starts]
-    closing = _closing(reservoir, readout, output_as_input)
+    sources = check_loop(reservoir, readout, output_as_input)
+    starts = [_checked_start(reservoir, n_outputs, start, sources) for start in starts]
+    closing = closing_of(reservoir, readout, sources)
+    readout = external_part(readout, sources)
     bounds = as_bounds(output_bounds, n_outputs, reservoir.dtype)
     if xp is not np:
         check_engine(engine)
@@ -227,7 +230,7 @@ def free_run_variants(
     variants: Variants,
     runs: Sequence[VariantRun],
     *,
-    output_as_input: bool = False,
+    output_as_input: Any = False,
 ) -> Array:
     """Return the outputs of free runs of variants of reservoirs, side by side on a GPU.
 
@@ -254,14 +257,14 @@ def free_run_variants(
     """
     dtype, chosen = reservoirs[0].dtype, [run.variant for run in runs]
     own = {index: variant(reservoirs[which[index]], variants, index) for index in set(chosen)}
-    for run in runs:
-        _check_loop(own[run.variant], run.readout, output_as_input)
-    closings = [_closing(own[run.variant], run.readout, output_as_input) for run in runs]
+    sources = check_loop(own[chosen[0]], runs[0].readout, output_as_input)
+    closings = [closing_of(own[run.variant], run.readout, sources) for run in runs]
+    readouts = [external_part(run.readout, sources) for run in runs]
     inputs = np.stack([run.start.inputs for run in runs]).astype(dtype)
     constants = np.stack([run.readout.intercept for run in runs])[:, np.newaxis]
     constants = np.repeat(constants, inputs.shape[1], axis=1)
-    if runs[0].readout.input is not None and inputs.shape[2]:
-        weights = np.stack([run.readout.input for run in runs if run.readout.input is not None])
+    if readouts[0].input is not None and inputs.shape[2]:
+        weights = np.stack([readout.input for readout in readouts if readout.input is not None])
         constants += inputs @ weights.transpose(0, 2, 1)
     columns = np.concatenate([inputs, np.ones((*inputs.shape[:2], 1), dtype)], axis=2)
     places = np.asarray(chosen)
@@ -356,7 +359,7 @@ def _run_on_device(
 
 
 def _checked_start(
-    reservoir: Reservoir, n_outputs: int, start: FreeStart, output_as_input: bool
+    reservoir: Reservoir, n_outputs: int, start: FreeStart, sources: Integers
 ) -> FreeStart:
     """Return a start whose inputs fit, with copies of state and output on the host."""
     dtype = reservoir.dtype
@@ -364,77 +367,6 @@ def _checked_start(
         start.n_steps,
         as_vector("initial_state", start.state, reservoir.n_units, dtype),
         as_vector("initial_output", start.output, n_outputs, dtype),
-        _external_inputs(reservoir, start.inputs, start.n_steps, output_as_input),
+        external_inputs(reservoir, start.inputs, start.n_steps, sources),
         start.n_settling,
     )
-
-
-def _check_loop(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> None:
-    """Raise unless reservoir and readout fit together and form a loop."""
-    n_outputs = len(readout.intercept)
-    if readout.state.shape != (n_outputs, reservoir.n_units):
-        raise ValueError(
-            f"`readout.state` has shape {readout.state.shape}, but "
-            f"({n_outputs}, {reservoir.n_units}) was expected. Fit it on this reservoir's states."
-        )
-    if readout.input is not None and readout.input.shape[1] != reservoir.n_inputs:
-        raise ValueError(
-            f"`readout.input` has {readout.input.shape[1]} columns, but the reservoir has "
-            f"{reservoir.n_inputs} inputs. Fit it on this reservoir's inputs."
-        )
-    if reservoir.feedback is None and not output_as_input:
-        raise ValueError(
-            "`reservoir.feedback` is None and `output_as_input` False, but one of them must feed "
-            "the output back. Use `run` for a reservoir that is only driven."
-        )
-    if reservoir.feedback is not None and reservoir.n_outputs != n_outputs:
-        raise ValueError(
-            f"`readout` has {n_outputs} outputs, but the reservoir feeds back "
-            f"{reservoir.n_outputs}. Make the feedback weights for as many."
-        )
-    if output_as_input and reservoir.n_inputs != n_outputs:
-        raise ValueError(
-            f"`output_as_input` needs as many outputs as inputs, but there are {n_outputs} and "
-            f"{reservoir.n_inputs}. Train the model to predict its next input."
-        )
-
-
-def _external_inputs(
-    reservoir: Reservoir, inputs: Any, n_steps: int, output_as_input: bool
-) -> NDArray[Any]:
-    """Return the inputs that are not the run's own output: (n_steps, 0) if there are none."""
-    if output_as_input and inputs is not None:
-        raise ValueError(
-            "`inputs` were given, but with `output_as_input` the outputs take their place. "
-            "Pass one of the two."
-        )
-    if inputs is None and (output_as_input or reservoir.n_inputs == 0):
-        return np.empty((n_steps, 0), dtype=reservoir.dtype)
-    if inputs is None:
-        raise ValueError(
-            f"`inputs` are missing, but the reservoir has {reservoir.n_inputs}. Pass an array of "
-            f"shape ({n_steps}, {reservoir.n_inputs})."
-        )
-    return as_series("inputs", inputs, reservoir.n_inputs, n_steps)
-
-
-def _closing(reservoir: Reservoir, readout: Readout, output_as_input: bool) -> Closing:
-    """Gather all maps between state and output in the layout of the loops."""
-    n_outputs, n_units = readout.state.shape
-    external = drive_weights(replace(reservoir, feedback=None))
-    feedback = np.zeros((n_outputs, n_units))
-    if reservoir.feedback is not None:
-        feedback += reservoir.feedback.T
-    output = None
-    if output_as_input:
-        feedback += reservoir.input.T
-        output, external = readout.input, external[-1:]
-    none = np.empty((0, max(n_units, n_outputs)))
-    maps = (
-        external,
-        feedback,
-        readout.state,
-        none if readout.squares is None else readout.squares,
-        none[:, :n_outputs] if output is None else output,
-    )
-    return Closing(*(np.ascontiguousarray(part, dtype=reservoir.dtype) for part in maps))

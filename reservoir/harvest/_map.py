@@ -12,7 +12,7 @@ from reservoir.dynamics._series import DrivenSequence
 from reservoir.harvest._blocks import keep_all_last, map_blocks
 from reservoir.harvest._fold import STEPS_PER_CHUNK, Array
 from reservoir.readout._features import Readout
-from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy
+from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
 from reservoir.utils.threads import with_few_threads
 
 
@@ -63,6 +63,52 @@ def final_states(
 
 
 @with_few_threads
+def states_at(
+    reservoir: Reservoir,
+    inputs: Array,
+    steps: Any,
+    *,
+    teacher: Array | None = None,
+    initial_state: Array | None = None,
+    initial_output: Array | None = None,
+) -> Array:
+    """Return the states of one driven sequence after some numbers of its steps, from one pass.
+
+    Parameters
+    ----------
+    reservoir : Reservoir
+        What is driven.
+    inputs : ndarray of shape (n_steps, n_inputs)
+        The sequence.
+    steps : ndarray of int of shape (n_kept,)
+        After how many steps, in any order; 0 is the initial state.
+    teacher : ndarray of shape (n_steps, n_outputs), optional
+        What is fed back, where the reservoir has feedback weights.
+    initial_state, initial_output : ndarray, optional
+        Where the sequence starts; zeros if left out.
+
+    Returns
+    -------
+    ndarray of shape (n_kept, n_units)
+        On the host.
+    """
+    steps = np.asarray(steps)
+    kept = np.zeros((len(steps), reservoir.n_units), dtype=reservoir.dtype)
+    if initial_state is not None:
+        kept[steps == 0] = initial_state
+    blocks = iterate_sequences(
+        reservoir,
+        [inputs[: int(steps.max())]],
+        teachers=None if teacher is None else [teacher[: int(steps.max())]],
+        initial_states=[initial_state],
+        initial_outputs=[initial_output],
+    )
+    for _, start, states in blocks:
+        here = np.flatnonzero((steps > start) & (steps <= start + len(states)))
+        kept[here] = to_host(states[steps[here] - start - 1])
+    return kept
+
+
 def all_states(reservoir: Reservoir, inputs: Sequence[Array]) -> Array:
     """Return the states at all steps of driven sequences, stacked: (n_rows, n_units).
 
