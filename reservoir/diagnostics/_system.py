@@ -118,6 +118,12 @@ def free_system(model: Any) -> System:
             f"`model` has {reservoir.n_inputs} inputs and {len(readout.intercept)} outputs, but a "
             "free run feeds outputs back as inputs. Fit it on `series[:-1], series[1:]`."
         )
+    if not np.array_equal(model._input_sources(), np.arange(reservoir.n_inputs)):
+        raise ValueError(
+            f"`model` has targets {list(model.target_names_in_)} and inputs "
+            f"{list(model.feature_names_in_)}, but the same columns in the same order were "
+            "expected. Fit it on `frame[:-1], frame[1:]`."
+        )
     return System(reservoir, readout, output_as_input=True)
 
 

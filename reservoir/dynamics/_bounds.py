@@ -181,7 +181,10 @@ def refuse_departure(outputs: Any, departure: Departure | None, remedy: str = RE
 
 
 def refuse_departures(
-    outputs: Sequence[Any], departures: Sequence[Departure | None], remedy: str = REMEDY
+    outputs: Sequence[Any],
+    departures: Sequence[Departure | None],
+    remedy: str = REMEDY,
+    first_step: int = 0,
 ) -> None:
     """Raise DivergenceError if a run left its bounds, with the outputs of all runs.
 
@@ -193,6 +196,8 @@ def refuse_departures(
         Of each run.
     remedy : str
         What to do.
+    first_step : int
+        Number of the first row of the outputs, for the error.
     """
     left = [(index, departure) for index, departure in enumerate(departures) if departure]
     if not left:
@@ -205,10 +210,10 @@ def refuse_departures(
     others = f", and {len(left) - 1} other sequences diverge" if len(left) > 1 else ""
     which = f"Output {first.output}" if len(outputs[0].T) > 1 else "The output"
     raise DivergenceError(
-        f"{which} of step {first.step} of sequence {index} is {first.value:.6g}, beyond the "
-        f"bound of {first.bound:.6g} that what was learned sets{others}. {remedy} `outputs` of "
-        "this error holds what came before, and the outputs of all sequences.",
-        first.step,
+        f"{which} of step {first_step + first.step} of sequence {index} is {first.value:.6g}, "
+        f"beyond the bound of {first.bound:.6g} that what was learned sets{others}. {remedy} "
+        "`outputs` of this error holds what came before, and the outputs of all sequences.",
+        first_step + first.step,
         sequence=index,
         value=first.value,
         bound=first.bound,

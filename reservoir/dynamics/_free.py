@@ -181,6 +181,7 @@ def free_run_sequences(
     output_as_input: Any = False,
     output_bounds: Any = None,
     return_states: bool = False,
+    first_step: int = 0,
     engine: str = "auto",
     xp: Any = np,
 ) -> list[FreeRun]:
@@ -193,6 +194,8 @@ def free_run_sequences(
         outputs the error holds too.
     starts : sequence of FreeStart
         How long each run is, where it starts, and its external inputs.
+    first_step : int
+        Number of the first step, for an error.
     xp : module
         numpy, or cupy to run on the GPU, where the results then are.
     """
@@ -218,7 +221,7 @@ def free_run_sequences(
             for one in starts
         ]
         runs, departures = [run for run, _ in ended], [departure for _, departure in ended]
-    refuse_departures([run.outputs for run in runs], departures)
+    refuse_departures([run.outputs for run in runs], departures, first_step=first_step)
     return runs
 
 

@@ -47,6 +47,7 @@ def free_run_many(
     output_as_input: Any = True,
     lags: Integers | None = None,
     output_bounds: Any = None,
+    n_settling: Integers | None = None,
     engine: str = "auto",
 ) -> ManyRuns:
     """Return the outputs of many free runs, stepped side by side.
@@ -67,6 +68,8 @@ def free_run_many(
         1 for all if left out. Those of external inputs do not matter.
     output_bounds, engine
         As in `free_run`.
+    n_settling : ndarray of int of shape (n_runs,), optional
+        Steps at the start of each run whose outputs only need to be finite.
 
     Raises
     ------
@@ -107,7 +110,8 @@ def free_run_many(
     bounds = as_bounds(output_bounds, n_outputs, dtype)
     departures: list[Departure | None] = [None] * n_runs
     if find_departure(outputs.reshape(-1, n_outputs), bounds) is not None:
-        departures = [find_departure(run, bounds) for run in outputs]
+        settling = np.zeros(n_runs, np.intp) if n_settling is None else n_settling
+        departures = [find_departure(run, bounds, 0, int(n)) for run, n in zip(outputs, settling)]
     refuse_departures(list(outputs), departures)
     return ManyRuns(outputs, states)
 

@@ -130,9 +130,10 @@ class ESNRegressor(ReservoirRegressor):
     solver_ : {"gram", "qr"}
         What the readout was solved from.
     last_state_ : ndarray of shape (n_units,)
-        State after the last training step.
+        State after the last training step, or the last one of `advance` or `step`: "last".
     last_output_ : ndarray of shape (n_outputs,)
-        Target of the last training step; with `missing` "hold" the last one that was not NaN.
+        Target of the last training step, or the output observed last, or the model's own where
+        none was observed; of training, with `missing` "hold" the last one that was not NaN.
     output_range_, output_bounds_ : ndarray of shape (2, n_outputs)
         Smallest and largest target of each output, and what a free run may take.
     n_outputs_ : int
@@ -143,8 +144,8 @@ class ESNRegressor(ReservoirRegressor):
         Where it was fitted.
     n_features_in_ : int
         Number of input features.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where `X` had string column names.
+    feature_names_in_, target_names_in_ : ndarray of str
+        Names of inputs and targets, where `X` and `y` had string column names.
 
     See Also
     --------
@@ -153,7 +154,8 @@ class ESNRegressor(ReservoirRegressor):
     Notes
     -----
     `predict` has no memory: it starts from the zero state, unless told otherwise, and gives the
-    same answer twice.
+    same answer twice, with `initial_state` "last" too. To go on after new observations, `advance`
+    and `step` move "last"; `return_state` gives where a call ended without moving it.
 
     A step with NaN among its targets is run, but takes no part in the readout, in the choice of
     alpha, or in `score`: in none of its outputs, since all of them share one decomposition. Fit
@@ -290,6 +292,7 @@ class ESNRegressor(ReservoirRegressor):
         )
         self._check_washout(layout.lengths)
         self._begin(inputs[0].shape[1], targets[0].shape[1])
+        self._remember_names(y)
         self._adapt_reservoir(inputs, self._teachers(targets))
         return self._solve(self._take_in(inputs, targets, weights, n_blocks=self._n_blocks()))
 
@@ -414,6 +417,7 @@ class ESNRegressor(ReservoirRegressor):
             check_chunk(layout)
             if before is None:
                 self._begin(inputs[0].shape[1], targets[0].shape[1])
+                self._remember_names(y)
             self._check_n_outputs(targets[0].shape[1])
             before = np.array(to_host(inputs[0][-1]))
             yield inputs[0], targets[0]

@@ -96,8 +96,8 @@ class NVARRegressor(SequenceRegressor):
         Number of outputs.
     n_features_in_ : int
         Number of input features.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where `X` had string column names.
+    feature_names_in_, target_names_in_ : ndarray of str
+        Names of inputs and targets, where `X` and `y` had string column names.
 
     See Also
     --------
@@ -189,6 +189,7 @@ class NVARRegressor(SequenceRegressor):
             X, y, groups, lengths, None
         )
         self._begin(inputs[0].shape[1], targets[0].shape[1])
+        self._remember_names(y)
         self._check_lengths(layout.lengths)
         return self._learn(inputs, targets)
 
@@ -232,6 +233,7 @@ class NVARRegressor(SequenceRegressor):
         )
         if first:
             self._begin(inputs[0].shape[1], targets[0].shape[1])
+            self._remember_names(y)
         else:
             self._check_n_outputs(targets[0].shape[1])
         self._check_lengths(layout.lengths[continues:])
@@ -282,10 +284,12 @@ class NVARRegressor(SequenceRegressor):
                 history = self._advanced(history, piece)
         return layout.restore(self._shaped(np.concatenate(outputs)))
 
-    def forecast(self, n_steps: int, X: Any = None) -> Any:
+    def forecast(self, n_steps: int, X: Any = None, *, future: Any = None) -> Any:
         """Continue a series by feeding each prediction back as the next input.
 
-        For models trained one step ahead, on `fit(series[:-1], series[1:])`.
+        For models trained one step ahead, on ``fit(series[:-1], series[1:])``. Which input an
+        output is, is told by the names of the columns where `X` and `y` of `fit` had names in
+        common; otherwise the outputs are the first columns of `X`, in their order.
 
         Parameters
         ----------
@@ -295,10 +299,13 @@ class NVARRegressor(SequenceRegressor):
             Context that is to be continued, of at least (k - 1) s + 1 steps: the forecast begins
             at the step after its last row. Without it, the forecast goes on from the last
             training target.
+        future : array-like of shape (n_steps, n_external), or as `X` several of them, optional
+            The inputs that are no output, in the rows that follow the last row of inputs, as in
+            `ESNRegressor.forecast`.
 
         Returns
         -------
-        ndarray of shape (n_steps, n_features), or one a sequence in the form of `X`
+        ndarray of shape (n_steps, n_outputs), or one a sequence in the form of `X`
             1-D if `y` was 1-D in `fit`.
 
         Raises
@@ -306,7 +313,8 @@ class NVARRegressor(SequenceRegressor):
         sklearn.exceptions.NotFittedError
             Before `fit`.
         ValueError
-            If the outputs are not as many as the inputs, or a context is too short.
+            If no output is an input, if inputs that are no output are missing in `future`, or a
+            context is too short.
         DivergenceError
             If a forecast leaves the range of the training targets by more than `output_limit`, as
             polynomials may. The error names sequence and step, and its `outputs` holds what came
@@ -316,14 +324,17 @@ class NVARRegressor(SequenceRegressor):
         n_steps = check_integer("n_steps", n_steps, minimum=1)
         self._check_forecast()
         if X is None:
-            known = np.concatenate([self.last_inputs_, self.last_output_[None]])
+            (external,) = self._read_future(future, n_steps, 1)
+            row = self._as_inputs(self.last_output_, external[0])
+            known = np.concatenate([self.last_inputs_, row[None]])
             with self._shaping_outputs():
-                return self._shaped(self._run_free(n_steps, known[None])[0])
+                return self._shaped(self._run_free(n_steps, known[None], external[None, 1:])[0])
         contexts, layout = self._reader().inputs(X, None, None)
         self._check_lengths(layout.lengths)
         known = np.stack([context[-1 - self._n_left_out() :] for context in contexts])
+        external = np.stack(self._read_future(future, n_steps - 1, len(contexts)))
         with self._shaping_outputs(X, layout):
-            forecasts = list(self._run_free(n_steps, known))
+            forecasts = list(self._run_free(n_steps, known, external))
         return self._restore_forecasts(forecasts, layout)
 
     def _begin(self, n_inputs: int, n_outputs: int) -> None:
@@ -413,13 +424,19 @@ class NVARRegressor(SequenceRegressor):
         outputs: Array = self._features(rows, history) @ coef.T + intercept
         return outputs + rows if self.predict_increment else outputs
 
-    def _run_free(self, n_steps: int, known: Array) -> Array:
-        """Continue series (n_series, (k - 1) s + 1, n_features), side by side, by `n_steps`."""
+    def _run_free(self, n_steps: int, known: Array, external: Array) -> Array:
+        """Continue series (n_series, (k - 1) s + 1, n_features), side by side, by `n_steps`.
+
+        `external` (n_series, n_steps - 1, n_external) are the inputs that are no output.
+        """
+        sources = self._input_sources()
+        is_fed = sources >= 0
         coef, intercept = self._readout_arrays()
         n_series, n_known, n_features = known.shape
         series = np.empty((n_series, n_known + n_steps, n_features), dtype=known.dtype)
         series[:, :n_known] = known
-        bounds = as_bounds(self._bounds, n_features, series.dtype)
+        forecasts = np.empty((n_series, n_steps, self.n_outputs_), dtype=known.dtype)
+        bounds = as_bounds(self._bounds, self.n_outputs_, series.dtype)
         departures: list[Departure | None] = [None] * n_series
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(n_steps):
@@ -428,10 +445,12 @@ class NVARRegressor(SequenceRegressor):
                 outputs = self._monomials.stack(seen.reshape(n_series, -1)) @ coef.T + intercept
                 if self.predict_increment:
                     outputs += series[:, now]
-                series[:, now + 1] = outputs
+                forecasts[:, step] = outputs
+                series[:, now + 1, is_fed] = forecasts[:, step][:, sources[is_fed]]
+                if step < n_steps - 1:
+                    series[:, now + 1, ~is_fed] = external[:, step]
                 if note_departures(outputs, bounds, step, departures):
                     break
-        forecasts = series[:, n_known:]
         refuse_departures(list(forecasts), departures, _REMEDY)
         return forecasts
 

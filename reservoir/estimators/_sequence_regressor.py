@@ -13,7 +13,8 @@ from sklearn.metrics import r2_score
 
 from reservoir.dynamics._bounds import bounds_around, range_of
 from reservoir.dynamics._reservoir import DivergenceError
-from reservoir.estimators._base import Array, SequenceEstimator
+from reservoir.estimators._base import Array
+from reservoir.estimators._one_step import OneStepAhead
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._solve import RidgeSolution
 from reservoir.readout._sums import GramAccumulator, QRAccumulator
@@ -26,7 +27,7 @@ for _class in (GramAccumulator, QRAccumulator, RidgeAccumulator):
     register(_class)
 
 
-class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
+class SequenceRegressor(MultiOutputMixin, RegressorMixin, OneStepAhead):
     """What the regressors of sequences with a ridge readout share."""
 
     washout: int
@@ -167,15 +168,6 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, SequenceEstimator):
     def _shaped(self, rows: Array) -> Array:
         """Return outputs (n_rows, n_outputs) with as many axes as the `y` of `fit`."""
         return rows[:, 0] if self._y_is_1d else rows
-
-    def _check_forecast(self) -> None:
-        """Raise unless outputs can take the place of inputs."""
-        if self.n_outputs_ != self.n_features_in_:
-            raise ValueError(
-                f"`forecast` feeds outputs back as inputs, but this {type(self).__name__} has "
-                f"{self.n_features_in_} inputs and {self.n_outputs_} outputs. Fit it on "
-                "`series[:-1], series[1:]`, or call `predict` with the inputs."
-            )
 
     def _restore_forecasts(self, forecasts: Sequence[Array], layout: Layout) -> Any:
         """Return forecasts of one length in the form of the contexts that `layout` describes."""

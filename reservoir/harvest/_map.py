@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,19 +23,22 @@ def final_states(
     inputs: Sequence[Array],
     *,
     teachers: Sequence[Array] | None = None,
-    initial_outputs: Sequence[Array] | None = None,
+    initial_states: Sequence[Array | None] | None = None,
+    initial_outputs: Sequence[Array | None] | None = None,
 ) -> Array:
-    """Return the state after the last step of each driven sequence, from the zero state on.
+    """Return the state after the last step of each driven sequence.
 
     Parameters
     ----------
     reservoir : Reservoir
         What is driven.
     inputs : sequence of ndarray of shape (n_steps, n_inputs)
-        One a sequence; zeros stay where there is no step.
+        One a sequence; the initial state stays where there is no step.
     teachers : sequence of ndarray of shape (n_steps, n_outputs), optional
         What is fed back, where the reservoir has feedback weights.
-    initial_outputs : sequence of ndarray of shape (n_outputs,), optional
+    initial_states : sequence of ndarray of shape (n_units,) or None, optional
+        Where each starts; zeros if left out.
+    initial_outputs : sequence of ndarray of shape (n_outputs,) or None, optional
         What is fed back first.
 
     Returns
@@ -43,12 +47,16 @@ def final_states(
         On the host.
     """
     last = np.zeros((len(inputs), reservoir.n_units), dtype=reservoir.dtype)
+    for index, state in enumerate(initial_states or ()):
+        if state is not None:
+            last[index] = state
     nothing = [None] * len(inputs)
     sequences = [
-        DrivenSequence(inputs=part, teacher=teacher, initial_output=output)
-        for part, teacher, output in zip(
+        DrivenSequence(inputs=part, teacher=teacher, initial_state=state, initial_output=output)
+        for part, teacher, state, output in zip(
             inputs,
             nothing if teachers is None else teachers,
+            nothing if initial_states is None else initial_states,
             nothing if initial_outputs is None else initial_outputs,
             strict=True,
         )
@@ -96,16 +104,16 @@ def states_at(
     kept = np.zeros((len(steps), reservoir.n_units), dtype=reservoir.dtype)
     if initial_state is not None:
         kept[steps == 0] = initial_state
-    blocks = iterate_sequences(
-        reservoir,
-        [inputs[: int(steps.max())]],
-        teachers=None if teacher is None else [teacher[: int(steps.max())]],
-        initial_states=[initial_state],
-        initial_outputs=[initial_output],
+    last = int(steps.max())
+    sequence = DrivenSequence(
+        inputs=inputs[:last],
+        teacher=None if teacher is None else teacher[:last],
+        initial_state=initial_state,
+        initial_output=initial_output,
     )
-    for _, start, states in blocks:
+    for _, start, states in drive_sequences(reservoir, [sequence]):
         here = np.flatnonzero((steps > start) & (steps <= start + len(states)))
-        kept[here] = to_host(states[steps[here] - start - 1])
+        kept[here] = to_host(states[module_of(states).asarray(steps[here] - start - 1)])
     return kept
 
 

@@ -116,8 +116,8 @@ class OnlineESNRegressor(ReservoirRegressor):
         Number of training sequences.
     n_features_in_ : int
         Number of input features.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where `X` had string column names.
+    feature_names_in_, target_names_in_ : ndarray of str
+        Names of inputs and targets, where `X` and `y` had string column names.
 
     See Also
     --------
@@ -261,6 +261,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         )
         self._check_washout(layout.lengths)
         self._begin(inputs[0].shape[1], targets[0].shape[1])
+        self._remember_names(y)
         return self._learn(inputs, targets, weights)
 
     @with_few_threads

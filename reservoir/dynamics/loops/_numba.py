@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,33 @@ class NumbaLoop:
             output,
             maps,
         )
+
+    def live_step(
+        self,
+        states: Array,
+        state: Array,
+        columns: Array,
+        outputs: Array,
+        output: Array,
+        closing: Closing,
+    ) -> Callable[[], None]:
+        """Return a function that does `advance_free` on the same arrays at each call.
+
+        The arguments of the kernel are made once: at a step a call they would cost most.
+        """
+        n_outputs = len(output)
+        weights = np.concatenate([closing.feedback, closing.external])
+        drive: Array = np.empty((1, len(weights)), dtype=columns.dtype)
+        maps = (closing.state, closing.squares, closing.output)
+        matrix, leak_rate, inputs = self._matrix, self._leak_rate, drive[:, n_outputs:]
+
+        def step() -> None:
+            inputs[...] = columns
+            _advance_free(
+                states, state, drive, weights, False, matrix, leak_rate, outputs, output, maps
+            )
+
+        return step
 
 
 def _compressed(matrix: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint32], Array]:

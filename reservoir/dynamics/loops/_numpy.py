@@ -171,6 +171,18 @@ class NumpyLoop:
         state[:] = previous
         output[:] = y
 
+    def live_step(
+        self,
+        states: Array,
+        state: Array,
+        columns: Array,
+        outputs: Array,
+        output: Array,
+        closing: Closing,
+    ) -> Callable[[], None]:
+        """Return a function that does `advance_free` on the same arrays at each call."""
+        return partial(self.advance_free, states, state, columns, outputs, output, closing)
+
     def _adder(self, like: Array) -> Callable[[Array, Array], Any]:
         """Return the function (x, z) that does z += W x for vectors, or columns, shaped `like`."""
         matrix = self._recurrent

@@ -178,7 +178,10 @@ def test_generator_with_feedback_is_diagnosed_in_its_loop(generator, rng):
     seeded = np.random.default_rng(np.random.SeedSequence(0)).uniform(-1, 1, (3, 30))
     zero = generator.predict(u)
     assert zero.shape == (600, 1)
-    starts = [generator.predict(u, initial_state=start) for start in (0 * seeded[0], seeded[1])]
+    starts = [
+        generator.predict(u, initial_state=start, initial_output=0.0)
+        for start in (0 * seeded[0], seeded[1])
+    ]
     system = driven_system(generator)
     (block,) = stream(system, [u], 600, np.zeros((1, 30)))
     np.testing.assert_allclose(block.fed_back[0, 1:], starts[0][:-1], atol=1e-12)

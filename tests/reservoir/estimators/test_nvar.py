@@ -334,7 +334,7 @@ def test_bad_data(series):
     with pytest.raises(ValueError, match="requires y to be passed"):
         NVARRegressor().fit(u, None)
     model = NVARRegressor().fit(u, y[:, :1])
-    with pytest.raises(ValueError, match="this NVARRegressor has 2 inputs and 1 outputs"):
+    with pytest.raises(ValueError, match="`future` is missing, but column 1 of `X` is no output"):
         model.forecast(5)
     with pytest.raises(ValueError, match="`y` has 2 outputs, but the calls before had 1"):
         model.partial_fit(u, y)

@@ -1,0 +1,138 @@
+"""Models of one step ahead: which inputs their outputs are, and which are known ahead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from reservoir.estimators._base import SequenceEstimator
+from reservoir.sequences._names import column_names
+from reservoir.utils.device import to_host
+from reservoir.utils.types import Array, Integers
+
+
+class OneStepAhead(SequenceEstimator):
+    """What forecasts of an estimator feed back, by names and numbers of its columns."""
+
+    n_outputs_: int
+    n_features_in_: int
+    feature_names_in_: Any
+
+    def _remember_names(self, y: Any) -> None:
+        """Keep the names of the targets, where they have some: of the inputs that they continue."""
+        self.__dict__.pop("target_names_in_", None)
+        names = column_names(y)
+        if names is not None:
+            self.target_names_in_ = np.array(names, dtype=object)
+
+    def _input_sources(self) -> Integers:
+        """Return the output that takes the place of each input in a forecast, -1 for none.
+
+        By name, where inputs and targets have names in common; otherwise in their order.
+        """
+        names = list(getattr(self, "target_names_in_", ()))
+        features = list(getattr(self, "feature_names_in_", ()))
+        if set(names) & set(features):
+            return np.array([names.index(name) if name in names else -1 for name in features])
+        sources = np.arange(self.n_features_in_)
+        sources[self.n_outputs_ :] = -1
+        return sources
+
+    def _check_forecast(self) -> None:
+        """Raise unless outputs can take the place of inputs."""
+        names = list(getattr(self, "target_names_in_", ()))
+        features = list(getattr(self, "feature_names_in_", ()))
+        if set(names) & set(features) or self.n_outputs_ == self.n_features_in_:
+            return
+        if names and features and self.n_outputs_ < self.n_features_in_:
+            raise ValueError(
+                f"`forecast` feeds outputs back as inputs, but none of the targets {names} has a "
+                f"name among the inputs {features}. Name the columns of `y` after those of `X` "
+                "that they continue."
+            )
+        if self.n_outputs_ > self.n_features_in_:
+            raise ValueError(
+                f"`forecast` feeds outputs back as inputs, but this {type(self).__name__} has "
+                f"{self.n_features_in_} inputs and {self.n_outputs_} outputs. Fit it on "
+                "`series[:-1], series[1:]`, or call `predict` with the inputs."
+            )
+
+    def _as_outputs(self, row: Array) -> Array:
+        """Return the outputs that a row of inputs shows; 0 for those that it does not."""
+        places = self._output_places()
+        return np.where(places >= 0, row[places], 0)
+
+    def _as_inputs(self, output: Array, external: Array) -> Array:
+        """Return the row of inputs that outputs, and inputs that are no output, make up."""
+        sources = self._input_sources()
+        row = output[sources]
+        row[sources < 0] = external
+        return row
+
+    def _output_places(self) -> Integers:
+        """Return the input that each output is, -1 for none."""
+        sources = self._input_sources()
+        places = np.full(self.n_outputs_, -1)
+        fed = np.flatnonzero(sources >= 0)
+        places[sources[fed]] = fed
+        return places
+
+    def _read_future(self, future: Any, n_steps: int, n_sequences: int) -> list[Array]:
+        """Return the inputs that are no output, (n_steps, n_external) for each sequence."""
+        outside = np.flatnonzero(self._input_sources() < 0)
+        dtype = self._checked_dtype()
+        if not len(outside):
+            if future is not None:
+                raise ValueError(
+                    "`future` was given, but each input is an output, and none is known ahead. "
+                    "Leave it out."
+                )
+            return [np.empty((n_steps, 0), dtype=dtype)] * n_sequences
+        known = self._names_of(outside)
+        if future is None and n_steps:
+            raise ValueError(
+                f"`future` is missing, but {known} of `X` is no output of this "
+                f"{type(self).__name__}. Pass its values at the steps to come, "
+                f"({n_steps}, {len(outside)})."
+            )
+        if not n_steps:
+            return [np.empty((0, len(outside)), dtype=dtype)] * n_sequences
+        is_list = isinstance(future, list | tuple) and np.ndim(future[0]) == 2
+        parts = future if is_list or np.ndim(future) == 3 else [future]
+        if len(parts) != n_sequences:
+            raise ValueError(
+                f"`future` holds {len(parts)} sequence(s), but {n_sequences} are forecast. Pass "
+                "one for each."
+            )
+        return [self._read_known(part, outside, n_steps) for part in parts]
+
+    def _read_known(self, future: Any, outside: Integers, n_steps: int) -> Array:
+        """Return the known inputs of one sequence, checked."""
+        columns = getattr(future, "columns", None)
+        if columns is not None and hasattr(self, "feature_names_in_"):
+            names = list(self.feature_names_in_[outside])
+            missing = [name for name in names if name not in list(columns)]
+            if missing:
+                raise ValueError(
+                    f"`future` has no column {missing[0]!r}, but its values at the steps to come "
+                    "are needed. Add it."
+                )
+            future = future[names]
+        rows = np.asarray(to_host(future), dtype=self._checked_dtype())
+        if rows.ndim == 1 and len(outside) == 1:
+            rows = rows[:, np.newaxis]
+        if rows.ndim != 2 or rows.shape[1] != len(outside) or len(rows) < n_steps:
+            raise ValueError(
+                f"`future` has shape {rows.shape}, but {n_steps} rows or more of {len(outside)} "
+                f"values were expected: {self._names_of(outside)}, which is no output."
+            )
+        if not np.isfinite(rows[:n_steps]).all():
+            raise ValueError("`future` holds NaN or infinity. Pass finite numbers.")
+        return rows[:n_steps]
+
+    def _names_of(self, inputs: Integers) -> str:
+        """Return inputs by name, or by number where they have none."""
+        if hasattr(self, "feature_names_in_"):
+            return ", ".join(repr(str(name)) for name in self.feature_names_in_[inputs])
+        return "column " + ", ".join(map(str, inputs))
