@@ -32,15 +32,19 @@ def unlink(app, what, name, obj, options, lines) -> None:
 
 
 def find_elsewhere(app, env, node, content):
-    """Link a name that the room at hand does not have to the one place that documents it."""
-    name = node.get("reftarget", "")
-    if node.get("refdomain") != "py" or not name:
+    """Link a name that the room at hand does not have to the one place that documents it.
+
+    `Batch` and `hessianfree.Batch` both lead to `hessianfree.batch.Batch`.
+    """
+    package, _, name = node.get("reftarget", "").rpartition(".")
+    if node.get("refdomain") != "py" or not name or package not in ("", "reservoir", "hessianfree"):
         return None
     domain = env.get_domain("py")
     found = [
         full
         for full, entry in domain.objects.items()
         if full.endswith(f".{name}")
+        and full.startswith(package)
         and entry.objtype in ("class", "function", "exception")
         and not entry.aliased
     ]
