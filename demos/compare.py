@@ -9,8 +9,8 @@ rates, or six scales of a reservoir, learn side by side, and the worse half is g
 round. A table of who solved it from how many of three seeds is printed; `--report FOLDER` writes
 the full report, with the settings that were left. Expected: the reservoir solves it in a few
 seconds, once it has found that its units have to be slow, and Hessian-free optimization in ten to
-twenty-five; the others learn it in the 40 seconds that all have, and rarely to the end. Up to eight
-minutes.
+twenty-five; the others learn it in the 40 seconds that all have, and not always to the end. Up to
+eight minutes.
 """
 
 from __future__ import annotations
