@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
@@ -227,6 +226,8 @@ default="vanilla"
         float
             1 for a perfect prediction, 0 for the mean of `y`.
         """
+        from sklearn.metrics import r2_score  # here, since it is slow to import
+
         true, predicted, weights = self._stack_for_score(
             X, y, self.predict(X, groups, lengths), sample_weight, groups, lengths
         )
@@ -397,6 +398,8 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         -------
         float
         """
+        from sklearn.metrics import accuracy_score  # here, since it is slow to import
+
         true, predicted, weights = self._stack_for_score(
             X, y, self.predict(X, groups, lengths), sample_weight, groups, lengths
         )

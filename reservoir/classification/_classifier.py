@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -413,6 +412,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         sklearn.exceptions.NotFittedError, ValueError
             As in `predict`; and if `y` does not match `X`.
         """
+        from sklearn.metrics import accuracy_score  # here, since it is slow to import
+
         decisions, layout = self._decide(X, groups, lengths)
         predicted = self.classes_[decisions.argmax(axis=1)]
         true, _ = labels_by_row(host_state(y), layout, self.label_per_)

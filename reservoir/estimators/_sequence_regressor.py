@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.metrics import r2_score
 
 from reservoir.dynamics._bounds import bounds_around, range_of
 from reservoir.dynamics._reservoir import DivergenceError
@@ -78,6 +77,8 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, OneStepAhead):
         ValueError
             If a sequence is not longer than what is left out, and as `predict` does.
         """
+        from sklearn.metrics import r2_score  # here, since it is slow to import
+
         _, layout = stack_sequences(X, groups=groups, lengths=lengths)
         predicted = stack_like(self.predict(X, groups, lengths), layout, name="prediction")
         self._check_lengths(layout.lengths)
