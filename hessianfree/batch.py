@@ -14,11 +14,11 @@ from reservoir.utils.types import Array
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Sequences side by side, time first, padded at the end to a common length.
+    r"""Sequences side by side, time first, padded at the end to a common length.
 
     The loss of a batch is the weighted mean over its scored steps,
 
-        f = Σ_it w_it ℓ_it / Σ_it w_it,
+    .. math:: f = \sum_{it} w_{it}\, \ell_{it} \Big/ \sum_{it} w_{it},
 
     so that a doubled batch has the same value, gradient and curvature, and a step of weight zero
     adds nothing of its own. A sequence ends at its last scored step: what stands after it is

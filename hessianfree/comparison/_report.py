@@ -38,9 +38,12 @@ _QUANTITY_LABELS: dict[Quantity, str] = {
 def success_interval(
     n_solved: int, n_runs: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Return Wilson's confidence interval of a success rate.
+    r"""Return Wilson's confidence interval of a success rate [1]_.
 
-    (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n),   p = n_solved / n   [1]_
+    .. math::
+
+        \frac{p + \frac{z^2}{2n} \pm z \sqrt{\frac{p\,(1 - p)}{n} + \frac{z^2}{4n^2}}}
+             {1 + \frac{z^2}{n}}, \quad p = \mathrm{n\_solved} / n
 
     It keeps its level with few runs, where the normal interval of five successes in five has no
     width at all.

@@ -145,9 +145,9 @@ class TextModelMixin(TrainedNetworkMixin):
     # -- writing ----------------------------------------------------------------------------------
 
     def sample(self, n: int, *, prime: str = "", temperature: float = 1.0, seed: Any = None) -> str:
-        """Write a text character by character.
+        r"""Write a text character by character.
 
-        P(k) ∝ exp(o_k / temperature)
+        .. math:: P(k) \propto \exp(o_k / \mathrm{temperature})
 
         The net reads the prime, draws the next character, reads that, and so on, each character in
         one step: nothing is read twice.

@@ -157,9 +157,9 @@ class NetworkStream:
 
 
 def bits_in_stream(network: SequenceNetwork, params: Array, symbols: Symbols) -> Array:
-    """Return what each symbol but the first costs a net that has read all before.
+    r"""Return what each symbol but the first costs a net that has read all before.
 
-    -log2 P(s_{t+1} | s_1, ..., s_t)
+    .. math:: -\log_2 P(s_{t+1} \mid s_1, \dots, s_t)
 
     Parameters
     ----------
@@ -230,9 +230,9 @@ def generate(
     never: int | None = None,
     last: int | None = None,
 ) -> list[int]:
-    """Draw symbols one by one, each read before the next is drawn.
+    r"""Draw symbols one by one, each read before the next is drawn.
 
-    P(k) ∝ exp(o_k / temperature)
+    .. math:: P(k) \propto \exp(o_k / \mathrm{temperature})
 
     Parameters
     ----------

@@ -171,9 +171,11 @@ class Vocabulary:
 
 @dataclass(frozen=True, eq=False)
 class TextWindows:
-    """Windows of a stream of symbols, each to be predicted from the ones before.
+    r"""Windows of a stream of symbols, each to be predicted from the ones before.
 
-    x_t = s_{i+t},   y_t = s_{i+t+1},   t = 0, ..., n_steps - 1,   scored: the last n_scored
+    .. math:: x_t = s_{i+t}, \quad y_t = s_{i+t+1}, \quad t = 0, \dots, \mathrm{n\_steps} - 1
+
+    and the last `n_scored` steps are scored.
 
     The net starts each window without a past; the first n_steps - n_scored steps are there for it
     to find out where it is, and count nothing [1]_.

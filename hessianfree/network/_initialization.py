@@ -210,9 +210,11 @@ INITIALIZATIONS: dict[str, Callable[..., Array]] = {
 
 
 def mean_target_bias(network: SequenceNetwork, batch: Batch) -> Array:
-    """Return the output bias of the best constant prediction on a batch.
+    r"""Return the output bias of the best constant prediction on a batch.
 
-    b_o = link⁻¹(mean target), the mean weighted as the loss is
+    .. math:: b_o = \mathrm{link}^{-1}(\bar y)
+
+    with the mean ȳ of the targets weighted as the loss is.
 
     Starting there spares the optimizer a first phase in which nothing but the mean is learned.
 

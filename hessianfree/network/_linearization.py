@@ -22,7 +22,7 @@ OVERFLOW_IS_A_RESULT: Any = {"over": "ignore", "invalid": "ignore"}
 
 
 class NetworkLinearization:
-    """A `SequenceNetwork` around one point, on one batch, with the forward pass kept.
+    r"""A `SequenceNetwork` around one point, on one batch, with the forward pass kept.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class NetworkLinearization:
     -----
     After the first product, and with the copies of the parameters left out, memory is
 
-        itemsize · B (T m + k (N + 3 n_outputs)),
+    .. math:: \mathrm{itemsize} \cdot B\, (T m + k\, (N + 3\, n_\mathrm{outputs})),
 
     with T steps, the last k of them scored, B sequences, and m numbers per step and sequence: 3 N
     for `ElmanCell`, 4 N for `TensorCell`, 3 N + 5 F for `MultiplicativeCell` with F factors (7 F

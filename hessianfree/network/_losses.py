@@ -48,9 +48,10 @@ class Loss(Protocol):
 
 
 class SquaredError:
-    """Half the squared distance, with the identity as link.
+    r"""Half the squared distance, with the identity as link.
 
-    ℓ = ½ Σ_k (o_k - y_k)²,   p = o,   ∂²ℓ/∂o² = I
+    .. math:: \ell = \tfrac12 \sum_k (o_k - y_k)^2, \quad p = o, \quad
+              \partial^2 \ell / \partial o^2 = I
 
     Examples
     --------
@@ -90,9 +91,12 @@ class SquaredError:
 
 
 class LogisticCrossEntropy:
-    """Cross-entropy of independent yes-or-no outputs, with the logistic function as link.
+    r"""Cross-entropy of independent yes-or-no outputs, with the logistic function as link.
 
-    ℓ = Σ_k log(1 + exp(o_k)) - y_k o_k,   p = 1 / (1 + exp(-o)),   ∂²ℓ/∂o² = diag(p (1 - p))
+    .. math::
+
+        \ell = \sum_k \log(1 + e^{o_k}) - y_k o_k, \quad p = \frac{1}{1 + e^{-o}}, \quad
+        \partial^2 \ell / \partial o^2 = \operatorname{diag}(p\, (1 - p))
 
     Targets lie between 0 and 1.
 
@@ -134,9 +138,13 @@ class LogisticCrossEntropy:
 
 
 class SoftmaxCrossEntropy:
-    """Cross-entropy of one choice among n_outputs, with the softmax as link.
+    r"""Cross-entropy of one choice among n_outputs, with the softmax as link.
 
-    ℓ = log Σ_k exp(o_k) - Σ_k y_k o_k,   p_k = exp(o_k) / Σ_j exp(o_j),   ∂²ℓ/∂o² = diag(p) - p pᵀ
+    .. math::
+
+        \ell = \log \sum_k e^{o_k} - \sum_k y_k o_k, \quad
+        p_k = \frac{e^{o_k}}{\sum_j e^{o_j}}, \quad
+        \partial^2 \ell / \partial o^2 = \operatorname{diag}(p) - p\, p^T
 
     Targets are integer classes, or rows of probabilities that sum to 1.
 

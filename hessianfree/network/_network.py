@@ -24,11 +24,14 @@ from reservoir.utils.types import Array
 
 
 class SequenceNetwork(NetworkDefinition):
-    """Recurrent net with a linear output layer and a loss: an `Objective` on a `Batch`.
+    r"""Recurrent net with a linear output layer and a loss: an `Objective` on a `Batch`.
 
-    h_1, ..., h_T = cell(x_1, ..., x_T)
-    o_t = W_oh h_t + b_o
-    f(θ) = Σ_it w_it ℓ(o_it, y_it) / Σ_it w_it + (l2 / 2) Σ ‖W‖²
+    .. math::
+
+        h_1, \dots, h_T &= \mathrm{cell}(x_1, \dots, x_T) \\
+        o_t &= W_{oh} h_t + b_o \\
+        f(\theta) &= \frac{\sum_{it} w_{it}\, \ell(o_{it}, y_{it})}{\sum_{it} w_{it}}
+                    + \frac{l_2}{2} \sum \lVert W \rVert^2
 
     With `n_initial_inputs` the states start from a vector v_i of each sequence, as a net does that
     turns one vector into a sequence: s_i0 = W_s v_i + s_0, with the learned initial state s_0 of
@@ -313,9 +316,11 @@ class SequenceNetwork(NetworkDefinition):
 
     @with_few_threads
     def fisher_diagonal(self, params: Array, batch: Batch) -> Array:
-        """Return the diagonal of the empirical Fisher matrix, and of the penalty.
+        r"""Return the diagonal of the empirical Fisher matrix, and of the penalty.
 
-        F = (1/n) Σ_i (Σ_t w_it ∇ℓ_it)² + l2,   weights w scaled to mean 1 over the n scored steps
+        .. math:: F = \tfrac1n \sum_i \Big(\sum_t w_{it} \nabla \ell_{it}\Big)^2 + l_2
+
+        with weights w scaled to mean 1 over the n scored steps.
 
         The gradients of a sequence i are summed over its steps before they are squared: steps of
         one sequence share its hidden states and are no independent cases.

@@ -42,9 +42,12 @@ class AdamState(DescentState):
 @register
 @dataclass(frozen=True)
 class Adagrad(FirstOrder[AdagradState]):
-    """Gradient descent with a rate per parameter that falls with all its gradients so far.
+    r"""Gradient descent with a rate per parameter that falls with all its gradients so far [1]_.
 
-    s ← s + g²,   θ ← θ - ε g / (√s + δ)   [1]_
+    .. math::
+
+        s &\leftarrow s + g^2 \\
+        \theta &\leftarrow \theta - \varepsilon\, g / (\sqrt s + \delta)
 
     Read more in the guide: :doc:`/guide/first_order`.
 
@@ -82,9 +85,13 @@ class Adagrad(FirstOrder[AdagradState]):
 @register
 @dataclass(frozen=True)
 class RMSprop(FirstOrder[RMSpropState]):
-    """Gradient descent with a rate per parameter that falls with its recent gradients; momentum.
+    r"""Gradient descent with a rate per parameter set by its recent gradients, and momentum [1]_.
 
-    s ← α s + (1 - α) g²,   v ← μ v - ε g / (√s + δ),   θ ← θ + v   [1]_
+    .. math::
+
+        s &\leftarrow \alpha s + (1 - \alpha)\, g^2 \\
+        v &\leftarrow \mu v - \varepsilon\, g / (\sqrt s + \delta) \\
+        \theta &\leftarrow \theta + v
 
     Read more in the guide: :doc:`/guide/first_order`.
 
@@ -138,10 +145,15 @@ class RMSprop(FirstOrder[RMSpropState]):
 @register
 @dataclass(frozen=True)
 class Adam(FirstOrder[AdamState]):
-    """Momentum and a rate per parameter, both from running means of the gradient.
+    r"""Momentum and a rate per parameter, both from running means of the gradient [1]_.
 
-    m ← β₁ m + (1 - β₁) g,   s ← β₂ s + (1 - β₂) g²
-    θ ← θ - ε m̂ / (√ŝ + δ),   m̂ = m / (1 - β₁ᵗ),   ŝ = s / (1 - β₂ᵗ)   [1]_
+    .. math::
+
+        m &\leftarrow \beta_1 m + (1 - \beta_1)\, g, &
+        \hat m &= m / (1 - \beta_1^t) \\
+        s &\leftarrow \beta_2 s + (1 - \beta_2)\, g^2, &
+        \hat s &= s / (1 - \beta_2^t) \\
+        \theta &\leftarrow \theta - \varepsilon\, \hat m / (\sqrt{\hat s} + \delta)
 
     with t = 1 at the first update: the quotients undo that the means start from zero.
 

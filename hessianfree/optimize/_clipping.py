@@ -26,9 +26,9 @@ def vector_norm(vector: Array) -> float:
 
 
 def clip_by_norm(gradient: Array, max_norm: float) -> Array:
-    """Return a gradient of the same direction, no longer than `max_norm`.
+    r"""Return a gradient of the same direction, no longer than `max_norm` [1]_.
 
-    g · min(1, max_norm / ‖g‖)   [1]_
+    .. math:: g \cdot \min(1,\ \mathrm{max\_norm} / \lVert g \rVert)
 
     Parameters
     ----------

@@ -42,11 +42,16 @@ def conjugate_gradient(
     kept_growth: float = 1.3,
     recompute_every: int = 50,
 ) -> ConjugateGradientResult:
-    """Minimize the quadratic φ(x) = ½ xᵀAx - bᵀx by preconditioned conjugate gradients.
+    r"""Minimize the quadratic φ(x) = ½ xᵀAx - bᵀx by preconditioned conjugate gradients.
 
-    α = rᵀP⁻¹r / pᵀAp,   x += α p,   r -= α A p,   p = P⁻¹r + β p,   β = r'ᵀP⁻¹r' / rᵀP⁻¹r
+    .. math::
 
-    with the residual r = b - A x, and φ = -½ (r + b)ᵀx without another product   [1]_ [2]_.
+        \alpha &= r^T P^{-1} r \,/\, p^T A p \\
+        x &\leftarrow x + \alpha p, \quad r' = r - \alpha A p \\
+        \beta &= r'^T P^{-1} r' \,/\, r^T P^{-1} r \\
+        p &\leftarrow P^{-1} r' + \beta p, \quad r \leftarrow r'
+
+    with the residual r = b - A x, and φ = -½ (r + b)ᵀx without another product [1]_ [2]_.
 
     Parameters
     ----------

@@ -8,9 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LevenbergMarquardt:
-    """Raise and lower the damping λ by how well the model predicted the loss.
+    r"""Raise and lower the damping λ by how well the model predicted the loss [1]_.
 
-    λ ×= 3/2  where ρ < 1/4 or ρ is NaN,     λ ×= 2/3  where ρ > 3/4,   floor ≤ λ   [1]_
+    .. math::
+
+        \lambda \leftarrow
+        \begin{cases}
+            \tfrac32\, \lambda & \text{where } \rho < \tfrac14 \text{ or } \rho \text{ is NaN} \\
+            \max(\tfrac23\, \lambda, \mathrm{floor}) & \text{where } \rho > \tfrac34 \\
+            \lambda & \text{otherwise}
+        \end{cases}
 
     Parameters
     ----------
@@ -83,9 +90,11 @@ class LevenbergMarquardt:
 
 
 def reduction_ratio(change: float, predicted_change: float) -> float:
-    """Return the decrease of the loss over the one that the model predicted.
+    r"""Return the decrease of the loss over the one that the model predicted.
 
-    ρ = (f(θ + δ) - f(θ)) / q(δ);   ρ = -∞ where f did not decrease
+    .. math:: \rho = (f(\theta + \delta) - f(\theta)) \,/\, q(\delta)
+
+    and -∞ where f did not decrease.
 
     Parameters
     ----------

@@ -192,9 +192,9 @@ class FirstOrder(Generic[State]):
 @register
 @dataclass(frozen=True)
 class SGD(FirstOrder[DescentState]):
-    """Stochastic gradient descent.
+    r"""Stochastic gradient descent.
 
-    θ ← θ - ε ∇f(θ)
+    .. math:: \theta \leftarrow \theta - \varepsilon \nabla f(\theta)
 
     Read more in the guide: :doc:`/guide/first_order`.
 
@@ -226,14 +226,19 @@ class SGD(FirstOrder[DescentState]):
 @register
 @dataclass(frozen=True)
 class Momentum(FirstOrder[MomentumState]):
-    """Gradient descent with momentum, classical or Nesterov's, in the form of [1]_.
+    r"""Gradient descent with momentum, classical or Nesterov's, in the form of [1]_.
 
-    v ← μ v - ε ∇f(θ),         θ ← θ + v     classical  [2]_
-    v ← μ v - ε ∇f(θ + μ v),   θ ← θ + v     Nesterov
+    .. math::
 
-    Along directions of little curvature steps add up to 1 / (1 - μ) of their length. Nesterov's
-    gradient is taken where μ v would lead by itself, so that a velocity that leads uphill is
-    corrected a step earlier: larger μ stay stable.
+        v &\leftarrow \mu v - \varepsilon \nabla f(\theta)
+            && \text{classical, or} \\
+        v &\leftarrow \mu v - \varepsilon \nabla f(\theta + \mu v)
+            && \text{Nesterov} \\
+        \theta &\leftarrow \theta + v
+
+    The classical form is that of [2]_. Along directions of little curvature steps add up to
+    1 / (1 - μ) of their length. Nesterov's gradient is taken where μ v would lead by itself, so
+    that a velocity that leads uphill is corrected a step earlier: larger μ stay stable.
 
     Read more in the guide: :doc:`/guide/first_order`.
 
@@ -251,7 +256,10 @@ class Momentum(FirstOrder[MomentumState]):
     PyTorch's `SGD` keeps the velocity in units of the learning rate, v = -ε b, and for Nesterov the
     point ahead instead of θ itself, θ̂ = θ + μ v:
 
-        b ← μ b + ∇f(θ̂),   θ̂ ← θ̂ - ε (∇f(θ̂) + μ b).
+    .. math::
+
+        b \leftarrow \mu b + \nabla f(\hat\theta), \quad
+        \hat\theta \leftarrow \hat\theta - \varepsilon\, (\nabla f(\hat\theta) + \mu b) .
 
     With constant ε and μ the two are the same run: its parameters are θ + μ v of this one, and of
     classical momentum θ itself. Where ε changes they differ: there the old velocity is rescaled,

@@ -90,9 +90,13 @@ class LineSearchResult:
 
 @dataclass(frozen=True)
 class BacktrackingLineSearch:
-    """Shorten a step until the loss falls enough.
+    r"""Shorten a step until the loss falls enough.
 
-    α = 1, 0.8, 0.8², …:  the first with  f(θ + αδ) ≤ f(θ) + c α min(gᵀδ, 0)   [1]_
+    The first of α = 1, 0.8, 0.8², ... with
+
+    .. math:: f(\theta + \alpha \delta) \le f(\theta) + c\, \alpha \min(g^T \delta, 0)
+
+    is taken [1]_.
 
     Parameters
     ----------

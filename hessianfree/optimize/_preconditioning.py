@@ -56,9 +56,9 @@ class Preconditioner(Protocol):
 
 @dataclass(frozen=True)
 class FisherPreconditioner:
-    """Precondition by the diagonal of the empirical Fisher matrix.
+    r"""Precondition by the diagonal of the empirical Fisher matrix.
 
-    P = (mean_i g_i² + λ)^0.75   [1]_
+    .. math:: P = \Big(\tfrac1n \sum_i g_i^2 + \lambda\Big)^{0.75}
 
     with g_i the gradient of case i (a whole sequence: summed over its steps, then squared).
 
@@ -105,10 +105,11 @@ class FisherPreconditioner:
 
 @dataclass(frozen=True)
 class JacobiPreconditioner:
-    """Precondition by the diagonal of the system's own matrix.
+    r"""Precondition by the diagonal of the system's own matrix.
 
-    P = diag(A),  exact from n products, or estimated from k of them:  mean_k v ⊙ A v,
-    v with random signs   [1]_
+    P = diag(A) is exact from n products, or estimated from k of them with random signs v [1]_:
+
+    .. math:: \operatorname{diag}(A) \approx \tfrac1k \sum_{j=1}^k v_j \odot A v_j
 
     Parameters
     ----------

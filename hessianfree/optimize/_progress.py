@@ -39,10 +39,15 @@ StoppingRule = Callable[[Sequence[float]], bool]
 
 @dataclass(frozen=True)
 class RelativeProgress:
-    """Stop conjugate gradients when the quadratic hardly falls any more.
+    r"""Stop conjugate gradients when the quadratic hardly falls any more [1]_.
 
-    stop at iteration i when  i > k,  φ_i < 0  and  (φ_i - φ_{i-k}) / φ_i < k ε,
-    with  k = max(k_min, ⌈c i⌉)   [1]_
+    They stop at iteration i when
+
+    .. math::
+
+        i > k, \quad \varphi_i < 0 \quad \text{and} \quad
+        (\varphi_i - \varphi_{i-k}) / \varphi_i < k\, \varepsilon,
+        \quad \text{with} \quad k = \max(k_{\min}, \lceil c\, i \rceil) ,
 
     Parameters
     ----------

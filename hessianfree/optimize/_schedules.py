@@ -43,9 +43,9 @@ def value_at(name: str, schedule: float | Schedule, n_steps: int) -> float:
 @register
 @dataclass(frozen=True)
 class PiecewiseConstant:
-    """One value after the other.
+    r"""One value after the other.
 
-    s(t) = values[i],   i the number of boundaries ≤ t
+    .. math:: s(t) = \mathrm{values}[i], \quad i \text{ the number of boundaries} \le t
 
     Parameters
     ----------
@@ -91,9 +91,11 @@ class PiecewiseConstant:
 @register
 @dataclass(frozen=True)
 class ExponentialDecay:
-    """A fixed factor every so many updates.
+    r"""A fixed factor every so many updates.
 
-    s(t) = initial · factor^(t / every), with ⌊t / every⌋ where `staircase`
+    .. math:: s(t) = \mathrm{initial} \cdot \mathrm{factor}^{t / \mathrm{every}}
+
+    with the exponent ⌊t / every⌋ where `staircase`.
 
     Parameters
     ----------
@@ -133,9 +135,9 @@ class ExponentialDecay:
 @register
 @dataclass(frozen=True)
 class InverseTimeDecay:
-    """A fall as 1 / t.
+    r"""A fall as 1 / t.
 
-    s(t) = initial / (1 + t / half_life)
+    .. math:: s(t) = \mathrm{initial} \,/\, (1 + t / \mathrm{half\_life})
 
     Parameters
     ----------
@@ -171,9 +173,14 @@ class InverseTimeDecay:
 @register
 @dataclass(frozen=True)
 class CosineDecay:
-    """Half a cosine from one value to another.
+    r"""Half a cosine from one value to another.
 
-    s(t) = final + (initial - final) (1 + cos(π t / n_steps)) / 2,   final after n_steps  [1]_
+    .. math::
+
+        s(t) = \mathrm{final} + \tfrac12\, (\mathrm{initial} - \mathrm{final})
+               (1 + \cos(\pi t / \mathrm{n\_steps}))
+
+    and `final` after `n_steps` [1]_.
 
     Parameters
     ----------
@@ -213,9 +220,11 @@ class CosineDecay:
 @register
 @dataclass(frozen=True)
 class SutskeverMomentum:
-    """Momentum that rises towards a maximum.
+    r"""Momentum that rises towards a maximum [1]_.
 
-    μ_t = min(1 - 2^(-1 - log₂(⌊t / 250⌋ + 1)), maximum)   [1]_
+    .. math::
+
+        \mu_t = \min\big(1 - 2^{-1 - \log_2(\lfloor t / 250 \rfloor + 1)},\ \mathrm{maximum}\big)
 
     It starts at 1/2 and comes near 1 as 1 - 1/t does, in stairs: the longer the run, the more old
     gradients agree with new ones.
