@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from reservoir.dynamics.loops._numba_kernels import _ANY_ORDER, _compile
+from reservoir.dynamics.loops._numba_kernels import ANY_ORDER, compiled
 
 
-@_compile(**_ANY_ORDER)
+@compiled(**ANY_ORDER)
 def _dot(a: Any, b: Any) -> Any:
     """Return the sum of a[i] b[i]."""
     total = 0.0
@@ -23,14 +23,14 @@ def _dot(a: Any, b: Any) -> Any:
     return total
 
 
-@_compile(**_ANY_ORDER)
+@compiled(**ANY_ORDER)
 def _add_multiple(factor: Any, a: Any, out: Any) -> None:
     """Add factor * a to `out`."""
     for i in range(np.uint64(len(a))):
         out[i] += factor * a[i]
 
 
-@_compile(**_ANY_ORDER)
+@compiled(**ANY_ORDER)
 def _transposed_product(root: Any, vector: Any, out: Any) -> None:
     """Write Rᵀ v to `out`, four rows of R at a time: `out` is then loaded a quarter as often."""
     out[:] = 0.0
@@ -48,14 +48,14 @@ def _transposed_product(root: Any, vector: Any, out: Any) -> None:
         _add_multiple(vector[rest], root[rest], out)
 
 
-@_compile(**_ANY_ORDER)
+@compiled(**ANY_ORDER)
 def _add_products(error: Any, gain: Any, coef: Any) -> None:
     """Add error gainᵀ to the coefficients."""
     for o in range(len(error)):
         _add_multiple(error[o], gain, coef[o])
 
 
-@_compile(**_ANY_ORDER)
+@compiled(**ANY_ORDER)
 def _fold_in(root: Any, coef: Any, phi: Any, error: Any, weight: Any, scale: Any) -> None:
     """Add a row to the problem, without forgetting: `phi` = Rᵀ s, `scale` = 1 + w φᵀφ.
 
@@ -72,7 +72,7 @@ def _fold_in(root: Any, coef: Any, phi: Any, error: Any, weight: Any, scale: Any
     _add_products(error, gain, coef)
 
 
-@_compile(**_ANY_ORDER)
+@compiled(**ANY_ORDER)
 def _forget_and_fold_in(
     root: Any,
     coef: Any,
@@ -110,7 +110,7 @@ def _forget_and_fold_in(
     _add_products(error, unit_gain, coef)
 
 
-@_compile(**_ANY_ORDER)
+@compiled(**ANY_ORDER)
 def learn_least_squares(
     features: Any,
     targets: Any,
@@ -172,7 +172,7 @@ def learn_least_squares(
     return len(features)
 
 
-@_compile(**_ANY_ORDER)
+@compiled(**ANY_ORDER)
 def learn_mean_squares(
     features: Any,
     targets: Any,

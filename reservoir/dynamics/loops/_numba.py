@@ -1,4 +1,4 @@
-"""See `_kernels.py` of old."""
+"""NumbaLoop: the recurrence stepped by compiled loops."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scipy.sparse import issparse
 from reservoir.dynamics._reservoir import Array, Reservoir
 from reservoir.dynamics.loops._maps import Closing, LaneScales, connection_rows, drive_weights
 from reservoir.dynamics.loops._numba_kernels import (
-    _FEW_COLUMNS,
-    _LANES,
-    _advance,
-    _advance_free,
-    _advance_lanes,
+    FEW_COLUMNS,
+    LANES,
+    advance,
+    advance_free,
+    advance_lanes,
 )
 from reservoir.dynamics.loops._numpy import NumpyLoop
 
@@ -33,7 +33,7 @@ class NumbaLoop:
         if issparse(reservoir.recurrent):
             self._compressed = _compressed(reservoir.recurrent)
             self._matrix = _padded(reservoir.recurrent) or self._compressed
-            self.n_lanes = _LANES[reservoir.dtype.name]
+            self.n_lanes = LANES[reservoir.dtype.name]
             # Idle lanes cost as much as busy ones: fewer go faster one after the other.
             self.min_lanes = self.n_lanes * 5 // 8
         else:
@@ -44,13 +44,13 @@ class NumbaLoop:
 
     def advance(self, states: Array, state: Array, columns: Array, noise: Array | None) -> None:
         """Write the next states, row by row; see `NumpyLoop.advance`."""
-        weights, is_based = self._drive_weights, noise is not None or len(columns.T) > _FEW_COLUMNS
+        weights, is_based = self._drive_weights, noise is not None or len(columns.T) > FEW_COLUMNS
         if is_based:
             np.dot(columns, weights, out=states)
             if noise is not None:
                 states += noise
             columns, weights = columns[:, :0].copy(), weights[:0]
-        _advance(states, state, columns, weights, is_based, self._matrix, self._leak_rate)
+        advance(states, state, columns, weights, is_based, self._matrix, self._leak_rate)
 
     def advance_lanes(
         self,
@@ -70,18 +70,18 @@ class NumbaLoop:
         here = np.zeros((lanes.shape[1], self.n_lanes), dtype=lanes.dtype)
         here[:, :used] = lanes.T
         there = np.empty_like(here)
-        heard = np.zeros((*columns.shape[:2], self.n_lanes), dtype=lanes.dtype)
-        heard[:, :, :used] = columns
+        padded = np.zeros((*columns.shape[:2], self.n_lanes), dtype=lanes.dtype)
+        padded[:, :, :used] = columns
         weights = np.ascontiguousarray(self._drive_weights.T)
         factors = np.ones((2, self.n_lanes), dtype=lanes.dtype)
         if scales is not None:
             factors[:, :used] = scales.recurrent, scales.leak
-        _advance_lanes(
+        advance_lanes(
             block[:used],
             start,
             here,
             there,
-            heard,
+            padded,
             weights,
             noisy,
             self._compressed,
@@ -101,20 +101,20 @@ class NumbaLoop:
         closing: Closing,
     ) -> None:
         """Write the next states and outputs; see `NumpyLoop.advance_free`."""
-        n_outputs, is_based = len(output), len(columns.T) > _FEW_COLUMNS
+        n_outputs, is_based = len(output), len(columns.T) > FEW_COLUMNS
         weights = closing.feedback
         if is_based:
             np.dot(columns, closing.external, out=states)
             columns = columns[:, :0]
         else:
             weights = np.concatenate([weights, closing.external])
-        heard = np.empty((len(columns), n_outputs + columns.shape[1]), dtype=columns.dtype)
-        heard[:, n_outputs:] = columns
+        extended = np.empty((len(columns), n_outputs + columns.shape[1]), dtype=columns.dtype)
+        extended[:, n_outputs:] = columns
         maps = (closing.state, closing.squares, closing.output)
-        _advance_free(
+        advance_free(
             states,
             state,
-            heard,
+            extended,
             weights,
             is_based,
             self._matrix,

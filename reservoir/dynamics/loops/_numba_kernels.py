@@ -35,7 +35,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _STRICT: Any = {"fastmath": {"contract"}, "error_model": "numpy", "nogil": True}
 
 
-_ANY_ORDER = _STRICT | {"fastmath": {"contract", "reassoc"}}
+ANY_ORDER = _STRICT | {"fastmath": {"contract", "reassoc"}}
 
 
 # Units a tile: its sums stay in the first-level cache.
@@ -46,14 +46,14 @@ _TILE = 64
 _LANE_TILE = 8
 
 
-_LANES = {"float64": 16, "float32": 32}
+LANES = {"float64": 16, "float32": 32}
 
 
 # More columns than that are multiplied faster by BLAS, ahead of the loop.
-_FEW_COLUMNS = 4
+FEW_COLUMNS = 4
 
 
-def _compile(**options: Any) -> Callable[[_Function], _Function]:
+def compiled(**options: Any) -> Callable[[_Function], _Function]:
     """Compile with a cache on disk, or without one where none can be written."""
 
     def decorate(function: _Function) -> _Function:
@@ -114,7 +114,7 @@ _Q_32 = (np.float32(105), np.float32(45))
 _EXPONENT_BIAS_32, _MANTISSA_BITS_32 = np.int32(127), np.int32(23)
 
 
-@_compile(**_STRICT)
+@compiled(**_STRICT)
 def tanh64(x: float) -> float:
     """Return tanh x in float64, with a relative error below 1e-15."""
     a = math.fabs(x)
@@ -132,7 +132,7 @@ def tanh64(x: float) -> float:
     return math.copysign((below * q + above * p) / (above * q + below * p), x)
 
 
-@_compile(**_STRICT)
+@compiled(**_STRICT)
 def tanh32(x: np.float32) -> np.float32:
     """Return tanh x in float32, with a relative error below 4e-7."""
     a = abs(x)
@@ -176,15 +176,15 @@ def _stack_array(length: int) -> Any:
 _unit_tile = _stack_array(_TILE)
 
 
-_lane_tile = _stack_array(_LANE_TILE * max(_LANES.values()))
+_lane_tile = _stack_array(_LANE_TILE * max(LANES.values()))
 
 
-_lane_sums = _stack_array(max(_LANES.values()))
+_lane_sums = _stack_array(max(LANES.values()))
 
 
 def _vector(context: Any, dtype: Any) -> Any:
     """Return the LLVM type of all lanes of a row."""
-    return ir.VectorType(context.get_data_type(dtype), _LANES[str(dtype)])
+    return ir.VectorType(context.get_data_type(dtype), LANES[str(dtype)])
 
 
 def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -294,129 +294,138 @@ def _store_row(typing_context: Any, sums: Any, array: Any, index: Any) -> Any:
 
 # --------------------------------------------------------------------------------------
 # One step of one sequence: row = a tanh(z) + (1 - a) previous. With `is_based`, z starts from what
-# `row` holds, else from 0; then come the columns heard at this step, and W.
+# `row` holds, else from 0; then come the columns of this step, and W, which `_step` takes in three
+# forms. z is built and used tile by tile.
 # --------------------------------------------------------------------------------------
 
 
+def _tanh(x: Any) -> Any:
+    """Return tanh x; the bodies follow."""
+
+
+@overload(_tanh, jit_options=_STRICT)
+def _choose_tanh(x: Any) -> Any:
+    """Choose by the dtype."""
+
+    def single(x: Any) -> Any:
+        return tanh32(x)
+
+    def double(x: Any) -> Any:
+        return tanh64(x)
+
+    return single if x == types.float32 else double
+
+
+@compiled(**_STRICT)
+def _start_tile(
+    z: Any, row: Any, first: Any, n: Any, columns: Any, weights: Any, is_based: Any
+) -> None:
+    """Put what does not depend on the state into z, for the units from `first` on."""
+    if is_based:
+        for i in range(n):
+            z[i] = row[first + i]
+    else:
+        for i in range(n):
+            z[i] = 0
+    for k in range(np.uint64(len(columns))):
+        weight, number = weights[k], columns[k]
+        for i in range(n):
+            z[i] += weight[first + i] * number
+
+
+@compiled(**_STRICT)
+def _finish_tile(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> None:
+    """Write the states that follow from z to `row`."""
+    # Exact where a = 1, and without the rounding of 1 - a elsewhere.
+    for i in range(n):
+        a, before = leak_rate[first + i], previous[first + i]
+        row[first + i] = a * _tanh(z[i]) + (before - a * before)
+
+
 def _step(
-    row: Any, previous: Any, heard: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
+    row: Any, previous: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
 ) -> None:
     """Write the state after `previous` to `row`; the bodies follow."""
 
 
 @overload(_step, jit_options=_STRICT)
 def _choose_step(
-    row: Any, previous: Any, heard: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
+    row: Any, previous: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
 ) -> Any:
-    """Choose the body by what describes the matrix, and tanh by the dtype."""
-    tanh = tanh32 if row.dtype == types.float32 else tanh64
+    """Choose the body by the form of W."""
+    if len(matrix) == 3:
+        return _step_compressed
+    return _step_dense if matrix[0].dtype == row.dtype else _step_padded
 
-    def start(z: Any, row: Any, first: Any, n: Any, heard: Any, weights: Any, is_based: Any) -> Any:
-        if is_based:
-            for i in range(n):
-                z[i] = row[first + i]
-        else:
-            for i in range(n):
-                z[i] = 0
-        for k in range(np.uint64(len(heard))):
-            weight, number = weights[k], heard[k]
-            for i in range(n):
-                z[i] += weight[first + i] * number
 
-    def finish(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> Any:
-        # Exact where a = 1, and without the rounding of 1 - a elsewhere.
-        for i in range(n):
-            a, before = leak_rate[first + i], previous[first + i]
-            row[first + i] = a * tanh(z[i]) + (before - a * before)
-
-    start = numba.njit(start, **_STRICT)
-    finish = numba.njit(finish, **_STRICT)
-
-    def padded(
-        row: Any,
-        previous: Any,
-        heard: Any,
-        weights: Any,
-        is_based: Any,
-        matrix: Any,
-        leak_rate: Any,
-    ) -> None:
-        sources, values = matrix  # (k, n_units): connection j of each unit
-        one, n_units, width = np.uint64(1), np.uint64(len(row)), np.uint64(_TILE)
-        n_rows = np.uint64(len(values))
-        n_fives = n_rows // np.uint64(5)
-        z = carray(_unit_tile(row), (_TILE,))
-        for first in range(np.uint64(0), n_units, width):
-            n = min(width, n_units - first)
-            start(z, row, first, n, heard, weights, is_based)
-            for five in range(n_fives):
-                j = five * np.uint64(5)
-                s0, v0 = sources[j], values[j]
-                s1, v1 = sources[j + one], values[j + one]
-                s2, v2 = sources[j + np.uint64(2)], values[j + np.uint64(2)]
-                s3, v3 = sources[j + np.uint64(3)], values[j + np.uint64(3)]
-                s4, v4 = sources[j + np.uint64(4)], values[j + np.uint64(4)]
-                for i in range(n):
-                    u = first + i
-                    z[i] += (
-                        v0[u] * previous[s0[u]]
-                        + v1[u] * previous[s1[u]]
-                        + v2[u] * previous[s2[u]]
-                        + v3[u] * previous[s3[u]]
-                        + v4[u] * previous[s4[u]]
-                    )
-            for rest in range(n_fives * np.uint64(5), n_rows):
-                s0, v0 = sources[rest], values[rest]
-                for i in range(n):
-                    z[i] += v0[first + i] * previous[s0[first + i]]
-            finish(z, row, first, n, previous, leak_rate)
-
-    def compressed(
-        row: Any,
-        previous: Any,
-        heard: Any,
-        weights: Any,
-        is_based: Any,
-        matrix: Any,
-        leak_rate: Any,
-    ) -> None:
-        bounds, sources, values = matrix
-        n_units, width = np.uint64(len(row)), np.uint64(_TILE)
-        z = carray(_unit_tile(row), (_TILE,))
-        for first in range(np.uint64(0), n_units, width):
-            n = min(width, n_units - first)
-            start(z, row, first, n, heard, weights, is_based)
+def _step_padded(
+    row: Any, previous: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
+) -> None:
+    """W as sources and values of shape (k, n_units): connection j of each unit is row j."""
+    sources, values = matrix
+    one, n_units, width = np.uint64(1), np.uint64(len(row)), np.uint64(_TILE)
+    n_rows = np.uint64(len(values))
+    n_fives = n_rows // np.uint64(5)
+    z = carray(_unit_tile(row), (_TILE,))
+    for first in range(np.uint64(0), n_units, width):
+        n = min(width, n_units - first)
+        _start_tile(z, row, first, n, columns, weights, is_based)
+        for five in range(n_fives):
+            j = five * np.uint64(5)
+            s0, v0 = sources[j], values[j]
+            s1, v1 = sources[j + one], values[j + one]
+            s2, v2 = sources[j + np.uint64(2)], values[j + np.uint64(2)]
+            s3, v3 = sources[j + np.uint64(3)], values[j + np.uint64(3)]
+            s4, v4 = sources[j + np.uint64(4)], values[j + np.uint64(4)]
             for i in range(n):
                 u = first + i
-                total = z[i]
-                for j in range(bounds[u], bounds[u + np.uint64(1)]):
-                    total += values[j] * previous[sources[j]]
-                z[i] = total
-            finish(z, row, first, n, previous, leak_rate)
-
-    def dense(
-        row: Any,
-        previous: Any,
-        heard: Any,
-        weights: Any,
-        is_based: Any,
-        matrix: Any,
-        leak_rate: Any,
-    ) -> None:
-        values, scratch = matrix
-        np.dot(values, previous, scratch)
-        n_units, width = np.uint64(len(row)), np.uint64(_TILE)
-        z = carray(_unit_tile(row), (_TILE,))
-        for first in range(np.uint64(0), n_units, width):
-            n = min(width, n_units - first)
-            start(z, row, first, n, heard, weights, is_based)
+                z[i] += (
+                    v0[u] * previous[s0[u]]
+                    + v1[u] * previous[s1[u]]
+                    + v2[u] * previous[s2[u]]
+                    + v3[u] * previous[s3[u]]
+                    + v4[u] * previous[s4[u]]
+                )
+        for rest in range(n_fives * np.uint64(5), n_rows):
+            s0, v0 = sources[rest], values[rest]
             for i in range(n):
-                z[i] += scratch[first + i]
-            finish(z, row, first, n, previous, leak_rate)
+                z[i] += v0[first + i] * previous[s0[first + i]]
+        _finish_tile(z, row, first, n, previous, leak_rate)
 
-    if len(matrix) == 3:
-        return compressed
-    return dense if matrix[0].dtype == row.dtype else padded
+
+def _step_compressed(
+    row: Any, previous: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
+) -> None:
+    """W as bounds, sources and values of a CSR matrix."""
+    bounds, sources, values = matrix
+    n_units, width = np.uint64(len(row)), np.uint64(_TILE)
+    z = carray(_unit_tile(row), (_TILE,))
+    for first in range(np.uint64(0), n_units, width):
+        n = min(width, n_units - first)
+        _start_tile(z, row, first, n, columns, weights, is_based)
+        for i in range(n):
+            u = first + i
+            total = z[i]
+            for j in range(bounds[u], bounds[u + np.uint64(1)]):
+                total += values[j] * previous[sources[j]]
+            z[i] = total
+        _finish_tile(z, row, first, n, previous, leak_rate)
+
+
+def _step_dense(
+    row: Any, previous: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
+) -> None:
+    """W as a dense matrix, and a vector for its product with the state."""
+    values, scratch = matrix
+    np.dot(values, previous, scratch)
+    n_units, width = np.uint64(len(row)), np.uint64(_TILE)
+    z = carray(_unit_tile(row), (_TILE,))
+    for first in range(np.uint64(0), n_units, width):
+        n = min(width, n_units - first)
+        _start_tile(z, row, first, n, columns, weights, is_based)
+        for i in range(n):
+            z[i] += scratch[first + i]
+        _finish_tile(z, row, first, n, previous, leak_rate)
 
 
 # --------------------------------------------------------------------------------------
@@ -424,8 +433,8 @@ def _choose_step(
 # --------------------------------------------------------------------------------------
 
 
-@_compile(**_STRICT)
-def _advance(
+@compiled(**_STRICT)
+def advance(
     states: Any, state: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
 ) -> None:
     """See `NumpyLoop.advance`."""
@@ -437,7 +446,7 @@ def _advance(
     state[:] = previous
 
 
-@_compile(**_ANY_ORDER)
+@compiled(**ANY_ORDER)
 def _dot(a: Any, b: Any) -> Any:
     """Return the sum of a[i] b[i], in the order that suits the machine."""
     total = a[0] * b[0]
@@ -446,7 +455,7 @@ def _dot(a: Any, b: Any) -> Any:
     return total
 
 
-@_compile(**_ANY_ORDER)
+@compiled(**ANY_ORDER)
 def _dot_of_squares(a: Any, b: Any) -> Any:
     """Return the sum of a[i] b[i]², in the order that suits the machine."""
     total = a[0] * b[0] * b[0]
@@ -455,8 +464,8 @@ def _dot_of_squares(a: Any, b: Any) -> Any:
     return total
 
 
-@_compile(**_STRICT)
-def _advance_free(
+@compiled(**_STRICT)
+def advance_free(
     states: Any,
     state: Any,
     columns: Any,
@@ -472,10 +481,10 @@ def _advance_free(
     state_map, square_map, output_map = maps
     previous, y = state, output
     for t in range(len(states)):
-        row, out, heard = states[t], outputs[t], columns[t]
+        row, out, column = states[t], outputs[t], columns[t]
         for o in range(len(y)):
-            heard[o] = y[o]
-        _step(row, previous, heard, weights, is_based, matrix, leak_rate)
+            column[o] = y[o]
+        _step(row, previous, column, weights, is_based, matrix, leak_rate)
         for o in range(len(y)):
             out[o] += _dot(state_map[o], row)
             if len(square_map):
@@ -521,7 +530,7 @@ def _choose_lanes(
     """Choose tanh and the number of lanes by the dtype."""
     is_single = here.dtype == types.float32
     tanh, number_one = (tanh32, np.float32(1)) if is_single else (tanh64, np.float64(1))
-    n_lanes = _LANES[str(here.dtype)]
+    n_lanes = LANES[str(here.dtype)]
     size = _LANE_TILE * n_lanes
 
     def lanes(
@@ -544,7 +553,7 @@ def _choose_lanes(
         for q in range(np.uint64(size)):
             flat[q] = 0  # also where no lane is used: tanh keeps it finite
         for step in range(len(columns)):
-            t, heard = begin + step, columns[step]
+            t, inputs = begin + step, columns[step]
             for first in range(np.uint64(0), n_units, width):
                 n = min(width, n_units - first)
                 if is_noisy:
@@ -560,7 +569,7 @@ def _choose_lanes(
                     if is_noisy:
                         _add_row(sums, number_one, z, i)
                     for k in range(n_columns):
-                        _add_row(sums, weights[u, k], heard, k)
+                        _add_row(sums, weights[u, k], inputs, k)
                     _store_row(sums, z, i)
                 for q in range(np.uint64(size)):
                     flat[q] = tanh(flat[q])
@@ -577,8 +586,8 @@ def _choose_lanes(
     return lanes
 
 
-@_compile(**_STRICT)
-def _advance_lanes(
+@compiled(**_STRICT)
+def advance_lanes(
     block: Any,
     begin: Any,
     here: Any,

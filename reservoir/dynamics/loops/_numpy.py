@@ -102,9 +102,9 @@ class NumpyLoop:
         if scales is not None:
             leak_rate = scales.leak * (1 if leak_rate is None else leak_rate)
         weights = np.ascontiguousarray(self._drive_weights.T)
-        for step, heard in zip(range(start, stop), columns, strict=True):
+        for step, inputs in zip(range(start, stop), columns, strict=True):
             rows = block[: len(lanes), step]
-            np.dot(weights, heard, out=states)
+            np.dot(weights, inputs, out=states)
             if noisy:
                 states += rows.T
             if scales is None:
