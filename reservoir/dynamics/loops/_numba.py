@@ -145,7 +145,7 @@ class NumbaLoop:
 
         def step() -> None:
             inputs[...] = columns
-            _advance_free(
+            advance_free(
                 states, state, drive, weights, False, matrix, leak_rate, outputs, output, maps
             )
 
