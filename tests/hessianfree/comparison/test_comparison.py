@@ -473,6 +473,7 @@ def test_equal_rates_stand_side_by_side():
     points = [np.asarray(bars[0].get_xdata(), dtype=float) for bars in ax.containers]
     first = np.sort([x[0] for x in points])
     assert (np.diff(first) > 0).all()
+    assert math.log(first[-1] / first[0]) > 0.25 * math.log(60 / 50)
     # All of one length stand nearer to it than to the other.
     assert all(x[0] < math.sqrt(50 * 60) < x[1] for x in points[:2])
 
