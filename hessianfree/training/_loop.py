@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -114,52 +115,39 @@ def train(
     """
     check_integer("n_iterations", n_iterations, minimum=0)
     check_integer("checkpoint_every", checkpoint_every, minimum=1)
-    if n_jobs not in (None, 1):
-        with ParallelObjective(objective, n_jobs) as spread:
-            return train(
-                spread,
-                optimizer,
-                data,
-                state,
-                n_iterations=n_iterations,
-                callback=callback,
-                progress=progress,
-                checkpoint=checkpoint,
-                checkpoint_every=checkpoint_every,
-                log=log,
-            )
     callers_xp = module_of(state.params)
     # Rows are appended to a history of our own, so that the one given stays as it is.
     history = state.history.head(state.iteration)
     state = replace(state, history=history, stop_reason=TrainingStop.N_ITERATIONS)
     if log is not None:
         state.history.write_jsonl(log)
+    is_single = n_jobs in (None, 1)
+    spread = nullcontext(objective) if is_single else ParallelObjective(objective, n_jobs)
     bar = tqdm(total=n_iterations, initial=state.iteration, disable=not progress)
-    try:
-        while state.iteration < n_iterations:
-            began = time.perf_counter()
-            batches = data.batches(state.iteration, state.seed)
-            optimizer_state, info = optimizer.step(objective, state.optimizer_state, *batches)
-            row = {**info, "seconds": time.perf_counter() - began}
-            state.history.append(row)
-            state = replace(state, optimizer_state=optimizer_state, iteration=state.iteration + 1)
+    with spread as objective, bar:
+        try:
+            while state.iteration < n_iterations:
+                began = time.perf_counter()
+                batches = data.batches(state.iteration, state.seed)
+                new_state, info = optimizer.step(objective, state.optimizer_state, *batches)
+                row = {**info, "seconds": time.perf_counter() - began}
+                state.history.append(row)
+                state = replace(state, optimizer_state=new_state, iteration=state.iteration + 1)
+                if log is not None:
+                    append_line(log, row)
+                if checkpoint is not None and state.iteration % checkpoint_every == 0:
+                    save_checkpoint(checkpoint, state)
+                bar.set_postfix(loss=f"{info['loss']:.4g}", refresh=False)
+                bar.update()
+                if callback is not None and callback(state):
+                    state = replace(state, stop_reason=TrainingStop.CALLBACK)
+                    break
+        except KeyboardInterrupt:
+            # The row of an iteration may be there already whose state is not.
+            history = state.history.head(state.iteration)
+            state = replace(state, history=history, stop_reason=TrainingStop.INTERRUPTED)
             if log is not None:
-                append_line(log, row)
-            if checkpoint is not None and state.iteration % checkpoint_every == 0:
-                save_checkpoint(checkpoint, state)
-            bar.set_postfix(loss=f"{info['loss']:.4g}", refresh=False)
-            bar.update()
-            if callback is not None and callback(state):
-                state = replace(state, stop_reason=TrainingStop.CALLBACK)
-                break
-    except KeyboardInterrupt:
-        # The row of an iteration may be there already whose state is not.
-        history = state.history.head(state.iteration)
-        state = replace(state, history=history, stop_reason=TrainingStop.INTERRUPTED)
-        if log is not None:
-            history.write_jsonl(log)
-    finally:
-        bar.close()
+                history.write_jsonl(log)
     if module_of(state.params) is not callers_xp:
         state = replace(state, optimizer_state=move_state(callers_xp, state.optimizer_state))
     if checkpoint is not None:
