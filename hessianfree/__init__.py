@@ -16,7 +16,8 @@ from hessianfree.comparison._compare import compare
 from hessianfree.comparison._contenders import EchoStateContender, NetContender
 from hessianfree.comparison._protocols import Budget, Problem
 from hessianfree.comparison._report import write_report
-from hessianfree.estimators._rnn import RNNClassifier, RNNRegressor
+from hessianfree.estimators._classifier import RNNClassifier
+from hessianfree.estimators._regressor import RNNRegressor
 from hessianfree.language._model import CharacterLanguageModel
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.network._parallel import ParallelObjective
