@@ -54,7 +54,7 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
     differences and mode) the best is kept, learned again from all rows, and averaged with the
     others and with the naive and seasonal naive forecasts. Intervals come from the errors of that
     mean in the backtest. Most of the accuracy is due to this choosing and averaging, less to the
-    reservoir: see the guide.
+    reservoir: see :doc:`/guide/forecasting`.
 
     Parameters
     ----------
