@@ -9,6 +9,7 @@ MAIN = ("sine_frequency", "binary_addition")
 # What the picture of each demo shows, in the order of the gallery.
 GALLERY = {
     "sine_frequency": "What is asked for, what the network generates, its errors, and the sweep.",
+    "forecasting": "Passengers, carbon dioxide and the Nile: forecasts, intervals, and what came.",
     "mackey_glass": "A free run of 84 steps, and the errors of all seeds against the steps ahead.",
     "lorenz": "A free run, coordinate by coordinate, and the valid times of all runs.",
     "nvar": "Four forecasts, each beside the truth, and the valid times of all starts.",

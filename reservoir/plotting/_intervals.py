@@ -150,14 +150,14 @@ class IntervalDisplay:
             times[:n_past], self.past, color="black", linewidth=1, label="series"
         )
         self.bands_ = {}
-        # The widest first, so that narrower ones lie on it.
-        for level in sorted(self.lower, reverse=True):
+        # The widest first and lightest, so that narrower ones lie on it.
+        for rank, level in enumerate(sorted(self.lower, reverse=True)):
             self.bands_[level] = self.ax_.fill_between(
                 ahead,
                 self.lower[level],
                 self.upper[level],
                 color="tab:orange",
-                alpha=0.2,
+                alpha=min(0.2 + 0.2 * rank, 0.8),
                 linewidth=0,
                 label=f"{level:g} %",
             )
