@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from hessianfree.batch import Batch
 from hessianfree.estimators._named_optimizers import Counts, resolve_optimizer, uses_curvature
 from hessianfree.estimators._sequence_data import (
+    TARGETS,
     as_symbols,
     check_count,
     make_batch,
@@ -23,11 +24,14 @@ from hessianfree.estimators._sequence_data import (
 from hessianfree.estimators._trained import SLICE_ROWS, STOP_REASONS, TrainedNetworkMixin
 from hessianfree.network._architecture import Architecture
 from hessianfree.network._initialization import INITIALIZATIONS, mean_target_bias
+from hessianfree.network._prepared import largest_rows
 from hessianfree.optimize._protocols import Optimizer
-from hessianfree.training._data import Minibatches
+from hessianfree.training._checkpoints import TrainingState
+from hessianfree.training._data import BeginningAt, Minibatches
 from hessianfree.training._loop import start, train
-from hessianfree.training._stopping import Validation, hold_out
-from reservoir.sequences._layout import Layout, stack_like, stack_sequences
+from hessianfree.training._stop_reason import TrainingStop
+from hessianfree.training._stopping import Progress, Validation, digest_of, hold_out
+from reservoir.sequences._layout import Layout, stack_sequences
 from reservoir.utils.device import door_namespace, host_state, is_on_device, resolve_device
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.types import Array
@@ -62,6 +66,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         n_iter_no_change: int | Literal["auto"] = "auto",
         l2: float = 0.0,
         validation_fraction: float = 0.0,
+        target: Literal["step", "sequence", "auto"] = "auto",
         warm_start: bool = False,
         dtype: Literal["float32", "float64"] = "float32",
         random_state: Any = None,
@@ -86,6 +91,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.l2 = l2
         self.validation_fraction = validation_fraction
+        self.target = target
         self.warm_start = warm_start
         self.dtype = dtype
         self.random_state = random_state
@@ -93,18 +99,28 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self.callback = callback
         self.device = device
 
-    validation_curve_: Array
+    # How the targets came; of files of before, as was read then.
+    _per_sequence: bool
+    _y_is_1d: bool = True
+    _is_single_row: bool = False
 
     # -- what a subclass says about its targets ---------------------------------------------------
 
-    def _check_targets(self, y: Any) -> NDArray[Any]:
-        """Return targets as an array of shape (n,) or (n, n_outputs)."""
+    # Whether a target may be several numbers.
+    _takes_several: ClassVar[bool] = False
+
+    def _check_targets(self, y: Any, is_scored: NDArray[np.bool_] | None) -> NDArray[Any]:
+        """Return targets as an array of shape (n,) or (n, n_outputs).
+
+        Those that are not scored may be anything, and are overwritten.
+        """
         raise NotImplementedError
 
-    def _encode(self, y: NDArray[Any], weights: Array | None, continues: bool) -> NDArray[Any]:
+    def _encode(self, y: NDArray[Any], weights: Array | None, keeps: bool) -> NDArray[Any]:
         """Return checked targets in the form that a net learns.
 
-        What they define (classes, scales) is set, or, where training goes on, kept.
+        What they define (classes, scales) is set, or, where training goes on with the same data,
+        kept.
         """
         raise NotImplementedError
 
@@ -130,16 +146,17 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             Inputs; see the class for several sequences and for symbols.
         y : array-like
             One target per step, in the form of `X`: for a 2-D `X` of shape (n_steps,) or (n_steps,
-            n_outputs). Or one target per sequence, for its last step: for several sequences, of
-            shape (n_sequences,) or (n_sequences, n_outputs). Several outputs, as many as steps:
-            give each sequence a single row, (n_sequences, 1, n_outputs).
+            n_outputs), for a 3-D one (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs).
+            Or one target per sequence, for its last step: of shape (n_sequences,), (n_sequences,
+            n_outputs) or (n_sequences, 1, n_outputs). `target` says which.
         groups : array-like of shape (n_steps,), optional
             Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
         lengths : array-like of int of shape (n_sequences,), optional
             Steps of each sequence of a 2-D `X`; not for cross-validation, which does not cut it.
         step_weight : array-like, optional
-            Weight of the loss of each target, in the form of `y`; 0 leaves a step out. Not called
-            `sample_weight`, since a step of weight two is not a step that comes twice.
+            Weight of the loss of each target, in the form of `y`; 0 leaves a step out, and its
+            target may be anything, NaN too. Not called `sample_weight`, since a step of weight two
+            is not a step that comes twice.
 
         Returns
         -------
@@ -154,26 +171,41 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         Notes
         -----
         Ctrl-C ends the fit after the last complete iteration, with a warning; the estimator is
-        fitted with what was learned up to there.
+        fitted with what was learned up to there. Where `fit` raises an exception, the estimator is
+        as it was before the call.
         """
+        self._restored_on_failure(lambda: self._fit(X, y, groups, lengths, step_weight))
+        return self
+
+    def _fit(self, X: Any, y: Any, groups: Any, lengths: Any, step_weight: Any) -> None:
+        """Read the sequences and their targets, and learn."""
         self._check_parameters()
         self.device_ = resolve_device(self.device)
         X, y, step_weight = self._on_host(X=X, y=y, step_weight=step_weight)
-        continues = bool(self.warm_start) and hasattr(self, "_state")
+        continues = self._continues()
+        was_changed = continues and self._was_changed()
         sequences, layout = self._read(X, groups, lengths, reset=not continues)
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
             )
         is_cut = groups is not None or lengths is not None
-        values, self._per_sequence = read_targets(y, layout, is_cut=is_cut)
+        values, read = read_targets(
+            y, layout, is_cut=is_cut, target=self.target, takes_several=self._takes_several
+        )
+        self._per_sequence, self._is_single_row = read.per_sequence, read.is_single_row
         unit = Layout((1,) * len(sequences), "list") if self._per_sequence else layout
-        checked = self._check_targets(values)
-        check_count("y", len(checked), unit, self._per_sequence)
         weights = None
         if step_weight is not None:
             weights = self._read_weights(step_weight, layout, unit, is_cut)
-        targets = self._encode(checked, weights, continues)
+        if hasattr(values, "__len__"):
+            check_count("y", len(values), unit, self._per_sequence)
+        checked = self._check_targets(values, None if weights is None else weights > 0)
+        check_count("y", len(checked), unit, self._per_sequence)
+        data = digest_of(
+            *sequences, checked, weights, self._per_sequence, float(self.validation_fraction)
+        )
+        targets = self._encode(checked, weights, continues and self._is_on(data))
         parts = [part[0] if self._per_sequence else part for part in unit.split(targets)]
         batch = make_batch(
             sequences,
@@ -181,7 +213,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             None if weights is None else unit.split(weights),
             per_sequence=self._per_sequence,
         )
-        return self._learn(batch, continues)
+        self._learn(batch, data, continues, was_changed)
 
     def _on_host(self, X: Any, **others: Any) -> tuple[Any, ...]:
         """Return arguments on the host, where sequences are cut and padded, after a check.
@@ -197,6 +229,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         """Raise unless the parameters that nothing else checks are as described."""
         check_choice("initialization", self.initialization, INITIALIZATIONS)
         check_choice("dtype", self.dtype, ("float32", "float64"))
+        check_choice("target", self.target, TARGETS)
         if self.n_symbols is not None:
             check_integer("n_symbols", self.n_symbols, minimum=1)
         check_integer("curvature_batch_size", self.curvature_batch_size, minimum=1)
@@ -234,7 +267,13 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self, step_weight: Any, layout: Layout, unit: Layout, is_cut: bool
     ) -> NDArray[Any]:
         """Return one weight per target."""
-        values, _ = read_targets(step_weight, layout, is_cut=is_cut, name="step_weight")
+        values, _ = read_targets(
+            step_weight,
+            layout,
+            is_cut=is_cut,
+            target="sequence" if self._per_sequence else "step",
+            name="step_weight",
+        )
         weights: NDArray[Any] = check_array(
             values, ensure_2d=False, dtype=np.float64, input_name="step_weight"
         )
@@ -251,57 +290,75 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             )
         return weights
 
-    def _learn(self, batch: Batch, continues: bool) -> Self:
+    def _learn(self, batch: Batch, data: str, continues: bool, was_changed: bool) -> None:
         """Train the net on the sequences of `batch`, those held out for validation excepted."""
         streams = seed_sequence(self.random_state).spawn(3)
-        rng = np.random.default_rng(streams[_VALIDATION])
-        training, held_out = hold_out(batch, self.validation_fraction, rng)
-        # As equal as possible: no epoch ends with a batch of a sequence or two.
         optimizer, counts = self._optimizer_and_counts()
+        architecture = self._describe()
+        progress = Progress(data, streams[_VALIDATION])
+        if continues:
+            self._check_warm_start(architecture, optimizer)
+            state, progress = self._run_to_go_on_with(
+                optimizer,
+                progress,
+                was_changed=was_changed,
+                is_validated=self.validation_fraction > 0,
+            )
+        training, held_out = hold_out(batch, self.validation_fraction, progress.held_out_rng())
+        # As equal as possible: no epoch ends with a batch of a sequence or two.
         n_batches = -(-training.n_sequences // counts.gradient_batch_size)
         gradient_size = -(-training.n_sequences // n_batches)
         curvature_size = None
         if uses_curvature(optimizer):
             curvature_size = min(self.curvature_batch_size, gradient_size)
-        architecture = self._describe()
-        max_rows = max(SLICE_ROWS, (curvature_size or 0) * training.n_steps)
+        max_rows = max(SLICE_ROWS, largest_rows(training, curvature_size or 0))
         network = architecture.build(max_rows, self.device_)
-        if continues:
-            self._check_warm_start(architecture, optimizer)
-        else:
+        if not continues:
             params = INITIALIZATIONS[self.initialization](
                 network,
                 output_bias=mean_target_bias(network, training),
                 random_state=streams[_PARAMS],
                 dtype=self.dtype,
             )
-            self._state = start(optimizer, params, streams[_DATA])
+            state = start(optimizer, params, streams[_DATA])
         self._architecture = architecture
-        data = Minibatches(training, gradient_size, curvature_size)
+        source = Minibatches(training, gradient_size, curvature_size)
+        last = state.iteration + counts.max_iter
+
+        def report(state: TrainingState, progress: Progress, reason: TrainingStop | None) -> bool:
+            if reason is None and state.iteration == last:
+                reason = TrainingStop.N_ITERATIONS
+            return self._call_back(state, progress, STOP_REASONS[reason])
+
         validation = Validation(
             network,
             held_out,
             self.tol,
             counts.n_iter_no_change,
-            self._call_back,
-            1 if uses_curvature(optimizer) else data.iterations_per_epoch,
+            report,
+            state,
+            progress,
+            1 if uses_curvature(optimizer) else source.iterations_per_epoch,
         )
         state = train(
             network,
             optimizer,
-            data,
-            self._state,
-            n_iterations=self.n_iter_ + counts.max_iter,
+            BeginningAt(source, progress.began),
+            state,
+            n_iterations=state.iteration if validation.stop_reason else last,
             callback=validation,
             progress=bool(self.verbose),
         )
-        best = validation.best_params
-        self._adopt(state, state.params if best is None else best)
-        self.stop_reason_ = STOP_REASONS[validation.stop_reason or state.stop_reason]
-        if held_out is not None:
-            self.validation_curve_ = np.array(validation.validation_curve)
+        reason = STOP_REASONS[validation.stop_reason or state.stop_reason]
+        self._adopt(state, validation.progress, reason)
         self._warn()
-        return self
+
+    def _adopt(self, state: TrainingState, progress: Progress, reason: str) -> None:
+        """Take over what training has come to, the curve of this fit among it."""
+        super()._adopt(state, progress, reason)
+        self.__dict__.pop("validation_curve_", None)
+        if self.validation_fraction > 0:
+            self.validation_curve_ = progress.validation_curve.copy()
 
     def _describe(self) -> Architecture:
         """Return what the parameters and the data say about the net."""
@@ -329,14 +386,20 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         (X,) = self._on_host(X)
         sequences, layout = self._read(X, groups, lengths)
         network = self._architecture.build(device=self.device)
-        outputs = predict_sequences(network, self.params_, sequences)
+        outputs = predict_sequences(network, self._net_params(), sequences)
         if self._per_sequence:
             return np.stack([rows[-1] for rows in outputs]), layout
         return np.concatenate(outputs), layout
 
+    def _net_params(self) -> Array:
+        """Return the parameters that predictions are computed with."""
+        return self.params_
+
     def _restore(self, rows: NDArray[Any], layout: Layout) -> Any:
-        """Return one row per target in the form of the inputs."""
-        return rows if self._per_sequence else layout.restore(rows)
+        """Return one row per target in the form that the targets came in."""
+        if not self._per_sequence:
+            return layout.restore(rows)
+        return rows[:, None] if self._is_single_row else rows
 
     def _stack_for_score(
         self, X: Any, y: Any, predicted: Any, sample_weight: Any, groups: Any, lengths: Any
@@ -345,13 +408,12 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         X, y, predicted, sample_weight = host_state([X, y, predicted, sample_weight])
         _, layout = stack_sequences(X, groups=groups, lengths=lengths)
         is_cut = groups is not None or lengths is not None
-        names = {"y": y, "sample_weight": sample_weight}
+        target = "sequence" if self._per_sequence else "step"
+        names = {"y": y, "sample_weight": sample_weight, "prediction": predicted}
         stacked = {
             name: None
             if values is None
-            else read_targets(values, layout, is_cut=is_cut, name=name)[0]
+            else read_targets(values, layout, is_cut=is_cut, target=target, name=name)[0]
             for name, values in names.items()
         }
-        if not self._per_sequence:
-            predicted = stack_like(predicted, layout, name="prediction")
-        return stacked["y"], predicted, stacked["sample_weight"]
+        return stacked["y"], stacked["prediction"], stacked["sample_weight"]

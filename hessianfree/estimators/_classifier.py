@@ -34,8 +34,9 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         As in `RNNRegressor`: how it starts.
     optimizer, gradient_batch_size, curvature_batch_size, max_iter, tol, n_iter_no_change, l2
         As in `RNNRegressor`: how it is trained.
-    validation_fraction, warm_start, dtype, random_state, verbose, callback, device
-        As in `RNNRegressor`.
+    validation_fraction, target, warm_start, dtype, random_state, verbose, callback, device
+        As in `RNNRegressor`. A label is one value: a row of as many labels as steps is one per
+        step.
 
     Attributes
     ----------
@@ -57,8 +58,9 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
     history_ : History
         What the optimizer said at each iteration: loss, norm of the gradient, cost, seconds;
         damping and iterations of conjugate gradients, or learning rate.
-    stop_reason_ : {"max_iter", "converged", "callback", "interrupted"}
-        Why training ended; "converged" after `n_iter_no_change` iterations.
+    stop_reason_ : {"max_iter", "converged", "callback", "interrupted", "running"}
+        Why training ended; "converged" after `n_iter_no_change` iterations. "running" for a
+        callback before the last iteration, and in what it saved.
     device_ : {"cpu", "cuda"}
         Where `fit` computed.
     n_features_in_ : int
@@ -99,8 +101,8 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         Returns
         -------
         ndarray or list of ndarray
-            One label per step, in the form of `X`, or, where `fit` had one label per sequence, an
-            array of shape (n_sequences,).
+            One label per step, arranged as the steps of `X` are, or, where `fit` had one label per
+            sequence, an array of shape (n_sequences,).
 
         Raises
         ------
@@ -167,16 +169,22 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         # Rows that sum to 1 in float32 do not in float64.
         return outputs / outputs.sum(axis=1, keepdims=True), layout
 
-    def _check_targets(self, y: Any) -> NDArray[Any]:
+    def _check_targets(self, y: Any, is_scored: NDArray[np.bool_] | None) -> NDArray[Any]:
         labels: NDArray[Any] = column_or_1d(y, warn=True)
+        if is_scored is not None:
+            # One of those that count, in their type: NaN makes integers floats, None objects.
+            scored = labels[is_scored]
+            scored = np.array(scored.tolist()) if labels.dtype == object else scored
+            labels = np.full(len(labels), scored[0])
+            labels[is_scored] = scored
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         return labels
 
-    def _encode(self, y: NDArray[Any], weights: Array | None, continues: bool) -> NDArray[Any]:
+    def _encode(self, y: NDArray[Any], weights: Array | None, keeps: bool) -> NDArray[Any]:
         """Return class numbers (n,), or for two classes 0 and 1 as a column."""
         classes = np.unique(y)
-        if continues:
+        if self._continues():
             if not np.isin(classes, self.classes_).all():
                 raise ValueError(
                     f"`y` holds the classes {classes.tolist()}, but the call before had "

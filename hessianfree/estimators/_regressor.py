@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array
 
 from hessianfree.estimators._base import RNNEstimator
@@ -85,9 +86,20 @@ default="vanilla"
     validation_fraction : float, default=0.0
         Fraction of the sequences held out, drawn at random; of a single sequence, of its targets,
         the last ones. Not 0, it is the loss on these that has to improve, and the parameters that
-        had the lowest are kept. With a first-order optimizer it is looked at once an epoch.
+        had the lowest are kept. With a first-order optimizer it is looked at once per epoch. It is
+        drawn once: the same sequences stay held out when a run goes on, in whichever call.
+    target : {"step", "sequence", "auto"}, default="auto"
+        What `y` holds: one target per step, or one per sequence. "auto" goes by the shape, and
+        refuses one that may be either: (n_sequences, n) for sequences of n steps, which may be n
+        steps or the n outputs of a sequence, as of a forecast n steps ahead (and n off by one, a
+        common slip).
     warm_start : bool, default=False
-        Whether `fit` goes on where the last call ended, for `max_iter` iterations more.
+        Whether `fit` goes on where the last call ended, for `max_iter` iterations more, as if it
+        had never stopped: several calls are one run, which has ended for good once it converged
+        (`n_iter_no_change` may be raised). With other data (found by a digest of sequences,
+        targets, weights and `validation_fraction`), or with `params_` that were set, training
+        starts from `params_`, and the optimizer, the scale of the targets, the batches and the
+        patience begin anew; where something is held out, it is drawn anew, with a warning.
     dtype : {"float32", "float64"}, default="float32"
         Of all computations. float32 is twice as fast, and digits are not what limits training.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
@@ -95,8 +107,8 @@ default="vanilla"
     verbose : bool, default=False
         Whether to show a progress bar.
     callback : callable, optional
-        Called with the estimator after each iteration, with all its fitted attributes so far: it
-        can `score` or `save` it. True ends training.
+        Called with the estimator after each iteration, with all its fitted attributes so far, as
+        if training had ended there: it can `score` or `save` it. True ends training.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where to compute: "cuda" is an NVIDIA GPU, by CuPy; "auto" takes one where there is one.
         Sequences may then be CuPy arrays, and predictions are of the kind of `X`; what was learned
@@ -105,7 +117,8 @@ default="vanilla"
     Attributes
     ----------
     params_ : ndarray of shape (n_params,)
-        All that was learned, one flat vector.
+        All that was learned, one flat vector, in float64: the mean of the targets is part of it,
+        and may have more digits than float32. It may be set.
     weights_ : dict of str to ndarray
         Its blocks by name, as views: those of the cell, `output` and `output_bias`.
     network_ : SequenceNetwork
@@ -121,8 +134,9 @@ default="vanilla"
     history_ : History
         What the optimizer said at each iteration: loss, norm of the gradient, cost, seconds;
         damping and iterations of conjugate gradients, or learning rate.
-    stop_reason_ : {"max_iter", "converged", "callback", "interrupted"}
-        Why training ended; "converged" after `n_iter_no_change` iterations.
+    stop_reason_ : {"max_iter", "converged", "callback", "interrupted", "running"}
+        Why training ended; "converged" after `n_iter_no_change` iterations. "running" for a
+        callback before the last iteration, and in what it saved.
     device_ : {"cpu", "cuda"}
         Where `fit` computed.
     n_outputs_ : int
@@ -140,7 +154,8 @@ default="vanilla"
     Notes
     -----
     Scale the inputs to about unit variance, for instance by a StandardScaler. The targets are
-    scaled inside, and `params_` has that undone.
+    scaled inside, and `params_` has that undone; their mean and scale are those of the first call
+    on the data.
 
     An iteration works on whole sequences and is fastest on many side by side. A single series of
     many thousand steps is better cut into pieces of as many steps as memory is needed for:
@@ -165,7 +180,8 @@ default="vanilla"
     >>> X = np.random.default_rng(0).uniform(-1, 1, size=(60, 20, 1))
     >>> y = np.roll(X[..., 0], 1, axis=1) * np.roll(X[..., 0], 2, axis=1)
     >>> y[:, :2] = 0
-    >>> rnn = RNNRegressor(n_units=20, max_iter=40, random_state=0).fit(X[:40], y[:40])
+    >>> rnn = RNNRegressor(n_units=20, max_iter=40, target="step", random_state=0)
+    >>> rnn = rnn.fit(X[:40], y[:40])
     >>> rnn.predict(X[40:]).shape
     (20, 20)
     >>> bool(rnn.score(X[40:], y[40:]) > 0.9)
@@ -173,6 +189,10 @@ default="vanilla"
     """
 
     n_outputs_: int
+
+    _takes_several = True
+    _target_mean: Array
+    _target_scale: Array
 
     def predict(
         self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
@@ -187,8 +207,9 @@ default="vanilla"
         Returns
         -------
         ndarray or list of ndarray
-            In float64. One prediction a step, in the form of `X`, or, where `fit` had one target a
-            sequence, an array of shape (n_sequences,) or (n_sequences, n_outputs).
+            In float64, one prediction for each target, in the form of `y`: per step, arranged as
+            the steps of `X` are, or per sequence, an array of shape (n_sequences,), (n_sequences,
+            n_outputs) or (n_sequences, 1, n_outputs).
 
         Raises
         ------
@@ -198,7 +219,7 @@ default="vanilla"
             If `X` does not match what the model was fitted with.
         """
         outputs, layout = self._outputs(X, groups, lengths)
-        outputs = outputs.astype(np.float64)
+        outputs = outputs.astype(np.float64) + self._target_mean
         outputs = in_kind(outputs[:, 0] if self._y_is_1d else outputs, X)
         return self._restore(outputs, layout)
 
@@ -229,18 +250,30 @@ default="vanilla"
         true, predicted, weights = self._stack_for_score(
             X, y, self.predict(X, groups, lengths), sample_weight, groups, lengths
         )
+        if np.array_equal(true, predicted):
+            return 1.0  # of a single target as well, whose variance says nothing
         return float(r2_score(true, predicted, sample_weight=weights))
 
-    def _check_targets(self, y: Any) -> NDArray[Any]:
-        targets: NDArray[Any] = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    def _check_targets(self, y: Any, is_scored: NDArray[np.bool_] | None) -> NDArray[Any]:
+        targets: NDArray[Any] = check_array(
+            y,
+            ensure_2d=False,
+            dtype=np.float64,
+            input_name="y",
+            ensure_all_finite=is_scored is None,
+        )
+        if is_scored is not None:
+            targets = targets.copy()
+            targets[~is_scored] = 0
+            assert_all_finite(targets, input_name="y")
         return targets
 
-    def _encode(self, y: NDArray[Any], weights: Array | None, continues: bool) -> NDArray[Any]:
+    def _encode(self, y: NDArray[Any], weights: Array | None, keeps: bool) -> NDArray[Any]:
         """Return targets of mean 0 and a standard deviation of 0.2, of shape (n, n_outputs)."""
         self._y_is_1d = y.ndim == 1
         targets = y.reshape(len(y), -1)
         self.n_outputs_ = targets.shape[1]
-        if not continues:
+        if not keeps:
             self._target_mean = np.average(targets, axis=0, weights=weights)
             squares = (targets - self._target_mean) ** 2
             deviation = np.sqrt(np.average(squares, axis=0, weights=weights))
@@ -252,10 +285,28 @@ default="vanilla"
         return "squared_error", self.n_outputs_
 
     def _in_units_of_targets(self, params: Array) -> Array:
-        """Return parameters with the scaling of the targets undone."""
-        params = params.copy()
-        blocks = self.network_.layout.views(params)
+        """Return parameters with the scaling of the targets undone, in float64.
+
+        Their mean may have digits that float32 has no room for.
+        """
+        params = params.astype(np.float64)
+        blocks = self._architecture.build().layout.views(params)
         blocks["output"] *= self._target_scale[:, None]
         blocks["output_bias"] *= self._target_scale
         blocks["output_bias"] += self._target_mean
         return params
+
+    def _in_units_of_net(self, params: Array) -> Array:
+        """Undo `_in_units_of_targets`."""
+        params = params.astype(np.float64)
+        blocks = self._architecture.build().layout.views(params)
+        blocks["output_bias"] -= self._target_mean
+        blocks["output_bias"] /= self._target_scale
+        blocks["output"] /= self._target_scale[:, None]
+        return params
+
+    def _net_params(self) -> Array:
+        """Return parameters of predictions without the mean of the targets, in `dtype`."""
+        params = np.array(self.params_, dtype=np.float64)
+        self._architecture.build().layout.views(params)["output_bias"] -= self._target_mean
+        return params.astype(self.dtype)

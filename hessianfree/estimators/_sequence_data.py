@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,30 @@ from reservoir.utils.types import Array
 _MAX_NUMBERS = 2**23
 
 
-def read_targets(values: Any, layout: Layout, *, is_cut: bool, name: str = "y") -> tuple[Any, bool]:
-    """Return targets or weights stacked, and whether there is one per sequence.
+TARGETS = ("step", "sequence", "auto")
 
-    One per step: as many entries as steps, in the form of the inputs. One per sequence: for a list
-    or a 3-D array of sequences, entries of no axis (numbers, labels), of one axis that is not the
-    time axis (several outputs), or of a single row; for rows cut by `groups` or `lengths`, as many
-    entries as sequences.
+
+@dataclass(frozen=True)
+class Reading:
+    """How targets were read: one per sequence or per step, and those in a row of their own."""
+
+    per_sequence: bool
+    is_single_row: bool = False
+
+
+def read_targets(
+    values: Any,
+    layout: Layout,
+    *,
+    is_cut: bool,
+    target: str = "auto",
+    takes_several: bool = True,
+    name: str = "y",
+) -> tuple[Any, Reading]:
+    """Return targets or weights stacked, and how they were read.
+
+    One per step: as many entries as steps, in the form of the inputs. One per sequence: as many
+    entries as sequences, each a number or label, several outputs, or a row of these.
 
     Parameters
     ----------
@@ -33,33 +51,99 @@ def read_targets(values: Any, layout: Layout, *, is_cut: bool, name: str = "y") 
         Of the inputs.
     is_cut : bool
         Whether `groups` or `lengths` were given.
+    target : {"step", "sequence", "auto"}
+        What they are; "auto" goes by their shape.
+    takes_several : bool
+        Whether a target may be several numbers.
     name : str
         Of the argument, for the errors.
 
     Returns
     -------
     stacked : array-like of shape (n_rows, ...) or (n_sequences, ...)
-    per_sequence : bool
+    reading : Reading
+
+    Raises
+    ------
+    ValueError
+        If the shape is not that of such targets, or, with "auto", that of either kind.
     """
+    if target == "auto":
+        target = _guess(values, layout, is_cut, takes_several, name)
+    if target == "step":
+        return stack_like(values, layout, name=name), Reading(per_sequence=False)
     n_sequences = len(layout.lengths)
-    if layout.form == "rows":
-        counted = len(values) if hasattr(values, "__len__") else None
-        return values, is_cut and counted == n_sequences != layout.n_rows
     if not hasattr(values, "__len__") or len(values) != n_sequences:
-        return stack_like(values, layout, name=name), False
-    parts = [np.asarray(part) for part in values]
+        came = f"{len(values)} entries" if hasattr(values, "__len__") else repr(values)
+        raise ValueError(
+            f"`{name}` has {came}, but `X` holds {n_sequences} sequence(s) and one target per "
+            "sequence was expected. Pass one for each, or set `target` to 'step'."
+        )
+    if layout.form == "rows" and np.ndim(values) < 3:
+        # As they are: a Series or a DataFrame is checked as such.
+        return values, Reading(per_sequence=True)
+    parts = _parts(values)
     shapes = {part.shape for part in parts}
+    shape = parts[0].shape
+    if len(shapes) > 1 or len(shape) > 2 or (len(shape) == 2 and shape[0] != 1):
+        other = next((part.shape for part in parts if part.shape != shape), shape)
+        raise ValueError(
+            f"`{name}[0]` has shape {shape} and another entry {other}, but one target per sequence "
+            "was expected: a number, (n_outputs,) or (1, n_outputs). Pass such entries, or set "
+            "`target` to 'step'."
+        )
+    stacked = np.stack(parts)
+    if len(shape) == 2:
+        return stacked[:, 0], Reading(per_sequence=True, is_single_row=True)
+    return stacked, Reading(per_sequence=True)
+
+
+def _guess(values: Any, layout: Layout, is_cut: bool, takes_several: bool, name: str) -> str:
+    """Return "step" or "sequence", whichever the shape allows; raise where it allows both."""
+    n_sequences, n_rows = len(layout.lengths), layout.n_rows
+    n_values = len(values) if hasattr(values, "__len__") else None
+    if layout.form == "rows":
+        if not is_cut or n_values != n_sequences:
+            return "step"
+        if n_sequences < n_rows:
+            return "sequence"
+        raise _ambiguous(name, np.shape(values), "sequences of one step each")
+    if n_values != n_sequences:
+        return "step"
+    parts = _parts(values)
+    shapes = {part.shape for part in parts}
+    shape = parts[0].shape
     if shapes == {()}:
-        return np.asarray(parts), True
-    per_step = all(
-        part.ndim and len(part) == length
-        for part, length in zip(parts, layout.lengths, strict=True)
+        return "sequence"
+    per_sequence = len(shapes) == 1 and (len(shape) == 1 or (len(shape) == 2 and shape[0] == 1))
+    if not takes_several:
+        per_sequence = per_sequence and shape[-1] == 1
+    if not per_sequence:
+        return "step"
+    # Outputs of a sequence, if not steps. One too few or too many is a slip that a row of outputs
+    # would hide, and that a horizon of another length would not have.
+    lengths = set(layout.lengths)
+    slip = 1 if len(shape) == 1 and shape[0] > 1 and takes_several else 0
+    if all(abs(shape[0] - length) <= slip for length in lengths):
+        steps = " or ".join(str(length) for length in sorted(lengths))
+        raise _ambiguous(name, np.shape(values), f"sequences of {steps} step(s)")
+    return "sequence"
+
+
+def _ambiguous(name: str, shape: tuple[int, ...], sequences: str) -> ValueError:
+    """Return the error of targets that can be read in two ways."""
+    return ValueError(
+        f"`{name}` has shape {shape} for {sequences}: that may be one target per step, or one "
+        "target per sequence, for its last step, of as many outputs. Set `target` to 'step' or to "
+        "'sequence'."
     )
-    if not per_step and len(shapes) == 1:
-        shape = parts[0].shape
-        if len(shape) == 1 or (len(shape) == 2 and shape[0] == 1):
-            return np.stack(parts).reshape(n_sequences, -1), True
-    return stack_like(parts, layout, name=name), False
+
+
+def _parts(values: Any) -> list[NDArray[Any]]:
+    """Return the entries of an array, a list, or a pandas object as arrays."""
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy()
+    return [np.asarray(part) for part in values]
 
 
 def make_batch(

@@ -24,7 +24,8 @@ from hessianfree.optimize._protocols import Optimizer
 from hessianfree.training._checkpoints import TrainingState
 from hessianfree.training._history import History
 from hessianfree.training._stop_reason import TrainingStop
-from reservoir.utils.device import Device, move_state, to_host
+from hessianfree.training._stopping import Progress
+from reservoir.utils.device import Device, move_state
 from reservoir.utils.persistence import SavableMixin, register
 from reservoir.utils.types import Array
 
@@ -47,8 +48,9 @@ for _class in (
 SLICE_ROWS = 2**17
 
 
-# The names that the reasons of `train` have in `stop_reason_`.
-STOP_REASONS = {
+# The names that the reasons of `train` have in `stop_reason_`; the first for callbacks.
+STOP_REASONS: dict[TrainingStop | None, str] = {
+    None: "running",
     TrainingStop.N_ITERATIONS: "max_iter",
     TrainingStop.CONVERGED: "converged",
     TrainingStop.CALLBACK: "callback",
@@ -60,15 +62,18 @@ class TrainedNetworkMixin(SavableMixin):
     """Gives an estimator what follows from its training state and the architecture of its net."""
 
     callback: Callable[[Any], Any] | None
+    warm_start: bool
     dtype: Any
     device: str
     device_: Device
 
     params_: Array
     stop_reason_: str
+    validation_curve_: Array
 
     _architecture: Architecture
     _state: TrainingState
+    _progress: Progress
 
     # -- fitted attributes ------------------------------------------------------------------------
 
@@ -99,14 +104,70 @@ class TrainedNetworkMixin(SavableMixin):
 
     # -- training ---------------------------------------------------------------------------------
 
+    def _continues(self) -> bool:
+        """Return whether `fit` goes on with the last run."""
+        return bool(self.warm_start) and hasattr(self, "_state")
+
+    def _restored_on_failure(self, fit: Callable[[], None]) -> None:
+        """Call what fits the estimator; where it raises, leave the estimator as it was before."""
+        before = dict(vars(self))
+        try:
+            fit()
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
     def _in_units_of_targets(self, params: Array) -> Array:
         """Return the parameters of the net whose outputs are what predictions are made of."""
         return params
 
+    def _in_units_of_net(self, params: Array) -> Array:
+        """Undo `_in_units_of_targets`."""
+        return params
+
+    def _is_on(self, data: str) -> bool:
+        """Return whether the last run was on these data; files of before don't say, and it was."""
+        return not hasattr(self, "_progress") or data == self._progress.data
+
+    def _was_changed(self) -> bool:
+        """Return whether `params_` are others than those that were learned last."""
+        if not hasattr(self, "_progress"):
+            return False
+        learned = self._progress.learned(self._state.params)
+        return not np.array_equal(self.params_, self._in_units_of_targets(learned))
+
+    def _run_to_go_on_with(
+        self, optimizer: Optimizer[Any], new: Progress, *, was_changed: bool, is_validated: bool
+    ) -> tuple[TrainingState, Progress]:
+        """Return the last run, or, on other data or from other parameters, the start of another.
+
+        The optimizer then begins anew: damping, velocities and scales were those of another loss.
+        """
+        state, data = self._state, new.data
+        if not hasattr(self, "_progress"):
+            average = getattr(self, "_average", None)
+            at = state.iteration
+            return state, replace(new, average=average, averaged_at=at, validated_at=at)
+        progress, is_other = self._progress, not self._is_on(data)
+        if not (is_other or was_changed):
+            return state, progress
+        if is_other and is_validated:
+            warnings.warn(
+                "`warm_start` is True and the data are others than in the call before: what is held"
+                " out was drawn anew, and the lowest validation loss starts afresh. Sequences that "
+                "were learned from before may be among those held out.",
+                stacklevel=5,
+            )
+        given = self._architecture.build().layout.check(np.asarray(self.params_), "params_")
+        params = self._in_units_of_net(given).astype(self.dtype)
+        progress = progress.anew(state.iteration, data)
+        return replace(state, optimizer_state=optimizer.init(params)), progress
+
     def _check_warm_start(self, architecture: Architecture, optimizer: Optimizer[Any]) -> None:
         """Raise unless such a net, of this dtype, is what such an optimizer trained before."""
         old, new = asdict(self._architecture), asdict(architecture)
-        old["dtype"], new["dtype"] = str(self.params_.dtype), self.dtype
+        old["dtype"], new["dtype"] = str(self._state.params.dtype), self.dtype
         states = self._state.optimizer_state, optimizer.init(self._state.params)
         old["state of the optimizer"], new["state of the optimizer"] = (
             type(state).__name__ for state in states
@@ -118,17 +179,20 @@ class TrainedNetworkMixin(SavableMixin):
                     "call before. Keep it, or set `warm_start` to False."
                 )
 
-    def _call_back(self, state: TrainingState) -> bool:
+    def _call_back(self, state: TrainingState, progress: Progress, reason: str) -> bool:
         """Let the user see the estimator as it is after an iteration."""
         if self.callback is None:
             return False
-        self._adopt(state, state.params)
+        self._adopt(state, progress, reason)
         return bool(self.callback(self))
 
-    def _adopt(self, state: TrainingState, params: Array) -> None:
+    def _adopt(self, state: TrainingState, progress: Progress, reason: str) -> None:
         """Take over what training has come to, in arrays of the host."""
         self._state = replace(state, optimizer_state=move_state(np, state.optimizer_state))
-        self.params_ = self._in_units_of_targets(to_host(params))
+        self._progress = move_state(np, progress)
+        learned = self._progress.learned(self._state.params)
+        self.params_ = self._in_units_of_targets(learned)
+        self.stop_reason_ = reason
 
     def _warn(self) -> None:
         """Say what a user could miss."""
@@ -155,8 +219,9 @@ class TrainedNetworkMixin(SavableMixin):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters and fitted state to one `.npz` file, atomically and without pickle.
 
-        With the state of the training: what is loaded goes on, with `warm_start`, as if it had
-        never stopped, bit for bit. A file can't hold functions, and `callback` is left out.
+        With the whole state of the training, best parameters and patience among it: what is loaded
+        goes on, with `warm_start` and the same data, as if it had never stopped, bit for bit on the
+        same machine and number of threads. A file can't hold functions, and `callback` is left out.
 
         Parameters
         ----------

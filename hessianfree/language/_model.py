@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -21,11 +22,12 @@ from hessianfree.optimize._damping import LevenbergMarquardt
 from hessianfree.optimize._hessian_free import HessianFree
 from hessianfree.optimize._protocols import Optimizer
 from hessianfree.training._checkpoints import TrainingState
-from hessianfree.training._data import FreshBatches
+from hessianfree.training._data import BeginningAt, FreshBatches
 from hessianfree.training._loop import start, train
-from reservoir.utils.device import module_of, resolve_device, to_host, to_namespace
+from hessianfree.training._stop_reason import TrainingStop
+from hessianfree.training._stopping import Progress, digest_of
+from reservoir.utils.device import resolve_device
 from reservoir.utils.seeds import seed_sequence
-from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
 # Order of the independent streams that one `random_state` is split into.
@@ -118,7 +120,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         Several texts can only be learned that way.
     warm_start : bool, default=False
         Whether `fit` goes on where the last call ended, for `max_iter` iterations more, with the
-        vocabulary of the first call.
+        vocabulary of the first call. With another text, or with `params_` that were set, the
+        optimizer, the average and the growth of the batches begin anew from the weights at hand.
     dtype : {"float32", "float64"}, default="float32"
         Of all computations.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
@@ -129,8 +132,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         With `verbose`, write a sample of 200 characters to the standard error output after every so
         many iterations.
     callback : callable, optional
-        Called with the model after each iteration, with all its fitted attributes so far: it can
-        `sample`, `score` or `save` it. True ends training.
+        Called with the model after each iteration, with all its fitted attributes so far, as if
+        training had ended there: it can `sample`, `score` or `save` it. True ends training.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where to learn: "cuda" is an NVIDIA GPU, by CuPy; "auto" takes one where there is one.
         Scores and samples are computed on the host, from what was learned.
@@ -154,8 +157,9 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         character.
     history_ : History
         What the optimizer said at each iteration.
-    stop_reason_ : {"max_iter", "callback", "interrupted"}
-        Why training ended.
+    stop_reason_ : {"max_iter", "callback", "interrupted", "running"}
+        Why training ended; "running" for a callback before the last iteration, and in what it
+        saved.
 
     See Also
     --------
@@ -280,12 +284,19 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         Notes
         -----
         Ctrl-C ends the fit after the last complete iteration, with a warning; the model is fitted
-        with what was learned up to there.
+        with what was learned up to there. Where `fit` raises an exception, the model is as it was
+        before the call.
         """
+        self._restored_on_failure(lambda: self._fit(X))
+        return self
+
+    def _fit(self, X: Any) -> None:
+        """Read the text and learn it."""
         self._check_parameters()
         self.device_ = resolve_device(self.device)
         self._growth(self._optimizer_and_counts()[0])
-        continues = bool(self.warm_start) and hasattr(self, "_state")
+        continues = self._continues()
+        was_changed = continues and self._was_changed()
         ends = self.vocabulary_.end_of_text if continues else bool(self.end_of_text)
         texts = read_texts(X, ends)
         vocabulary = (
@@ -306,7 +317,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
             )
         self.vocabulary_ = vocabulary
         windows = TextWindows(stream, self.sequence_length, self.n_scored, vocabulary.end_symbol)
-        return self._learn(windows, continues)
+        self._learn(windows, continues, was_changed)
 
     def _check_parameters(self) -> None:
         """Raise unless the parameters that nothing else checks are as described."""
@@ -342,7 +353,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
             return _SECOND_ORDER_GROWTH if uses_curvature(optimizer) else 0.0
         return check_real("batch_growth", self.batch_growth, minimum=0)
 
-    def _learn(self, windows: TextWindows, continues: bool) -> Self:
+    def _learn(self, windows: TextWindows, continues: bool, was_changed: bool) -> None:
         """Train the net on windows of the text."""
         optimizer, gradient_size, n_more = self._optimizer_and_counts()
         curvature_size = self.curvature_batch_size if uses_curvature(optimizer) else None
@@ -350,8 +361,15 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         architecture = self._describe()
         max_rows = max(SLICE_ROWS, (curvature_size or 0) * self.sequence_length)
         network = architecture.build(max_rows, self.device_)
+        data = digest_of(windows.symbols, windows.n_steps, windows.n_scored)
         if continues:
             self._check_warm_start(architecture, optimizer)
+            state, progress = self._run_to_go_on_with(
+                optimizer,
+                Progress(data, streams[_DATA]),
+                was_changed=was_changed,
+                is_validated=False,
+            )
         else:
             some = windows.draw(_N_BIAS_WINDOWS, np.random.default_rng(streams[_BIAS]))
             params = INITIALIZATIONS[self.initialization](
@@ -361,25 +379,41 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
                 random_state=streams[_PARAMS],
                 dtype=self.dtype,
             )
-            self._state = start(optimizer, params, streams[_DATA])
-            self._average = params
-            counts = np.bincount(windows.symbols, minlength=self.vocabulary_.n_symbols)
-            self._counts = counts.astype(float)
+            state, progress = (
+                start(optimizer, params, streams[_DATA]),
+                Progress(data, streams[_DATA]),
+            )
+        counts = np.bincount(windows.symbols, minlength=self.vocabulary_.n_symbols)
+        self._counts = counts.astype(float)
         self._architecture = architecture
-        n_iterations = self.n_iter_ + n_more
-        with tqdm(total=n_iterations, initial=self.n_iter_, disable=not self.verbose) as bar:
+        source = FreshBatches(windows.draw, gradient_size, curvature_size, self._growth(optimizer))
+        last = state.iteration + n_more
+        # A run that was interrupted may have ended before its last iteration was averaged.
+        progress = (
+            progress.averaged(state.iteration, state.params)
+            if self.averaging
+            else replace(progress, average=None)
+        )
+
+        def after_iteration(state: TrainingState) -> bool:
+            nonlocal progress
+            if self.averaging:
+                progress = progress.averaged(state.iteration, state.params)
+            reason = TrainingStop.N_ITERATIONS if state.iteration == last else None
+            self._show(state, progress, bar)
+            return self._call_back(state, progress, STOP_REASONS[reason])
+
+        with tqdm(total=last, initial=state.iteration, disable=not self.verbose) as bar:
             state = train(
                 network,
                 optimizer,
-                FreshBatches(windows.draw, gradient_size, curvature_size, self._growth(optimizer)),
-                self._state,
-                n_iterations=n_iterations,
-                callback=lambda state: self._after_iteration(state, bar),
+                BeginningAt(source, progress.began),
+                state,
+                n_iterations=last,
+                callback=after_iteration,
             )
-        self._adopt(state, state.params)
-        self.stop_reason_ = STOP_REASONS[state.stop_reason]
+        self._adopt(state, progress, STOP_REASONS[state.stop_reason])
         self._warn()
-        return self
 
     def _describe(self) -> Architecture:
         """Return what the parameters and the vocabulary say about the net."""
@@ -397,22 +431,14 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
             l2=self.l2,
         )
 
-    def _adopt(self, state: TrainingState, params: Array) -> None:
-        """Take over what training has come to, or its average."""
-        self._average = to_host(self._average)
-        super()._adopt(state, self._average if self.averaging else params)
-
-    def _after_iteration(self, state: TrainingState, bar: Any) -> bool:
-        """Average, say how it goes, and let the user see the model."""
-        weight = state.params.dtype.type(4 / (state.iteration + 3))
-        average = to_namespace(module_of(state.params), self._average)
-        self._average = average + weight * (state.params - average)
-        if self.verbose:
-            bits = state.history.last["loss"] / math.log(2)
-            bar.set_postfix(bits_per_character=f"{bits:.3f}", refresh=False)
-            bar.update()
-            if self.sample_every and state.iteration % self.sample_every == 0:
-                self._adopt(state, state.params)
-                text = self.sample(_SHOWN, seed=state.iteration)
-                bar.write(f"\n-- iteration {state.iteration}\n{text}\n", file=sys.stderr)
-        return self._call_back(state)
+    def _show(self, state: TrainingState, progress: Progress, bar: Any) -> None:
+        """Say how it goes."""
+        if not self.verbose:
+            return
+        bits = state.history.last["loss"] / math.log(2)
+        bar.set_postfix(bits_per_character=f"{bits:.3f}", refresh=False)
+        bar.update()
+        if self.sample_every and state.iteration % self.sample_every == 0:
+            self._adopt(state, progress, STOP_REASONS[None])
+            text = self.sample(_SHOWN, seed=state.iteration)
+            bar.write(f"\n-- iteration {state.iteration}\n{text}\n", file=sys.stderr)

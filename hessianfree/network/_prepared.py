@@ -233,6 +233,12 @@ def extent_of(batch: Batch) -> _Extent:
     return _EXTENTS[batch]
 
 
+def largest_rows(batch: Batch, n_sequences: int) -> int:
+    """Return the steps of the longest so many sequences of a batch, all together."""
+    lengths = np.sort(extent_of(batch).lengths)
+    return int(lengths[len(lengths) - n_sequences :].sum())
+
+
 def prepare(
     batch: Batch, dtype: np.dtype[Any], max_rows: int | None, step_rows: float
 ) -> list[PreparedBatch]:

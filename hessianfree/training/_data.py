@@ -153,6 +153,24 @@ class Minibatches:
         return self._orders[key]
 
 
+@dataclass(frozen=True)
+class BeginningAt:
+    """A source of data whose first batches are those of iteration `began` of a run.
+
+    Parameters
+    ----------
+    data : DataSource
+    began : int
+    """
+
+    data: DataSource
+    began: int
+
+    def batches(self, iteration: int, seed: np.random.SeedSequence) -> tuple[Any, Any]:
+        """Return the gradient batch and the curvature batch of an iteration."""
+        return self.data.batches(iteration - self.began, seed)
+
+
 def _rng(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
     """Return the generator of that key under the seed of the run."""
     return np.random.default_rng(

@@ -136,7 +136,7 @@ ESTIMATORS = {
 
 def sequences(rng, name):
     X = rng.standard_normal((8, 6, 2))
-    y = X.sum(axis=2) if "regressor" in name else rng.integers(3, size=(8, 6))
+    y = X.sum(axis=2, keepdims=True) if "regressor" in name else rng.integers(3, size=(8, 6))
     return X, y
 
 
@@ -195,7 +195,7 @@ def test_estimators_refuse_mixed_devices(stand_in, rng):
     with pytest.raises(TypeError, match="`X` is a CuPy array, but `y` is not"):
         RNNRegressor(4, device="cuda").fit(stand_in.asarray(X), y)
     # Labels may be strings, which no GPU holds.
-    labels = np.where(y > 0, "up", "down")
+    labels = np.where(y[..., 0] > 0, "up", "down")
     rnn = RNNClassifier(4, max_iter=1, device="cuda").fit(stand_in.asarray(X), labels)
     assert set(rnn.predict(stand_in.asarray(X)).ravel()) <= {"up", "down"}
     rnn.set_params(device="cpu")

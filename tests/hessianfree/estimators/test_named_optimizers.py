@@ -25,7 +25,9 @@ def memory_task(rng):
 
 
 def regressor(**parameters):
-    return RNNRegressor(**{"n_units": 8, "max_iter": 6, "random_state": 1, **parameters})
+    return RNNRegressor(
+        **{"n_units": 8, "max_iter": 6, "target": "step", "random_state": 1, **parameters}
+    )
 
 
 @pytest.mark.parametrize("name", FIRST_ORDER)
@@ -81,7 +83,9 @@ def test_batches_by_default(memory_task):
 def test_more_updates_by_default(rng):
     X = np.zeros((5, 2, 1))
     y = rng.standard_normal((5, 2))
-    rnn = RNNRegressor(2, optimizer="sgd", n_iter_no_change=20, random_state=0).fit(X, y)
+    rnn = RNNRegressor(2, optimizer="sgd", n_iter_no_change=20, target="step", random_state=0).fit(
+        X, y
+    )
     assert rnn.stop_reason_ == "converged"
     assert rnn.n_iter_ > 20
     _, counts = resolve_optimizer("sgd")

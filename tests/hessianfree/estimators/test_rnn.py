@@ -6,8 +6,6 @@ from sklearn.metrics import accuracy_score, r2_score
 
 import hessianfree.estimators._sequence_data as sequence_data
 from hessianfree import HessianFree, RNNClassifier, RNNRegressor
-from hessianfree.estimators._sequence_data import read_targets
-from reservoir.sequences import Layout
 from tests.support.small_rnns import classifier, regressor
 
 # -- what is learned -----------------------------------------------------------------------------
@@ -17,7 +15,8 @@ def test_learns_a_product_over_time(rng):
     X = rng.uniform(-1, 1, size=(80, 20, 1))
     y = 40 + 7 * np.roll(X[..., 0], 1, axis=1) * np.roll(X[..., 0], 2, axis=1)
     y[:, :2] = 40
-    rnn = RNNRegressor(n_units=20, max_iter=40, random_state=0).fit(X[:60], y[:60])
+    rnn = RNNRegressor(n_units=20, max_iter=40, target="step", random_state=0)
+    rnn.fit(X[:60], y[:60])
     assert rnn.score(X[60:], y[60:]) > 0.99
 
 
@@ -103,7 +102,7 @@ def test_factors_and_gains_are_those_asked_for(memory_task):
 
 def test_symbols_are_one_hot_inputs(rng):
     X = rng.integers(3, size=(20, 7, 1))
-    y = rng.normal(size=(20, 7))
+    y = rng.normal(size=(20, 7, 1))
     symbols = regressor(n_symbols=3, dtype="float64", max_iter=1).fit(X, y)
     one_hot = regressor(dtype="float64", max_iter=1).fit(np.eye(3)[X[..., 0]], y)
     np.testing.assert_allclose(symbols.params_, one_hot.params_, rtol=1e-6, atol=1e-9)
@@ -176,30 +175,6 @@ def test_forms_of_labels_agree(memory_task):
         assert shape == (*np.asarray(targets).shape, 2)
 
 
-@pytest.mark.parametrize(
-    ("y", "form", "expected", "per_sequence"),
-    [
-        ([1, 2], "list", (2,), True),
-        (["a", "b"], "list", (2,), True),
-        ([[1, 2, 3], [4]], "list", (4,), False),
-        ([[1, 2], [3, 4]], "list", (2, 2), True),
-        ([[[1], [2], [3]], [[4]]], "list", (4, 1), False),
-        ([[[1, 2]], [[3, 4]]], "list", (2, 2), True),
-        (np.zeros((2, 3)), "array", (6,), False),
-        (np.zeros((2, 5)), "array", (2, 5), True),
-        (np.zeros((2, 1, 3)), "array", (2, 3), True),
-        (np.zeros((2, 3, 5)), "array", (6, 5), False),
-        (np.zeros(4), "rows", (4,), False),
-        (np.zeros(2), "rows", (2,), True),
-    ],
-)
-def test_targets_of_steps_and_of_sequences_are_told_apart(y, form, expected, per_sequence):
-    layout = Layout((3, 3) if form == "array" else (3, 1), form)
-    stacked, found = read_targets(y, layout, is_cut=form == "rows")
-    assert np.shape(stacked) == expected
-    assert found is per_sequence
-
-
 def test_targets_of_sequences_are_those_of_the_last_step(rng):
     X = [rng.normal(size=(length, 2)) for length in (4, 6, 3, 5)]
     y = rng.normal(size=(4, 3))
@@ -251,7 +226,7 @@ def test_steps_of_weight_zero_do_not_count(memory_task, rng):
 
 def test_one_dimensional_targets_stay_one_dimensional(memory_task):
     X, y = memory_task
-    one, two = regressor().fit(X, y[..., 0]), regressor().fit(X, y[..., :1])
+    one, two = regressor(target="step").fit(X, y[..., 0]), regressor().fit(X, y[..., :1])
     assert one.predict(X).shape == (30, 8)
     assert two.predict(X).shape == (30, 8, 1)
     np.testing.assert_array_equal(one.predict(X), two.predict(X)[..., 0])

@@ -74,7 +74,7 @@ def test_loss_falls_and_history_says_how(memory_task):
 
 def test_stops_when_the_loss_hardly_falls(rng):
     X, y = np.zeros((20, 4, 1)), rng.normal(size=(20, 4))
-    rnn = regressor(max_iter=50, tol=1e-3, n_iter_no_change=3).fit(X, y)
+    rnn = regressor(max_iter=50, tol=1e-3, n_iter_no_change=3, target="step").fit(X, y)
     assert rnn.stop_reason_ == "converged"
     assert rnn.n_iter_ < 30
     losses = rnn.loss_curve_
@@ -87,12 +87,14 @@ def test_stops_when_the_loss_hardly_falls(rng):
 def test_constant_targets(memory_task):
     X, _ = memory_task
     np.testing.assert_allclose(
-        regressor(max_iter=8).fit(X, np.full((30, 8), 2.5)).predict(X), 2.5, atol=1e-2
+        regressor(max_iter=8, target="step").fit(X, np.full((30, 8), 2.5)).predict(X),
+        2.5,
+        atol=1e-2,
     )
 
 
 def test_validation_keeps_the_best_parameters(rng):
-    X, y = rng.normal(size=(20, 5, 3)), rng.normal(size=(20, 5))
+    X, y = rng.normal(size=(20, 5, 3)), rng.normal(size=(20, 5, 1))
     rnn = regressor(
         n_units=30, max_iter=40, n_iter_no_change=5, validation_fraction=0.25, dtype="float64"
     ).fit(X, y)
@@ -160,7 +162,7 @@ def test_verbose_shows_progress(memory_task, capsys):
 def test_says_that_no_step_could_be_made(rng):
     X = 1e30 * rng.normal(size=(3, 5, 2))
     with pytest.warns(ConvergenceWarning, match="Scale the inputs"):
-        regressor(activation="relu", max_iter=1).fit(X, X[..., 0])
+        regressor(activation="relu", max_iter=1).fit(X, X[..., :1])
 
 
 def test_a_killed_run_goes_on_from_what_its_callback_saved(memory_task, tmp_path):
