@@ -344,7 +344,7 @@ def _explained(
     def rows(what: str) -> Iterator[tuple[int, Any]]:
         begin = np.zeros((1, n_units))
         for block in stream(
-            system, [inputs], len(inputs), begin, description=what, progress=progress
+            system, [inputs], len(inputs), begin, bar_of=what if progress else None
         ):
             skipped = max(washout - block.start, 0)
             if skipped < block.states.shape[1]:

@@ -133,8 +133,7 @@ def echo_state_index(
         [inputs] * len(starts),
         len(inputs),
         starts,
-        description="echo state index",
-        progress=progress,
+        bar_of="echo state index" if progress else None,
     ):
         apart = block.states[1:] - block.states[0]
         rows = slice(block.start, block.start + block.states.shape[1])
@@ -233,8 +232,7 @@ def consistency(
         starts,
         state_noise=state_noise,
         generators=[np.random.default_rng(seed) for seed in noise_seeds],
-        description="consistency",
-        progress=progress,
+        bar_of="consistency" if progress else None,
     ):
         rows = block.states[:, max(washout - block.start, 0) :].astype(np.float64)
         if not rows.shape[1]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from reservoir.diagnostics._system import (
-    Block,
     System,
+    TrajectoryBlock,
     check_inputs,
     driven_system,
     free_system,
@@ -132,7 +132,7 @@ def driven_lyapunov_exponents(
     inputs = check_inputs(X, system.reservoir, washout)
     start = np.zeros((1, system.reservoir.n_units))
     blocks = stream(
-        system, [inputs], len(inputs), start, description="Lyapunov exponents", progress=progress
+        system, [inputs], len(inputs), start, bar_of="Lyapunov exponents" if progress else None
     )
     return _exponents(system, blocks, len(inputs), n_exponents, washout, dt, random_state)
 
@@ -214,24 +214,16 @@ def free_lyapunov_exponents(
     n_steps = check_integer(
         "n_steps", n_steps, minimum=washout + 1, remedy="Pass more steps than `washout`."
     )
-    if X is None:
-        state, output = model.last_state_, model.last_output_
-    else:
-        contexts, _ = model._reader().inputs(X, None, None)
-        if len(contexts) != 1:
-            raise ValueError(
-                f"`X` holds {len(contexts)} series, but one was expected. Pass one context."
-            )
-        (state,) = model._states_before_the_last_step(contexts)
-        output = contexts[0][-1]
+    states, outputs = model.forecast_start(X)
+    if len(states) != 1:
+        raise ValueError(f"`X` holds {len(states)} series, but one was expected. Pass one context.")
     blocks = stream(
         system,
         None,
         n_steps,
-        state[None],
-        initial_outputs=output[None],
-        description="Lyapunov exponents",
-        progress=progress,
+        states,
+        initial_outputs=outputs,
+        bar_of="Lyapunov exponents" if progress else None,
     )
     return _exponents(system, blocks, n_steps, n_exponents, washout, dt, random_state)
 
@@ -242,7 +234,7 @@ def _check_run(washout: int, dt: float) -> tuple[int, float]:
 
 def _exponents(
     system: System,
-    blocks: Iterable[Block],
+    blocks: Iterable[TrajectoryBlock],
     n_steps: int,
     n_exponents: int,
     washout: int,
@@ -313,13 +305,13 @@ class Jacobian:
         has_memory = self._output_map is not None
         self.n_dimensions = reservoir.n_units + has_memory * system.n_outputs
 
-    def along(self, block: Block) -> Iterable[Callable[[Floats], Floats]]:
+    def along(self, block: TrajectoryBlock) -> Iterable[Callable[[Floats], Floats]]:
         """Give the derivative of each step of a block (of one trajectory) as a function."""
         before = np.concatenate([block.before[:1], block.states[0, :-1]]).astype(np.float64)
-        heard = [block.inputs[0], np.ones((len(before), 1))]
+        columns = [block.inputs[0], np.ones((len(before), 1))]
         if self._reservoir.feedback is not None:
-            heard.insert(1, block.fed_back[0])
-        drive = np.concatenate(heard, axis=1, dtype=np.float64) @ self._drive_weights
+            columns.insert(1, block.fed_back[0])
+        drive = np.concatenate(columns, axis=1, dtype=np.float64) @ self._drive_weights
         drive += (self._recurrent @ before.T).T
         gains = self._leak_rate * self._derivative(drive)
         kept = (1.0 - self._leak_rate) * np.ones(self._reservoir.n_units)

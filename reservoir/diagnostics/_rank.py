@@ -80,7 +80,14 @@ def kernel_rank(
        for neural circuit models, Neural Networks 20.
     """
     return _rank(
-        model, n_streams, n_steps, 0, tolerance, input_range, random_state, "kernel rank", progress
+        model,
+        n_streams,
+        n_steps,
+        0,
+        tolerance,
+        input_range,
+        random_state,
+        "kernel rank" if progress else None,
     )
 
 
@@ -150,8 +157,7 @@ def generalization_rank(
         tolerance,
         input_range,
         random_state,
-        "generalization rank",
-        progress,
+        "generalization rank" if progress else None,
     )
 
 
@@ -163,8 +169,7 @@ def _rank(
     tolerance: float,
     input_range: tuple[float, float],
     random_state: Any,
-    description: str,
-    progress: bool,
+    bar_of: str | None,
 ) -> int:
     """Return the rank of the final states of streams that share their last steps."""
     system = driven_system(model)
@@ -178,9 +183,7 @@ def _rank(
     if n_common:
         inputs[:, -n_common:] = inputs[0, -n_common:]
     start = np.zeros((n_streams, system.reservoir.n_units))
-    for block in stream(
-        system, list(inputs), n_steps, start, description=description, progress=progress
-    ):
+    for block in stream(system, list(inputs), n_steps, start, bar_of=bar_of):
         final = block.states[:, -1]
     values = np.linalg.svd(final.astype(np.float64), compute_uv=False)
     # States of float32 carry its rounding into float64.

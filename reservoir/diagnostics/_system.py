@@ -1,4 +1,4 @@
-"""What is diagnosed: a reservoir, and a readout where that closes a loop; and how it is run."""
+"""The dynamical system that is diagnosed, a reservoir or a closed loop, and its trajectories."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class System:
         return 0 if self.readout is None else len(self.readout.intercept)
 
 
-class Block(NamedTuple):
-    """Some steps of several trajectories.
+class TrajectoryBlock(NamedTuple):
+    """Consecutive steps of several trajectories.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ def driven_system(model: Any) -> System:
     Parameters
     ----------
     model : fitted estimator or Reservoir
-        An estimator with feedback weights hears its own output, as in `predict`.
+        Of an estimator with feedback weights, its own output is fed back, as in `predict`.
 
     Returns
     -------
@@ -95,30 +95,30 @@ def driven_system(model: Any) -> System:
     if isinstance(model, Reservoir):
         if model.feedback is not None:
             raise ValueError(
-                "`model` is a Reservoir with feedback weights, but nothing says what they hear. "
+                "`model` is a Reservoir with feedback weights, but nothing says what is fed back. "
                 "Pass the fitted estimator, or `dataclasses.replace(reservoir, feedback=None)`."
             )
         return System(model)
     reservoir = fitted_reservoir(model)
-    return System(reservoir, None if reservoir.feedback is None else model._readout())
+    return System(reservoir, None if reservoir.feedback is None else model.readout_)
 
 
 def free_system(model: Any) -> System:
-    """Return the reservoir of an estimator that hears its own forecasts."""
+    """Return the closed loop of an estimator, its forecasts being its inputs."""
     reservoir = fitted_reservoir(model)
     # Local reservoirs have a forecast as well, but no readout that sees one whole state.
-    if not (hasattr(model, "forecast") and hasattr(model, "_readout")):
+    if not (hasattr(model, "forecast") and hasattr(model, "readout_")):
         raise TypeError(
             f"`model` is a {type(model).__name__}, but an estimator with a method `forecast` was "
             "expected. Pass an ESNRegressor fitted one step ahead."
         )
-    readout = model._readout()
+    readout = model.readout_
     if len(readout.intercept) != reservoir.n_inputs:
         raise ValueError(
             f"`model` has {reservoir.n_inputs} inputs and {len(readout.intercept)} outputs, but a "
             "free run feeds outputs back as inputs. Fit it on `series[:-1], series[1:]`."
         )
-    if not np.array_equal(model._input_sources(), np.arange(reservoir.n_inputs)):
+    if not np.array_equal(model.input_sources_, np.arange(reservoir.n_inputs)):
         raise ValueError(
             f"`model` has targets {list(model.target_names_in_)} and inputs "
             f"{list(model.feature_names_in_)}, but the same columns in the same order were "
@@ -149,9 +149,8 @@ def stream(
     initial_outputs: Array | None = None,
     state_noise: float = 0.0,
     generators: Sequence[np.random.Generator] | None = None,
-    description: str = "",
-    progress: bool = False,
-) -> Iterator[Block]:
+    bar_of: str | None = None,
+) -> Iterator[TrajectoryBlock]:
     """Yield the trajectories of a system, started and driven as told, some rows at a time.
 
     Parameters
@@ -170,14 +169,12 @@ def stream(
         Standard deviation of noise inside the activation; not for a system with a readout.
     generators : sequence of numpy.random.Generator, optional
         One a trajectory; advanced.
-    description : str
-        What the progress bar says.
-    progress : bool
-        Whether there is one.
+    bar_of : str or None
+        What a progress bar is called; None for no bar.
 
     Yields
     ------
-    Block
+    TrajectoryBlock
         Of arrays that are not overwritten later.
     """
     reservoir = system.reservoir
@@ -187,7 +184,7 @@ def stream(
     if initial_outputs is not None:
         output[:] = initial_outputs
     n_rows = max(ROWS // n_trajectories, 64)
-    with tqdm(total=n_steps, desc=description, unit="step", disable=not progress) as bar:
+    with tqdm(total=n_steps, desc=bar_of, unit="step", disable=bar_of is None) as bar:
         for start in range(0, n_steps, n_rows):
             length = min(n_rows, n_steps - start)
             rows = slice(start, start + length)
@@ -217,8 +214,8 @@ def stream(
                     states[index] = ran.states
                     fed_back[index, 0], fed_back[index, 1:] = output[index], ran.outputs[:-1]
                     output[index] = ran.outputs[-1]
-            heard = fed_back if inputs is None else np.stack([part[rows] for part in inputs])
-            yield Block(start, state, states, heard, fed_back)
+            driving = fed_back if inputs is None else np.stack([part[rows] for part in inputs])
+            yield TrajectoryBlock(start, state, states, driving, fed_back)
             state = states[:, -1].copy()
             bar.update(length)
 

@@ -58,6 +58,8 @@ class FreeStart:
         u[t], those columns whose place no output takes.
     n_settling : int
         Steps at the start whose outputs only need to be finite, whatever the bounds.
+    first_step : int
+        Number of the first step, for an error.
     """
 
     n_steps: int
@@ -65,6 +67,7 @@ class FreeStart:
     output: Any = None
     inputs: Any = None
     n_settling: int = 0
+    first_step: int = 0
 
 
 class VariantRun(NamedTuple):
@@ -181,7 +184,6 @@ def free_run_sequences(
     output_as_input: Any = False,
     output_bounds: Any = None,
     return_states: bool = False,
-    first_step: int = 0,
     engine: str = "auto",
     xp: Any = np,
 ) -> list[FreeRun]:
@@ -194,8 +196,6 @@ def free_run_sequences(
         outputs the error holds too.
     starts : sequence of FreeStart
         How long each run is, where it starts, and its external inputs.
-    first_step : int
-        Number of the first step, for an error.
     xp : module
         numpy, or cupy to run on the GPU, where the results then are.
     """
@@ -221,7 +221,9 @@ def free_run_sequences(
             for one in starts
         ]
         runs, departures = [run for run, _ in ended], [departure for _, departure in ended]
-    refuse_departures([run.outputs for run in runs], departures, first_step=first_step)
+    refuse_departures(
+        [run.outputs for run in runs], departures, first_step=starts[0].first_step if starts else 0
+    )
     return runs
 
 
@@ -372,4 +374,5 @@ def _checked_start(
         as_vector("initial_output", start.output, n_outputs, dtype),
         external_inputs(reservoir, start.inputs, start.n_steps, sources),
         start.n_settling,
+        start.first_step,
     )

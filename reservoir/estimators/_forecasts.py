@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -185,7 +186,7 @@ class ReservoirForecasts(ReservoirRuns):
                 "for each, or `forecast` with a list of contexts."
             )
         (series,) = sequences
-        sources = self._input_sources()
+        sources = self.input_sources_
         starts = self._run_starts(initial_state, None, 1, warns=False)
         firsts = _checked_origins(origins, len(series), n_steps if (sources < 0).any() else 0)
         states = states_at(
@@ -206,7 +207,7 @@ class ReservoirForecasts(ReservoirRuns):
                 many = ManyStarts(states, last[:, np.newaxis], external)
                 outputs = free_run_many(
                     self.reservoir_,
-                    self._readout(),
+                    self.readout_,
                     many,
                     output_as_input=sources,
                     output_bounds=self._bounds,
@@ -220,6 +221,52 @@ class ReservoirForecasts(ReservoirRuns):
                 none = RunStarts([], [], None, is_ahead=False)
                 outputs = np.stack([to_host(run.outputs) for run in self._run_free(xp, runs, none)])
         return outputs[:, :, 0] if self._y_is_1d else outputs
+
+    def forecast_start(self, X: Any = None) -> tuple[Array, Array]:
+        """Return the states and outputs that a forecast begins with.
+
+        A forecast is the free run ``free_run(reservoir_, readout_, n_steps, initial_state=state,
+        initial_output=output, output_as_input=input_sources_)``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_context, n_features), list of such, or 3-D array, optional
+            Contexts, as in `forecast`. Without it, the end of training is the start.
+
+        Returns
+        -------
+        states : ndarray of shape (n_sequences, n_units)
+            The state before the first step of each forecast.
+        outputs : ndarray of shape (n_sequences, n_outputs)
+            The output before it: what the last row of the context shows.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ValueError
+            If outputs can't take the place of inputs, or `X` does not match what was fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from reservoir import ESNRegressor
+        >>> from reservoir.dynamics import free_run
+        >>> series = np.sin(0.2 * np.arange(500))[:, None]
+        >>> esn = ESNRegressor(n_units=50, random_state=0).fit(series[:-1], series[1:])
+        >>> (state,), (output,) = esn.forecast_start(series[:100])
+        >>> run = free_run(esn.reservoir_, esn.readout_, 20, initial_state=state,
+        ...                initial_output=output, output_as_input=True)
+        >>> np.array_equal(run.outputs, esn.forecast(20, series[:100]))
+        True
+        """
+        check_is_fitted(self, "coef_")
+        self._check_forecast()
+        if X is None:
+            return self.last_state_[np.newaxis], self.last_output_[np.newaxis]
+        contexts, _ = self._reader().inputs(X, None, None)
+        last_rows = [self._as_outputs(to_host(context[-1])) for context in contexts]
+        return self._states_before_the_last_step(contexts), np.stack(last_rows)
 
     def _starts_without_context(self, initial_state: Any, initial_output: Any) -> RunStarts:
         """Return where forecasts go on that no context precedes."""
@@ -259,7 +306,7 @@ class ReservoirForecasts(ReservoirRuns):
         n_steps: int,
     ) -> list[FreeStart]:
         """Return where forecasts begin, once the contexts have driven the reservoir."""
-        sources = self._input_sources()
+        sources = self.input_sources_
         ends = self._states_before_the_last_step(contexts, states)
         runs = []
         for context, before, end, known in zip(contexts, states, ends, external):
@@ -277,11 +324,10 @@ class ReservoirForecasts(ReservoirRuns):
         try:
             done = free_run_sequences(
                 self.reservoir_,
-                self._readout(),
-                runs,
-                output_as_input=self._input_sources(),
+                self.readout_,
+                [replace(run, first_step=int(starts.is_ahead)) for run in runs],
+                output_as_input=self.input_sources_,
                 output_bounds=self._bounds,
-                first_step=int(starts.is_ahead),
                 xp=xp,
             )
         except DivergenceError as error:
@@ -300,7 +346,7 @@ class ReservoirForecasts(ReservoirRuns):
         self, done: Sequence[FreeRun], runs: Sequence[FreeStart]
     ) -> ReservoirState:
         """Return where forecasts ended."""
-        sources = self._input_sources()
+        sources = self.input_sources_
         outputs = np.stack([to_host(run.outputs[-1]) for run in done])
         inputs = np.empty((len(done), len(sources)), dtype=outputs.dtype)
         inputs[:, sources >= 0] = outputs[:, sources[sources >= 0]]

@@ -429,7 +429,7 @@ class NVARRegressor(SequenceRegressor):
 
         `external` (n_series, n_steps - 1, n_external) are the inputs that are no output.
         """
-        sources = self._input_sources()
+        sources = self.input_sources_
         is_fed = sources >= 0
         coef, intercept = self._readout_arrays()
         n_series, n_known, n_features = known.shape

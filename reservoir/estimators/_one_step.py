@@ -26,8 +26,9 @@ class OneStepAhead(SequenceEstimator):
         if names is not None:
             self.target_names_in_ = np.array(names, dtype=object)
 
-    def _input_sources(self) -> Integers:
-        """Return the output that takes the place of each input in a forecast, -1 for none.
+    @property
+    def input_sources_(self) -> Integers:
+        """The output that takes the place of each input in a forecast, -1 for none: (n_inputs,).
 
         By name, where inputs and targets have names in common; otherwise in their order.
         """
@@ -65,14 +66,14 @@ class OneStepAhead(SequenceEstimator):
 
     def _as_inputs(self, output: Array, external: Array) -> Array:
         """Return the row of inputs that outputs, and inputs that are no output, make up."""
-        sources = self._input_sources()
+        sources = self.input_sources_
         row = output[sources]
         row[sources < 0] = external
         return row
 
     def _output_places(self) -> Integers:
         """Return the input that each output is, -1 for none."""
-        sources = self._input_sources()
+        sources = self.input_sources_
         places = np.full(self.n_outputs_, -1)
         fed = np.flatnonzero(sources >= 0)
         places[sources[fed]] = fed
@@ -80,7 +81,7 @@ class OneStepAhead(SequenceEstimator):
 
     def _read_future(self, future: Any, n_steps: int, n_sequences: int) -> list[Array]:
         """Return the inputs that are no output, (n_steps, n_external) for each sequence."""
-        outside = np.flatnonzero(self._input_sources() < 0)
+        outside = np.flatnonzero(self.input_sources_ < 0)
         dtype = self._checked_dtype()
         if not len(outside):
             if future is not None:

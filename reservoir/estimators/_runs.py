@@ -332,7 +332,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         if self.reservoir_.feedback is not None:
             low, high = as_bounds(self._bounds, self.n_outputs_, self.reservoir_.dtype).tolist()
             bounds = (low, high)
-        run = LiveRun(self.reservoir_, self._readout())
+        run = LiveRun(self.reservoir_, self.readout_)
         self._live = _Live(run, self.coef_, self.intercept_, self.reservoir_, bounds)
         return self._live
 
@@ -443,9 +443,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         xp = module_of(inputs[0])
         if self.reservoir_.feedback is None:
             ends = np.empty((len(inputs), self.reservoir_.n_units), dtype=self.reservoir_.dtype)
-            parts = map_sequences(
-                self.reservoir_, self._readout(), inputs, states, last_states=ends
-            )
+            parts = map_sequences(self.reservoir_, self.readout_, inputs, states, last_states=ends)
             return xp.concatenate(parts) if len(parts) > 1 else parts[0], list(ends)
         starts = [
             # From the zero state, nothing was learned of the first steps.
@@ -453,7 +451,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
             for part, state, output in zip(inputs, states, outputs)
         ]
         runs = free_run_sequences(
-            self.reservoir_, self._readout(), starts, output_bounds=self._bounds, xp=xp
+            self.reservoir_, self.readout_, starts, output_bounds=self._bounds, xp=xp
         )
         rows = xp.concatenate([run.outputs for run in runs]) if len(runs) > 1 else runs[0].outputs
         return rows, [to_host(run.final_state) for run in runs]
@@ -490,7 +488,9 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
     def _feature_map(self) -> FeatureMap:
         return FeatureMap(bool(self.include_input), bool(self.include_squares))
 
-    def _readout(self) -> Readout:
+    @property
+    def readout_(self) -> Readout:
+        """The learned linear map, in the dtype of the model, as `free_run` takes it."""
         return self._feature_map().split(*self._readout_arrays(), len(self.reservoir_.bias))
 
 

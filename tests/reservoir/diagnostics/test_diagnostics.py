@@ -66,7 +66,7 @@ def test_wrong_models_are_refused(name, generator):
         measure(Ridge().fit(np.ones((2, 1)), np.ones(2)))
     with pytest.raises(TypeError, match=r"`model` is a str"):
         measure("esn")
-    with pytest.raises(ValueError, match=r"feedback weights, but nothing says what they hear"):
+    with pytest.raises(ValueError, match=r"feedback weights, but nothing says what is fed back"):
         measure(generator.reservoir_)
 
 

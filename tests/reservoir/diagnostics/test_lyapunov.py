@@ -117,7 +117,7 @@ def test_jacobian_of_a_free_run_equals_central_differences(include_input, feedba
         12, connectivity=4, leak_rate=0.7, include_squares=True, include_input=include_input,
         feedback_scaling=feedback_scaling, random_state=0, alpha=1e-2,
     ).fit(series[:-1], series[1:])  # fmt: skip
-    system, readout, reservoir = free_system(esn), esn._readout(), esn.reservoir_
+    system, readout, reservoir = free_system(esn), esn.readout_, esn.reservoir_
     x, y = esn.last_state_, np.array([0.3, -0.2])
 
     def step(combined):

@@ -52,7 +52,7 @@ def test_free_runs_through_feedback(rng):
         state = run(model.reservoir_, u[:480], teacher=y[:480])[-1]
         outputs = free_run(
             model.reservoir_,
-            model._readout(),
+            model.readout_,
             60,
             initial_state=state,
             initial_output=y[479],
