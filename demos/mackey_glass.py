@@ -52,7 +52,12 @@ def free_runs(n_units: int, kind: str, seed: int) -> tuple[np.ndarray, np.ndarra
     """Return truth and forecast, each (N_STARTS, HORIZON, 1), on data after the training data."""
     series = make_series(seed)
     esn = ESNRegressor(
-        n_units, washout=100, include_input=False, random_state=seed, **SETTINGS[kind]
+        n_units,
+        input_scaling=1.0,
+        washout=100,
+        include_input=False,
+        random_state=seed,
+        **SETTINGS[kind],
     )
     esn.fit(series[:N_TRAINING], series[1 : N_TRAINING + 1])
     starts = N_TRAINING + 1 + N_CONTEXT + HORIZON * np.arange(N_STARTS)

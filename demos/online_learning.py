@@ -59,7 +59,7 @@ def drifting_filter(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def follow(seed: int) -> tuple[dict[str, np.ndarray], float]:
     """Return the squared error of each readout at each step, and microseconds a live step."""
     u, y = drifting_filter(seed)
-    fixed = ESNRegressor(random_state=seed, **RESERVOIR)
+    fixed = ESNRegressor(alpha=1e-6, random_state=seed, **RESERVOIR)
     fixed.fit(u[:N_FIXED, None], y[:N_FIXED])
     outputs = {f"fixed after {N_FIXED:,} steps": fixed.predict(u[:, None])}
     for name, forgetting in (("never forgets", 1.0), ("forgets", FORGETTING)):

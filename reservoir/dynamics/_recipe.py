@@ -11,7 +11,13 @@ import numpy as np
 from reservoir.dynamics._reservoir import Array, Reservoir
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.validation import check_choice, check_integer, check_real
-from reservoir.weights._draw import bias_weights, check_scaling, input_weights, recurrent_weights
+from reservoir.weights._draw import (
+    bias_weights,
+    check_input_scaling,
+    check_scaling,
+    input_weights,
+    recurrent_weights,
+)
 
 
 class Seeds(NamedTuple):
@@ -57,8 +63,8 @@ class ReservoirRecipe:
         Largest absolute eigenvalue that W is scaled to; None leaves it as drawn.
     leak_rate : float or array-like of shape (n_units,)
         Fraction a of the state replaced at each step, in (0, 1].
-    input_scaling : float or array-like of shape (n_inputs,)
-        Scale of W_in, for all inputs or for each.
+    input_scaling : float, array-like of shape (n_inputs,) or None
+        Scale of W_in, for all inputs or for each; None stands for 0.2 / √n_inputs.
     bias_scaling : float
         Scale of b.
     connectivity : int or float
@@ -138,7 +144,7 @@ class ReservoirRecipe:
         n_units = check_integer("n_units", self.n_units, minimum=1)
         dtype = np.dtype(check_choice("dtype", self.dtype, ("float32", "float64")))
         shared: dict[str, Any] = {"distribution": self.distribution, "dtype": dtype}
-        input_scaling = check_scaling(self.input_scaling, n_inputs, name="input_scaling")
+        input_scaling = check_input_scaling(self.input_scaling, n_inputs)
         bias_scaling = check_real("bias_scaling", self.bias_scaling, minimum=0)
         recurrent = recurrent_weights(
             n_units,

@@ -61,7 +61,7 @@ class ReservoirEstimator(SequenceEstimator):
     n_units: int
     spectral_radius: float | None
     leak_rate: float | ArrayLike
-    input_scaling: float | ArrayLike
+    input_scaling: float | ArrayLike | None
     bias_scaling: float
     feedback_scaling: float | ArrayLike
     connectivity: float

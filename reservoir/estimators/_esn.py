@@ -16,7 +16,7 @@ from reservoir.harvest._fold import TrainingSequence, fold_sequences
 from reservoir.harvest._jobs import cut_into_jobs
 from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.readout._accumulator import RidgeAccumulator
-from reservoir.readout._solve import check_alphas, solve_ridge
+from reservoir.readout._solve import USUAL_ALPHAS, check_alphas, solve_ridge
 from reservoir.sequences._chunks import ROWS_PER_BLOCK, check_chunk, pair, recut
 from reservoir.sequences._missing import fed_back, hold
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, naming_remedy, to_host
@@ -48,8 +48,9 @@ class ESNRegressor(ReservoirRegressor):
         line has only zero eigenvalues: there it is the weight of the connections.
     leak_rate : float in (0, 1] or array-like of shape (n_units,), default=1.0
         Fraction a of the state replaced at each step.
-    input_scaling : float or array-like of shape (n_features,), default=1.0
-        Scale of W_in, for all channels or for each.
+    input_scaling : float, array-like of shape (n_features,) or None, default=None
+        Scale of W_in, for all channels or for each; None stands for 0.2 / √n_features, which suits
+        standardised channels, however many.
     bias_scaling : float, default=0.2
         Scale of b. Without a bias a tanh reservoir is an odd function of its input.
     connectivity : int or float, default=10
@@ -79,9 +80,9 @@ class ESNRegressor(ReservoirRegressor):
         Whether the readout sees u[t].
     include_squares : bool, default=False
         Whether the readout sees x[t]².
-    alpha : float or array-like of shape (n_alphas,), default=1e-6
+    alpha : float or array-like of shape (n_alphas,), default=(1e-6, 1e-5, ..., 1e4)
         Ridge penalty α ‖W_out‖² beside the summed squared error; of several, the best is taken.
-        Noise-free data may want 1e-20, noisy data 1 and more.
+        Noise-free data may want a single 1e-20, noisy data 1 and more.
     alpha_cv : int or None, default=None
         How to choose among several alphas: None by generalised cross-validation, an integer by
         that many held-out contiguous blocks of rows.
@@ -198,7 +199,7 @@ class ESNRegressor(ReservoirRegressor):
         *,
         spectral_radius: float | None = 0.9,
         leak_rate: float | ArrayLike = 1.0,
-        input_scaling: float | ArrayLike = 1.0,
+        input_scaling: float | ArrayLike | None = None,
         bias_scaling: float = 0.2,
         connectivity: float = 10,
         topology: Any = "random",
@@ -211,7 +212,7 @@ class ESNRegressor(ReservoirRegressor):
         washout: int = 0,
         include_input: bool = True,
         include_squares: bool = False,
-        alpha: float | ArrayLike = 1e-6,
+        alpha: float | ArrayLike = USUAL_ALPHAS,
         alpha_cv: int | None = None,
         alpha_per_target: bool = False,
         fit_intercept: bool = True,

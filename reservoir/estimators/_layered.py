@@ -17,6 +17,7 @@ from reservoir.dynamics._recipe import ReservoirRecipe, layer_seeds
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.estimators._esn import ESNRegressor
 from reservoir.plasticity import IntrinsicPlasticity
+from reservoir.readout._solve import USUAL_ALPHAS
 from reservoir.utils.validation import check_choice, check_integer
 
 Array = NDArray[np.floating]
@@ -56,9 +57,10 @@ class LayeredESNRegressor(ESNRegressor):
         Of each W_l.
     leak_rate : float or list of float of length n_layers, default=1.0
         a_l. An entry of the list may itself be an array with one rate for each unit.
-    input_scaling : float or list of float of length n_layers, default=1.0
+    input_scaling : float, None or list of these of length n_layers, default=None
         Scale of the weights V_l that a layer hears its own input by: the input, or the layer
-        below. An entry of the list may itself be an array with one scale a channel.
+        below. None stands for 0.2 / √n_features where that is the input, and for 1 where it is
+        the layer below. An entry of the list may itself be an array with one scale a channel.
     bias_scaling : float or list of float of length n_layers, default=0.2
         Scale of b_l.
     connectivity : int or float, default=10
@@ -131,7 +133,7 @@ class LayeredESNRegressor(ESNRegressor):
         arrangement: Literal["deep", "grouped"] = "deep",
         spectral_radius: Any = 0.9,
         leak_rate: Any = 1.0,
-        input_scaling: Any = 1.0,
+        input_scaling: Any = None,
         bias_scaling: Any = 0.2,
         connectivity: float = 10,
         topology: Any = "random",
@@ -144,7 +146,7 @@ class LayeredESNRegressor(ESNRegressor):
         washout: int = 0,
         include_input: bool = True,
         include_squares: bool = False,
-        alpha: float | ArrayLike = 1e-6,
+        alpha: float | ArrayLike = USUAL_ALPHAS,
         alpha_cv: int | None = None,
         alpha_per_target: bool = False,
         fit_intercept: bool = True,
@@ -204,6 +206,8 @@ class LayeredESNRegressor(ESNRegressor):
             if is_deep and layers:
                 n_columns = layers[-1].n_units
                 recipe = replace(recipe, input_connectivity=_at_most(self.connectivity, n_columns))
+                if recipe.input_scaling is None:
+                    recipe = replace(recipe, input_scaling=1.0)
             layers.append(recipe.draw(n_columns, n_outputs, own_seeds))
         self._noise_seed = seeds[0].noise
         self._layer_sizes = [layer.n_units for layer in layers]

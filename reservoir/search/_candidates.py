@@ -13,7 +13,7 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 from reservoir.dynamics._reservoir import Array
 from reservoir.dynamics._variants import Variants
 from reservoir.utils.validation import check_real
-from reservoir.weights._draw import check_scaling
+from reservoir.weights._draw import check_input_scaling, check_scaling
 
 Parameters = dict[str, Any]
 
@@ -137,7 +137,7 @@ def scales_of(
         ]
     drive: Array = np.empty((len(lanes), n_inputs + n_outputs + 1))
     for row, lane in zip(drive, lanes):
-        row[:n_inputs] = check_scaling(lane.parameters["input_scaling"], n_inputs)
+        row[:n_inputs] = check_input_scaling(lane.parameters["input_scaling"], n_inputs)
         if n_outputs:
             row[n_inputs:-1] = check_scaling(lane.parameters["feedback_scaling"], n_outputs)
         row[-1] = check_real("bias_scaling", lane.parameters["bias_scaling"], minimum=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Callable
 from typing import Any, cast
@@ -26,6 +27,7 @@ _INT32_MAX = 2**31 - 1
 
 # Enough for a reservoir of any size, and so the default; small reservoirs have fewer units.
 _USUAL_CONNECTIVITY = 10
+_USUAL_INPUT_SCALING = 0.2
 
 
 _DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, Any], NDArray[np.float64]]] = {
@@ -346,6 +348,18 @@ def check_scaling(
             "Pass 0 or more for each channel."
         )
     return scales
+
+
+def check_input_scaling(scaling: Any, n_inputs: int) -> float | NDArray[np.float64]:
+    """Return the `input_scaling` of an estimator, None standing for one by the number of inputs.
+
+    0.2 / √n_inputs: of standardised inputs, whatever their number, the sum that a unit hears has a
+    deviation of 0.2 / √3, where tanh bends a little and saturates never. Chosen by the table of
+    `benchmarks.defaults`.
+    """
+    if scaling is None:
+        return _USUAL_INPUT_SCALING / math.sqrt(max(n_inputs, 1))
+    return check_scaling(scaling, n_inputs, name="input_scaling")
 
 
 def _check_dtype(dtype: Any) -> np.dtype[Any]:

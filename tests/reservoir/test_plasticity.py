@@ -259,12 +259,12 @@ def test_estimator_adapts_to_the_training_input(rng, kind, feedback_scaling):
 
 def test_transformer_adapts(rng):
     u = rng.normal(size=(200, 1))
-    transformer = ReservoirTransformer(
-        30, plasticity=IntrinsicPlasticity(deviation=0.15, n_epochs=10), random_state=0
-    )
+    settings = {"n_units": 30, "input_scaling": 1.0, "random_state": 0}
+    plasticity = IntrinsicPlasticity(deviation=0.15, n_epochs=10)
+    transformer = ReservoirTransformer(**settings, plasticity=plasticity)
     states = transformer.fit([u, u]).transform(u)
     assert np.median(states[20:].std(axis=0)) == pytest.approx(0.15, rel=0.2)
-    plain = ReservoirTransformer(30, random_state=0).fit_transform(u)
+    plain = ReservoirTransformer(**settings).fit_transform(u)
     assert np.median(plain[20:].std(axis=0)) > 0.3
 
 

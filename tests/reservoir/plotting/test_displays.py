@@ -220,7 +220,7 @@ def test_wrong_arguments_are_refused(circle, plt):
         StatesDisplay.from_states(series, units=0)
     with pytest.raises(ValueError, match=r"`matrix` has shape \(301, 3\), but a square one"):
         EigenvalueDisplay.from_matrix(series)
-    single = ESNRegressor(5, connectivity=2).fit(series[:-1], series[1:])
+    single = ESNRegressor(5, alpha=1e-6).fit(series[:-1], series[1:])
     with pytest.raises(ValueError, match=r"`estimator` has no `alpha_scores_`"):
         AlphaPathDisplay.from_estimator(single)
     with pytest.raises(ValueError, match=r"`scores` has shape \(2, 1\), but \(3, 1\)"):

@@ -67,7 +67,7 @@ def test_duplicated_inputs_without_a_penalty_are_reported(task, solver):
 def test_the_scale_of_inputs_is_that_of_their_weights(task, scale):
     u, y = task
     settings = {"alpha": 1e-3, "include_input": False}
-    plain = small(**settings).fit(u, y).predict(u)
+    plain = small(**settings, input_scaling=1.0).fit(u, y).predict(u)
     esn = small(**settings, input_scaling=1 / scale).fit(u * scale, y)
     np.testing.assert_allclose(esn.predict(u * scale), plain, atol=1e-9)
 
@@ -205,7 +205,7 @@ def test_model_space_of_constant_sequences():
 
 def test_states_of_scaled_inputs(task):
     u, _ = task
-    plain = ReservoirTransformer(20, random_state=0).fit_transform(u)
+    plain = ReservoirTransformer(20, input_scaling=1.0, random_state=0).fit_transform(u)
     for scale in (1e150, 1e-150):
         scaled = ReservoirTransformer(20, input_scaling=1 / scale, random_state=0)
         np.testing.assert_allclose(scaled.fit_transform(u * scale), plain, atol=1e-10)
