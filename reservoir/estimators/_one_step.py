@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,36 @@ from reservoir.estimators._base import SequenceEstimator
 from reservoir.sequences._names import column_names
 from reservoir.utils.device import to_host
 from reservoir.utils.types import Array, Integers
+
+
+def input_sources(
+    features: Sequence[str], targets: Sequence[str], n_inputs: int, n_outputs: int
+) -> Integers:
+    """Return the output that takes the place of each input in a forecast, -1 for none.
+
+    By name, where inputs and targets have names in common; otherwise in their order.
+
+    Examples
+    --------
+    >>> input_sources(["u", "a", "b"], ["b", "a"], 3, 2)
+    array([-1,  1,  0])
+    >>> input_sources([], [], 3, 2)
+    array([ 0,  1, -1])
+    """
+    if set(targets) & set(features):
+        names = list(targets)
+        return np.array([names.index(name) if name in names else -1 for name in features])
+    sources = np.arange(n_inputs)
+    sources[n_outputs:] = -1
+    return sources
+
+
+def output_places(sources: Integers, n_outputs: int) -> Integers:
+    """Return the input that each output is, -1 for none."""
+    places = np.full(n_outputs, -1)
+    fed = np.flatnonzero(sources >= 0)
+    places[sources[fed]] = fed
+    return places
 
 
 class OneStepAhead(SequenceEstimator):
@@ -32,13 +63,12 @@ class OneStepAhead(SequenceEstimator):
 
         By name, where inputs and targets have names in common; otherwise in their order.
         """
-        names = list(getattr(self, "target_names_in_", ()))
-        features = list(getattr(self, "feature_names_in_", ()))
-        if set(names) & set(features):
-            return np.array([names.index(name) if name in names else -1 for name in features])
-        sources = np.arange(self.n_features_in_)
-        sources[self.n_outputs_ :] = -1
-        return sources
+        return input_sources(
+            list(getattr(self, "feature_names_in_", ())),
+            list(getattr(self, "target_names_in_", ())),
+            self.n_features_in_,
+            self.n_outputs_,
+        )
 
     def _check_forecast(self) -> None:
         """Raise unless outputs can take the place of inputs."""
@@ -73,11 +103,7 @@ class OneStepAhead(SequenceEstimator):
 
     def _output_places(self) -> Integers:
         """Return the input that each output is, -1 for none."""
-        sources = self.input_sources_
-        places = np.full(self.n_outputs_, -1)
-        fed = np.flatnonzero(sources >= 0)
-        places[sources[fed]] = fed
-        return places
+        return output_places(self.input_sources_, self.n_outputs_)
 
     def _read_future(self, future: Any, n_steps: int, n_sequences: int) -> list[Array]:
         """Return the inputs that are no output, (n_steps, n_external) for each sequence."""

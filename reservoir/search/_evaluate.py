@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.dynamics._bounds import bounds_around, range_of
 from reservoir.dynamics._reservoir import DivergenceError, Reservoir
 from reservoir.dynamics._series import Noise, Series
 from reservoir.dynamics._variants import Variants, joined, side_by_side
@@ -17,7 +18,13 @@ from reservoir.search._batches import Batch
 from reservoir.search._candidates import Lane, scales_of
 from reservoir.search._folds import Plan
 from reservoir.search._jobs import DrawnReservoir, SearchJob
-from reservoir.search._scoring import FreeRunTask, Start, choose_starts, free_run_scores
+from reservoir.search._scoring import (
+    FreeRunData,
+    FreeRunTask,
+    Start,
+    choose_starts,
+    free_run_scores,
+)
 from reservoir.search._stacked_sums import StackedSums
 from reservoir.search._sums import LaneByLane, LaneSums
 from reservoir.sequences._missing import is_known
@@ -45,12 +52,15 @@ class BatchScores(NamedTuple):
         -inf where the states overflowed.
     unsupported, diverged : list of int
         Those whose alpha was too small, and those whose states overflowed.
+    n_diverged : ndarray of int of shape (n_candidates,)
+        How many free runs of each left what was learned.
     """
 
     indices: list[int]
     scores: Floats
     unsupported: list[int]
     diverged: list[int]
+    n_diverged: NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +122,10 @@ def evaluate(batch: Batch, job: SearchJob) -> BatchScores:
             return _joined([evaluate([part], job) for part in alone])
     drawn, (lane,) = alone[0]
     indices = [candidate for candidate, _ in lane.members]
-    n_folds = len(job.plan(drawn.parameters["washout"]).folds)
-    return BatchScores(indices, np.full((len(indices), n_folds), -np.inf), [], indices)
+    plan = job.plan(drawn.parameters["washout"])
+    n_runs = len(choose_starts(plan, job.scoring)) if job.scoring.is_closed_loop else 0
+    worst = np.full((len(indices), len(plan.folds)), -np.inf)
+    return BatchScores(indices, worst, [], indices, np.full(len(indices), n_runs))
 
 
 def _evaluate(batch: Batch, job: SearchJob) -> BatchScores:
@@ -140,8 +152,9 @@ def _score(lanes: _Lanes, job: SearchJob, *, is_stacked: bool) -> tuple[BatchSco
         scored = _new_sums(lanes, plan, is_stacked, learned)
         states = _drive(lanes, scored, job, plan, starts, noise=Noise())
     resolved = np.flatnonzero(learned.resolves).tolist()
+    n_diverged = {index: np.zeros(len(lanes.lanes[index].members), np.intp) for index in resolved}
     if starts:
-        scores = _score_free_runs(lanes, resolved, learned, states, job, plan)
+        scores, n_diverged = _score_free_runs(lanes, resolved, learned, states, job, plan)
     else:
         scores = _score_errors(lanes, resolved, scored, job, plan)
     parts = []
@@ -152,8 +165,8 @@ def _score(lanes: _Lanes, job: SearchJob, *, is_stacked: bool) -> tuple[BatchSco
             supported &= learned.supports(fold, index)[: len(members)]
         indices = [candidate for candidate, _ in members]
         unsupported = [indices[member] for member in np.flatnonzero(~supported)]
-        parts.append(BatchScores(indices, scores[index], unsupported, []))
-    nothing = BatchScores([], np.empty((0, len(plan.folds))), [], [])
+        parts.append(BatchScores(indices, scores[index], unsupported, [], n_diverged[index]))
+    nothing = BatchScores([], np.empty((0, len(plan.folds))), [], [], np.empty(0, np.intp))
     return _joined([nothing, *parts]), np.flatnonzero(~learned.resolves).tolist()
 
 
@@ -177,9 +190,11 @@ def _score_free_runs(
     states: dict[Start, Array],
     job: SearchJob,
     plan: Plan,
-) -> dict[int, Floats]:
-    """Return the scores of free runs of some lanes, from the states before each."""
+) -> tuple[dict[int, Floats], dict[int, NDArray[np.intp]]]:
+    """Return the scores of free runs of some lanes, and how many of each candidate diverged."""
     scores = _no_scores(lanes, chosen, plan)
+    n_diverged = {index: np.zeros(len(scores[index]), np.intp) for index in chosen}
+    n_starts = np.bincount([start.fold for start in states], minlength=len(plan.folds))
     feature_map, reservoir = lanes.drawn.feature_map, lanes.reservoirs[0]
     runs: list[FreeRunTask] = []
     places: list[tuple[int, int, int]] = []  # of the score that each run is part of
@@ -196,18 +211,21 @@ def _score_free_runs(
                     runs.append(FreeRunTask(index, own, states[start][index], start))
                     places.append((index, member, fold))
     if runs:
-        values = free_run_scores(
+        limit = lanes.drawn.parameters["output_limit"]
+        values, stayed = free_run_scores(
             job.scoring,
             lanes.reservoirs,
             lanes.which,
             lanes.variants,
             runs,
-            job.inputs,
-            job.targets,
+            FreeRunData(
+                job.inputs, job.targets, job.sources, bounds_around(range_of(job.targets), limit)
+            ),
         )
-        for (index, member, fold), value in zip(places, values / job.scoring.n_starts):
-            scores[index][member, fold] += value
-    return scores
+        for (index, member, fold), value, stays in zip(places, values, stayed):
+            scores[index][member, fold] += value / n_starts[fold]
+            n_diverged[index][member] += not stays
+    return scores, n_diverged
 
 
 def _no_scores(lanes: _Lanes, chosen: list[int], plan: Plan) -> dict[int, Floats]:
@@ -221,6 +239,7 @@ def _joined(parts: Sequence[BatchScores]) -> BatchScores:
         np.concatenate([part.scores for part in parts]),
         [index for part in parts for index in part.unsupported],
         [index for part in parts for index in part.diverged],
+        np.concatenate([part.n_diverged for part in parts]),
     )
 
 

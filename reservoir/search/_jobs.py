@@ -19,6 +19,7 @@ from reservoir.search._scoring import Scoring
 from reservoir.search._sums import ReadoutOptions
 from reservoir.sequences._missing import fed_back, is_known
 from reservoir.utils.seeds import child_generator
+from reservoir.utils.types import Integers
 from reservoir.utils.validation import check_choice, check_real
 
 Array = NDArray[np.floating]
@@ -39,6 +40,9 @@ class SearchJob:
         See `make_plan`.
     scoring : Scoring
         What is measured.
+    sources : ndarray of int of shape (n_inputs,)
+        For free runs without feedback weights, the output that takes the place of each input, -1
+        for one that is known ahead.
     """
 
     inputs: list[Array]
@@ -46,6 +50,7 @@ class SearchJob:
     cv: Any
     gap: int
     scoring: Scoring
+    sources: Integers
 
     def plan(self, washout: int) -> Plan:
         """Return the folds, which depend on the washout."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.dynamics._bounds import as_bounds, find_departure
 from reservoir.dynamics._free import FreeStart, VariantRun, free_run, free_run_variants
 from reservoir.dynamics._reservoir import Array, DivergenceError, Reservoir
 from reservoir.dynamics._variants import Variants, variant
+from reservoir.estimators._one_step import output_places
 from reservoir.metrics import nrmse, valid_prediction_time
 from reservoir.readout._features import Readout
 from reservoir.search._folds import Plan
 from reservoir.sequences._missing import check_values, first_unknown, is_known
 from reservoir.utils.device import module_of, to_host
+from reservoir.utils.types import Integers
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
 Floats = NDArray[np.float64]
@@ -36,21 +39,22 @@ class Scoring:
         One of `ONE_STEP` or `CLOSED_LOOP`.
     horizon : int
         Steps of a free run.
-    n_starts : int
-        Free runs a fold.
+    n_starts : int or None
+        Free runs a fold; None for one every half of `horizon`.
     threshold : float
         Error beyond which a forecast is no longer valid.
     """
 
     name: str
     horizon: int
-    n_starts: int
+    n_starts: int | None
     threshold: float
 
     def __post_init__(self) -> None:
         check_choice("scoring", self.name, ONE_STEP + CLOSED_LOOP)
         check_integer("horizon", self.horizon, minimum=1)
-        check_integer("n_starts", self.n_starts, minimum=1)
+        if self.n_starts is not None:
+            check_integer("n_starts", self.n_starts, minimum=1)
         check_real("threshold", self.threshold, minimum=0, exclusive=True)
 
     @property
@@ -111,13 +115,17 @@ def choose_starts(plan: Plan, scoring: Scoring) -> list[Start]:
             for sequence, first, stop in plan.held_out_stretches(fold)
         ]
         bounds = np.cumsum([0, *(len(steps) for _, steps in first_steps)])
-        if bounds[-1] < scoring.n_starts:
+        n_starts = scoring.n_starts
+        if n_starts is None:
+            # Runs that overlap by half: as much of the fold as there is, at twice its steps.
+            n_starts = 1 + 2 * max(int(bounds[-1]) - 1, 0) // scoring.horizon
+        if bounds[-1] < n_starts:
             raise ValueError(
                 f"`horizon` is {scoring.horizon}, but fold {index} has room for {bounds[-1]} free "
-                f"runs of that length, and `n_starts` is {scoring.n_starts}. Lower either, or "
+                f"runs of that length, and `n_starts` is {n_starts}. Lower either, or "
                 "take fewer blocks."
             )
-        for chosen in np.linspace(0, bounds[-1] - 1, scoring.n_starts).astype(int):
+        for chosen in np.linspace(0, bounds[-1] - 1, n_starts).astype(int):
             place = int(np.searchsorted(bounds, chosen, side="right")) - 1
             sequence, steps = first_steps[place]
             starts.append(Start(index, sequence, steps[chosen - bounds[place]]))
@@ -146,15 +154,33 @@ class FreeRunTask:
     start: Start
 
 
+class FreeRunData(NamedTuple):
+    """What free runs are scored on.
+
+    Attributes
+    ----------
+    inputs, targets : sequences of ndarray
+        One a sequence; targets on the host.
+    sources : ndarray of int of shape (n_inputs,)
+        The output that takes the place of each input, -1 for one that is known ahead.
+    bounds : ndarray of shape (2, n_outputs)
+        Smallest and largest value that each output may take.
+    """
+
+    inputs: Sequence[Array]
+    targets: Sequence[Floats]
+    sources: Integers
+    bounds: Floats
+
+
 def free_run_scores(
     scoring: Scoring,
     reservoirs: Sequence[Reservoir],
     which: Sequence[int],
     variants: Variants,
     runs: Sequence[FreeRunTask],
-    inputs: Sequence[Array],
-    targets: Sequence[Floats],
-) -> Floats:
+    data: FreeRunData,
+) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the scores of free runs: one after the other, on a GPU side by side.
 
     Parameters
@@ -169,29 +195,33 @@ def free_run_scores(
     variants : Variants
         The recurrences, as what they are to their reservoirs.
     runs : sequence of FreeRunTask
-    inputs, targets : sequences of ndarray
-        One a sequence; they are run where the inputs lie.
+    data : FreeRunData
+        What is run on, where the inputs lie.
 
     Returns
     -------
-    ndarray of shape (n_runs,)
+    scores : ndarray of shape (n_runs,)
+    stayed : ndarray of bool of shape (n_runs,)
+        Whether the outputs stayed within their bounds.
     """
-    xp, output_as_input = module_of(inputs[0]), reservoirs[0].feedback is None
-    inputs = [to_host(part) for part in inputs]
+    xp, targets, sources = module_of(data.inputs[0]), data.targets, data.sources
+    if reservoirs[0].feedback is not None:
+        sources = np.full_like(sources, -1)
+    inputs = [to_host(part) for part in data.inputs]
+    places = output_places(sources, targets[0].shape[1])
     stretches = [slice(run.start.step, run.start.step + scoring.horizon) for run in runs]
     external = [inputs[run.start.sequence][rows] for run, rows in zip(runs, stretches)]
     # As `forecast` does, which goes on from the last row of the context.
     outputs = [
-        rows[0] if output_as_input else targets[run.start.sequence][run.start.step - 1]
+        rows[0, places] if (sources >= 0).any() else targets[run.start.sequence][run.start.step - 1]
         for run, rows in zip(runs, external)
     ]
-    if output_as_input:
-        external = [rows[:, :0] for rows in external]
+    external = [rows[:, sources < 0] for rows in external]
     if xp is np:
         forecasts = []
         for index, own_runs in itertools.groupby(zip(runs, external, outputs), _variant_of):
             own = variant(reservoirs[which[index]], variants, index)
-            forecasts += [_forecast(own, *run, output_as_input) for run in own_runs]
+            forecasts += [_forecast(own, *run, sources, data.bounds) for run in own_runs]
     else:
         together = free_run_variants(
             xp,
@@ -202,15 +232,16 @@ def free_run_scores(
                 VariantRun(run.variant, run.readout, FreeStart(len(rows), run.state, output, rows))
                 for run, rows, output in zip(runs, external, outputs)
             ],
-            output_as_input=output_as_input,
+            output_as_input=sources,
         )
-        forecasts = list(together)
+        forecasts = [_cut(run, data.bounds) for run in together]
     deviations = np.concatenate(targets).std(axis=0)
     scores = [
         _score(scoring, targets[run.start.sequence][rows], forecast, deviations)
         for run, rows, forecast in zip(runs, stretches, forecasts)
     ]
-    return np.array(scores, dtype=np.float64)
+    stayed = np.array([bool(np.isfinite(forecast).all()) for forecast in forecasts])
+    return np.array(scores, dtype=np.float64), stayed
 
 
 def _variant_of(run: tuple[FreeRunTask, Any, Any]) -> int:
@@ -222,27 +253,35 @@ def _forecast(
     run: FreeRunTask,
     external: Array,
     output: Array,
-    output_as_input: bool,
+    sources: Integers,
+    bounds: Floats,
 ) -> Array:
-    """Return the outputs of a free run, NaN from the step on at which it diverges."""
-
-    def outputs(n_steps: int) -> Array:
-        return free_run(
-            reservoir,
-            run.readout,
-            n_steps,
-            initial_state=run.state,
-            initial_output=output,
-            inputs=None if output_as_input else external[:n_steps],
-            output_as_input=output_as_input,
-        ).outputs
-
+    """Return the outputs of a free run, NaN from the step on at which it leaves its bounds."""
     forecast = np.full((len(external), len(output)), np.nan)
     try:
-        forecast[:] = outputs(len(external))
+        outputs = free_run(
+            reservoir,
+            run.readout,
+            len(external),
+            initial_state=run.state,
+            initial_output=output,
+            inputs=external,
+            output_as_input=sources,
+            output_bounds=bounds,
+        ).outputs
     except DivergenceError as error:
-        forecast[: error.step] = outputs(error.step)
+        outputs = error.outputs
+    forecast[: len(outputs)] = outputs
     return forecast
+
+
+def _cut(outputs: Array, bounds: Floats) -> Array:
+    """Return the outputs of a free run, NaN from the step on at which it leaves its bounds."""
+    departure = find_departure(outputs, as_bounds(bounds, outputs.shape[1], outputs.dtype))
+    if departure is not None:
+        outputs = outputs.copy()
+        outputs[departure.step :] = np.nan
+    return outputs
 
 
 def _score(scoring: Scoring, truth: Floats, forecast: Array, deviations: Floats) -> float:
@@ -274,6 +313,8 @@ def check_closed_loop(
     parameters: Sequence[dict[str, Any]],
     inputs: Sequence[Array],
     targets: Sequence[Floats],
+    *,
+    are_named: bool,
 ) -> None:
     """Raise unless something feeds outputs back, and they can be compared with the truth."""
     unknown = first_unknown(targets)
@@ -283,7 +324,7 @@ def check_closed_loop(
             f"{unknown[0]}, where a free run can't be compared. Fill it, or score one step ahead."
         )
     n_inputs, n_outputs = inputs[0].shape[1], targets[0].shape[1]
-    if n_inputs == n_outputs:
+    if n_inputs == n_outputs or are_named:
         return
     for one in parameters:
         if not np.any(np.asarray(one["feedback_scaling"]) != 0):

@@ -12,7 +12,6 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import LinAlgWarning
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import get_tags
@@ -21,13 +20,16 @@ from tqdm import tqdm
 
 from reservoir.estimators._esn import ESNRegressor
 from reservoir.estimators._layered import LayeredESNRegressor
+from reservoir.estimators._one_step import input_sources
 from reservoir.search._batches import batches
 from reservoir.search._candidates import Parameters, describe, expand, group
+from reservoir.search._departures import count_departures
 from reservoir.search._evaluate import evaluate
 from reservoir.search._halving import least_steps, least_units, schedule
 from reservoir.search._jobs import SearchJob, draw
 from reservoir.search._scoring import Scoring, check_closed_loop, check_range
 from reservoir.sequences._layout import Layout
+from reservoir.sequences._names import column_names
 from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.device import is_on_device, to_host
 from reservoir.utils.seeds import seed_sequence
@@ -79,8 +81,9 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         standard deviations of the whole target).
     horizon : int, default=100
         Steps of a free run.
-    n_starts : int, default=1
-        Free runs a fold, from starts spread evenly over its held-out rows.
+    n_starts : int or None, default=None
+        Free runs a fold, from starts spread evenly over its held-out rows; None for as many as
+        there is room for when each overlaps the next by half.
     threshold : float, default=0.4
         See `valid_prediction_time`.
     cv : int or float, default=5
@@ -105,9 +108,11 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
     cv_results_ : dict of ndarray
         As of `sklearn.model_selection.GridSearchCV`, without times, which candidates share:
         "params", "param_<name>", "split<i>_test_score", "mean_test_score", "std_test_score",
-        "rank_test_score"; with `halving` also "iter" and "n_resources".
+        "rank_test_score"; with `halving` also "iter" and "n_resources", and in closed loop
+        "n_diverged": free runs that left the range of the targets by more than `output_limit`.
     best_index_ : int
-        Row of the best candidate, with `halving` among the last round.
+        Row of the best candidate, with `halving` among the last round: the one with the best mean
+        score among those whose free runs all stayed, or, if there are none, among all.
     best_params_ : dict
         Its parameters.
     best_score_ : float
@@ -172,7 +177,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         min_resources: int | None = None,
         scoring: str = "r2",
         horizon: int = 100,
-        n_starts: int = 1,
+        n_starts: int | None = None,
         threshold: float = 0.4,
         cv: int | float = 5,
         gap: int = 0,
@@ -240,6 +245,8 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         sklearn.exceptions.FitFailedWarning
             If the states of some candidates, with an unbounded activation, grow beyond all
             numbers. They score -inf.
+        UserWarning
+            If free runs of the best candidate diverge on the data that it was refitted with.
         """
         started = time.perf_counter()
         estimator = self._seeded_estimator()
@@ -250,28 +257,35 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         read = reader.training(X, y, groups, lengths, None)
         inputs, layout = read.inputs, read.layout
         targets = [np.asarray(to_host(part), dtype=np.float64) for part in read.targets]
+        features, names = getattr(self, "feature_names_in_", ()), column_names(y) or ()
+        sources = input_sources(features, names, inputs[0].shape[1], targets[0].shape[1])
         defaults = estimator.get_params(deep=False)  # slow: it reads the signature
         parameters = [{**defaults, **one} for one in candidates]
         for dtype in {one["dtype"] for one in parameters} & {"float32", "float64"}:
             check_range(np.dtype(dtype), inputs, targets)
         if scoring.is_closed_loop:
-            check_closed_loop(scoring, parameters, inputs, targets)
-        job = SearchJob(inputs, targets, self.cv, self.gap, scoring)
+            are_named = bool(set(names) & set(features))
+            check_closed_loop(scoring, parameters, inputs, targets, are_named=are_named)
+        job = SearchJob(inputs, targets, self.cv, self.gap, scoring, sources)
 
-        rounds, scores = [], []
+        rounds, scores, n_diverged = [], [], []
         survivors = list(range(len(candidates)))
         for number, (resources, n_kept) in enumerate(self._schedule(parameters, scoring, layout)):
             of_round = [self._with_units(candidates[index], resources) for index in survivors]
             cut = self._with_steps(job, resources)
-            scores.append(self._scores(estimator, of_round, cut))
+            of_candidates, n_left = self._scores(estimator, of_round, cut)
+            scores.append(of_candidates)
+            n_diverged.append(n_left)
             rounds.append((number, resources, of_round))
-            order = np.argsort(-_comparable(scores[-1]), kind="stable")
+            order = np.argsort(_ranks(of_candidates, n_left), kind="stable")
             survivors = sorted(survivors[index] for index in order[:n_kept])
-        self.cv_results_ = self._results(rounds, np.concatenate(scores))
+        self.cv_results_ = self._results(
+            rounds, np.concatenate(scores), np.concatenate(n_diverged), scoring
+        )
         self.n_splits_ = scores[-1].shape[1]
         n_last = len(scores[-1])
         n_before = len(self.cv_results_["params"]) - n_last
-        self.best_index_ = n_before + int(_comparable(scores[-1]).argmax())
+        self.best_index_ = n_before + int(_ranks(scores[-1], n_diverged[-1]).argmin())
         self.best_params_ = self.cv_results_["params"][self.best_index_]
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         self.search_time_ = time.perf_counter() - started
@@ -280,15 +294,30 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
             best = clone(estimator).set_params(**self.best_params_)
             self.best_estimator_ = best.fit(X, y, groups=groups, lengths=lengths)
             self.refit_time_ = time.perf_counter() - started
+            if scoring.is_closed_loop:
+                self._check_refit(job)
         return self
+
+    def _check_refit(self, job: SearchJob) -> None:
+        """Warn if free runs of the best candidate diverge on the data that it was fitted with."""
+        n_left, n_runs = count_departures(self.best_estimator_, job)
+        if n_left:
+            warnings.warn(
+                f"The best candidate, {describe(self.best_params_)}, diverges in {n_left} of "
+                f"{n_runs} free runs of {job.scoring.horizon} steps on the data that it was "
+                "refitted with: its forecasts may do so too. Try larger alphas, smaller input "
+                "scalings or spectral radii, or noise.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def predict(self, X: Any, **arguments: Any) -> Any:
         """Return `best_estimator_.predict(X, **arguments)`."""
         return self._best().predict(X, **arguments)
 
-    def forecast(self, n_steps: int, X: Any = None) -> Any:
-        """Return `best_estimator_.forecast(n_steps, X)`."""
-        return self._best().forecast(n_steps, X)
+    def forecast(self, n_steps: int, X: Any = None, **arguments: Any) -> Any:
+        """Return `best_estimator_.forecast(n_steps, X, **arguments)`."""
+        return self._best().forecast(n_steps, X, **arguments)
 
     def score(self, X: Any, y: Any, **arguments: Any) -> float:
         """Return `best_estimator_.score(X, y, **arguments)`: R², whatever `scoring` is."""
@@ -359,7 +388,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         if self.halving == "n_units":
             most, least = int(self.estimator.n_units), least_units(parameters)
         else:
-            free_steps = scoring.horizon + scoring.n_starts if scoring.is_closed_loop else 0
+            free_steps = scoring.horizon + (scoring.n_starts or 1) if scoring.is_closed_loop else 0
             most = layout.n_rows
             least = least_steps(parameters, cv=self.cv, gap=self.gap, free_steps=free_steps)
         if self.min_resources is not None:
@@ -379,12 +408,12 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
                 inputs.append(u[:n_left])
                 targets.append(y[:n_left])
             n_left -= len(u)
-        return SearchJob(inputs, targets, job.cv, job.gap, job.scoring)
+        return SearchJob(inputs, targets, job.cv, job.gap, job.scoring, job.sources)
 
     def _scores(
         self, estimator: ESNRegressor, candidates: list[Parameters], job: SearchJob
-    ) -> Floats:
-        """Return the scores of all candidates, of shape (n_candidates, n_folds)."""
+    ) -> tuple[Floats, NDArray[np.intp]]:
+        """Return the scores (n_candidates, n_folds), and how many free runs of each diverged."""
         calls = self._calls(estimator, candidates, job)
         bar = tqdm(total=len(candidates), unit="candidate", disable=not self.verbose)
         # Not every backend can return results as they come.
@@ -397,8 +426,10 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
             bar.update(len(part.indices))
         bar.close()
         scores: Floats = np.empty((len(candidates), parts[0].scores.shape[1]))
+        n_diverged = np.empty(len(candidates), np.intp)
         for part in parts:
             scores[part.indices] = part.scores
+            n_diverged[part.indices] = part.n_diverged
         diverged = [index for part in parts for index in part.diverged]
         if diverged:
             warnings.warn(
@@ -417,7 +448,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
                 LinAlgWarning,
                 stacklevel=3,
             )
-        return scores
+        return scores, n_diverged
 
     @staticmethod
     def _calls(
@@ -430,7 +461,11 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
             yield delayed(evaluate)(batch, job)
 
     def _results(
-        self, rounds: list[tuple[int, int | None, list[Parameters]]], scores: Floats
+        self,
+        rounds: list[tuple[int, int | None, list[Parameters]]],
+        scores: Floats,
+        n_diverged: NDArray[np.intp],
+        scoring: Scoring,
     ) -> dict[str, Any]:
         """Return `cv_results_`."""
         params = list(itertools.chain.from_iterable(one[2] for one in rounds))
@@ -451,7 +486,9 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         with np.errstate(invalid="ignore"):  # a forecast that diverged scores -inf
             results["mean_test_score"] = scores.mean(axis=1)
             results["std_test_score"] = scores.std(axis=1)
-        results["rank_test_score"] = rankdata(-_comparable(scores), method="min").astype(np.int32)
+        results["rank_test_score"] = _ranks(scores, n_diverged)
+        if scoring.is_closed_loop:
+            results["n_diverged"] = n_diverged
         return results
 
 
@@ -459,6 +496,17 @@ def _comparable(scores: Floats) -> Floats:
     """Return mean scores, the worst there can be for NaN."""
     means: Floats = scores.mean(axis=1)
     return np.where(np.isnan(means), -np.inf, means)
+
+
+def _ranks(scores: Floats, n_diverged: NDArray[np.intp]) -> NDArray[np.int32]:
+    """Return ranks from 1 on: first those whose free runs all stayed, by their mean scores."""
+    keys = np.stack([n_diverged > 0, -_comparable(scores), n_diverged])
+    order = np.lexsort(keys[::-1])
+    is_new = np.any(keys[:, order[1:]] != keys[:, order[:-1]], axis=0)
+    places = np.arange(1, len(order) + 1)
+    ranks = np.empty(len(order), np.int32)
+    ranks[order] = np.maximum.accumulate(np.where(np.append(True, is_new), places, 0))
+    return ranks
 
 
 def _is_seed(random_state: Any) -> bool:

@@ -1,6 +1,7 @@
 """Searches scored by free runs: as forecasts of the model, feedback, divergence."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
@@ -9,6 +10,8 @@ from reservoir.datasets import mackey_glass
 from reservoir.dynamics import DivergenceError, free_run, run
 from reservoir.metrics import nrmse, valid_prediction_time
 from reservoir.search import ReservoirSearchCV
+from reservoir.search._folds import make_plan
+from reservoir.search._scoring import Scoring, choose_starts
 from tests.support.searches import small, table
 
 # -- closed loop ----------------------------------------------------------------------------------
@@ -45,7 +48,12 @@ def test_free_runs_through_feedback(rng):
     u, y = np.ones((600, 1)), np.sin(0.3 * t)[:, None]
     esn = small(feedback_scaling=0.8, feedback_noise=1e-3, washout=50, alpha=1e-4)
     search = ReservoirSearchCV(
-        esn, {"feedback_scaling": [0.5, 1.0]}, cv=0.2, scoring="neg_forecast_nrmse", horizon=60
+        esn,
+        {"feedback_scaling": [0.5, 1.0]},
+        cv=0.2,
+        scoring="neg_forecast_nrmse",
+        horizon=60,
+        n_starts=1,
     ).fit(u, y)
     for params, scores in zip(search.cv_results_["params"], table(search)):
         model = clone(esn).set_params(**params).fit(u[:480], y[:480])
@@ -108,3 +116,97 @@ def test_states_that_diverge_take_no_other_candidate_along(memory_task, scoring)
     assert (table(search)[radii == 50] == -np.inf).all()
     np.testing.assert_allclose(table(search)[radii != 50], table(few), rtol=1e-9)
     assert search.best_params_ == few.best_params_
+
+
+# -- divergence ----------------------------------------------------------------------------------
+
+
+def growing(factor, n_steps=200):
+    """Return inputs in [-1, 1] and targets `factor` times them, which a free run multiplies on."""
+    u = np.random.default_rng(3).uniform(-1, 1, (n_steps, 1))
+    return u, factor * u
+
+
+# The readout sees the input alone, and the penalty decides how much of the factor it learns.
+LINEAR = {"input_scaling": 0.0, "bias_scaling": 0.0, "washout": 0, "n_units": 10}
+
+
+@pytest.mark.parametrize("scoring", ["valid_time", "neg_forecast_nrmse"])
+def test_candidates_whose_free_runs_stay_come_first(scoring):
+    u, y = growing(1.5)
+    # 1.5 doubles and doubles; with the large penalty it is .13 and dies away.
+    space = {"alpha": [1e-9, 1e-8, 700.0]}
+    search = ReservoirSearchCV(
+        small(**LINEAR), space, cv=4, scoring=scoring, horizon=20, threshold=0.05, refit=False
+    ).fit(u, y)
+    n_diverged = search.cv_results_["n_diverged"]
+    assert (n_diverged[:2] > 0).all()
+    assert n_diverged[2] == 0
+    assert search.best_params_ == {"alpha": 700.0}
+    assert search.cv_results_["rank_test_score"][2] == 1
+    if scoring == "valid_time":
+        # By the score alone it would have been another one.
+        assert search.cv_results_["mean_test_score"].argmax() != 2
+
+
+def test_the_fewest_divergences_where_all_diverge():
+    u, y = growing(1.5)
+    # So few steps that only large starts leave the bound, the larger the limit the fewer.
+    space = {"output_limit": [0.1, 1.0, 3.0]}
+    search = ReservoirSearchCV(
+        small(alpha=1e-9, **LINEAR), space, cv=2, scoring="neg_forecast_nrmse", horizon=8,
+        n_starts=40, refit=False,
+    ).fit(u, y)  # fmt: skip
+    n_diverged = search.cv_results_["n_diverged"]
+    assert n_diverged[0] > n_diverged[1] > n_diverged[2] > 0
+    assert (search.cv_results_["mean_test_score"] == -np.inf).all()
+    assert search.cv_results_["rank_test_score"].tolist() == [3, 2, 1]
+
+
+def test_a_best_candidate_that_diverges_says_so():
+    u, y = growing(1.5)
+    search = ReservoirSearchCV(
+        small(**LINEAR), {"alpha": [1e-9]}, cv=2, scoring="valid_time", horizon=20
+    )
+    with pytest.warns(UserWarning, match=r"The best candidate, alpha=1e-09, diverges in \d+ of"):
+        search.fit(u, y)
+    # One that stays does not, and in one-step scores nothing runs free.
+    search.set_params(param_space={"alpha": [700.0]}).fit(u, y)
+    search.set_params(param_space={"alpha": [1e-9]}, scoring="r2").fit(u, y)
+    assert "n_diverged" not in search.cv_results_
+
+
+@pytest.mark.parametrize(("horizon", "n_starts"), [(10, 19), (50, 3), (99, 1)])
+def test_starts_overlap_by_half(horizon, n_starts):
+    # A fold of 100 rows has room for runs from 100 - horizon + 1 steps.
+    plan = make_plan([np.ones(300, dtype=bool)], cv=3, gap=0, washout=0)
+    starts = choose_starts(plan, Scoring("valid_time", horizon, None, 0.4))
+    middle = [start.step for start in starts if start.fold == 1]
+    assert len(middle) == n_starts
+    assert middle[0] == 100
+    if n_starts > 1:
+        assert middle[-1] + horizon == 200
+        assert np.diff(middle).max() <= horizon / 2 + 1
+
+
+def test_columns_of_a_search_are_told_by_name():
+    t = np.arange(400)
+    frame = pd.DataFrame({"a": np.sin(t / 5), "b": 3 + np.cos(t / 5)})
+    search = ReservoirSearchCV(
+        small(n_units=60, washout=20), {"alpha": [1e-6, 1e-2]}, cv=2, scoring="neg_forecast_nrmse",
+        horizon=30,
+    )  # fmt: skip
+    straight = clone(search).fit(frame[:-1], frame[1:])
+    turned = clone(search).fit(frame[:-1], frame[["b", "a"]][1:])
+    np.testing.assert_allclose(table(turned), table(straight), rtol=1e-4)
+    assert straight.best_score_ > -0.1
+    # And inputs that are known ahead take part: what they drive is lost without them.
+    frame["u"] = np.random.default_rng(0).uniform(-1, 1, 400)
+    driven = np.zeros(400)
+    for step in range(1, 400):
+        driven[step] = 0.8 * driven[step - 1] + 0.5 * frame["u"][step - 1]
+    frame["a"] = driven
+    search.set_params(estimator__input_scaling=0.1, param_space={"alpha": [1e-2]})
+    known = clone(search).fit(frame[:-1], frame[["b", "a"]][1:])
+    alone = clone(search).fit(frame[["a", "b"]][:-1], frame[["b", "a"]][1:])
+    assert known.best_score_ > 0.3 * alone.best_score_
