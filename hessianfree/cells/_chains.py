@@ -83,7 +83,7 @@ def pull_through(
     beside: Array | None,
     bar: Array,
 ) -> None:
-    """Add what comes to h̄_t from outputs, and write slope ⊙ h̄_t + beside to `bar`.
+    """Add the cotangents from the outputs to h̄_t, and write slope ⊙ h̄_t + beside to `bar`.
 
     `bar` may be `beside`, or `slope`.
     """

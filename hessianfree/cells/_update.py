@@ -36,7 +36,7 @@ from reservoir.utils.validation import check_integer
 class UpdateCell(SweepingCell):
     """Layer whose state is a mixture, in shares set by a gate, of the old one and a candidate.
 
-    A subclass says what its gates see. Blocks of a gate begin with its name, those of the
+    A subclass defines what its gates see. Blocks of a gate begin with its name, those of the
     candidate are `recurrent`, `input` and `bias`.
     """
 

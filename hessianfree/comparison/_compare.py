@@ -118,7 +118,7 @@ def compare(
 def run_contender(
     contender: Contender, problem: Problem, seed: int, budget: Budget, *, n_evaluations: int = 100
 ) -> Run:
-    """Return what a contender comes to on a problem; see `compare`."""
+    """Run a contender on a problem from one seed; see `compare`."""
     task = problem.make()
     weights, data, test, validation, fresh = np.random.SeedSequence(seed).spawn(5)
     with threadpool_limits(1):
@@ -226,7 +226,7 @@ def _run_or_read(
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Run]:
-    """Return the setting of a run and what it came to."""
+    """Return the setting of a run and its result."""
     header, *evaluations, row = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     if "n_looks" in header:  # as it was called before
         header["n_evaluations"] = header.pop("n_looks")

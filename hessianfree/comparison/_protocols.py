@@ -102,7 +102,7 @@ class TrainingRun(Protocol):
 class Contender(Protocol):
     """What takes part in a comparison: `NetContender`, `EchoStateContender`.
 
-    Its `repr` says all that its runs depend on.
+    Its `repr` has all that its runs depend on.
     """
 
     @property
@@ -119,7 +119,7 @@ class Contender(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """What one contender came to on one problem, from one seed.
+    """The result of one contender on one problem, from one seed.
 
     Attributes
     ----------

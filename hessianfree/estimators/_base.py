@@ -104,7 +104,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
     _y_is_1d: bool = True
     _is_single_row: bool = False
 
-    # -- what a subclass says about its targets ---------------------------------------------------
+    # -- what a subclass defines for its targets --------------------------------------------------
 
     # Whether a target may be several numbers.
     _takes_several: ClassVar[bool] = False

@@ -17,9 +17,11 @@ from reservoir.utils.types import Array
 
 
 class RNNClassifier(ClassifierMixin, RNNEstimator):
-    """Recurrent net that predicts classes, trained by Hessian-free or first-order optimization.
+    r"""Recurrent net that predicts classes, trained by Hessian-free or first-order optimization.
 
-    P(y_t = k) = softmax(W_oh h_t + b_o)_k, or logistic for two classes
+    .. math:: P(y_t = k) = \mathrm{softmax}(W_{oh}\, h_t + b_o)_k
+
+    or the logistic function for two classes,
 
     with the states h_t of a recurrent cell. The loss is the mean cross-entropy over all targets.
     Sequences come as those of `RNNRegressor`; there is one label per step, or one per sequence.
@@ -56,7 +58,7 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         Loss after each iteration (epoch, where first-order) on what was held out; only with
         `validation_fraction`.
     history_ : History
-        What the optimizer said at each iteration: loss, norm of the gradient, cost, seconds;
+        What the optimizer reported of each iteration: loss, norm of the gradient, cost, seconds;
         damping and iterations of conjugate gradients, or learning rate.
     stop_reason_ : {"max_iter", "converged", "callback", "interrupted", "running"}
         Why training ended; "converged" after `n_iter_no_change` iterations. "running" for a

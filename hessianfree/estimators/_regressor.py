@@ -22,12 +22,12 @@ _TARGET_SCALE = 0.2
 
 
 class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
-    """Recurrent net that predicts numbers, trained by Hessian-free or first-order optimization.
+    r"""Recurrent net that predicts numbers, trained by Hessian-free or first-order optimization.
 
-    h_t = φ(W_hh h_{t-1} + W_hx x_t + b),     o_t = W_oh h_t + b_o
+    .. math:: h_t = \varphi(W_{hh}\, h_{t-1} + W_{hx}\, x_t + b), \quad o_t = W_{oh}\, h_t + b_o
 
     and other cells. The loss is half the mean squared error over all targets; Gauss-Newton steps
-    [1]_ [2]_ carry what it says over many steps of time. Rows of a 2-D `X` are steps, in time
+    [1]_ [2]_ learn from it over many steps of time. Rows of a 2-D `X` are steps, in time
     order. Several sequences come as a list of 2-D arrays, as a 3-D array (n_sequences, n_steps,
     n_features), or as rows with `groups` or `lengths`; they may have various lengths. There is one
     target per step, or one per sequence, for its last step.
@@ -132,7 +132,7 @@ default="vanilla"
         Loss after each iteration (epoch, where first-order) on what was held out; only with
         `validation_fraction`.
     history_ : History
-        What the optimizer said at each iteration: loss, norm of the gradient, cost, seconds;
+        What the optimizer reported of each iteration: loss, norm of the gradient, cost, seconds;
         damping and iterations of conjugate gradients, or learning rate.
     stop_reason_ : {"max_iter", "converged", "callback", "interrupted", "running"}
         Why training ended; "converged" after `n_iter_no_change` iterations. "running" for a

@@ -89,7 +89,7 @@ class TrainedNetworkMixin(SavableMixin):
 
     @property
     def history_(self) -> History:
-        """What the optimizer said at each iteration."""
+        """What the optimizer reported of each iteration."""
         return self._state.history
 
     @property

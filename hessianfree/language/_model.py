@@ -60,15 +60,15 @@ _SHOWN = 200  # characters of the samples that a verbose training writes
 
 
 class CharacterLanguageModel(TextModelMixin, BaseEstimator):
-    """Recurrent net that predicts the next character of a text, and so can write one.
+    r"""Recurrent net that predicts the next character of a text, and so can write one.
 
-    P(s_{t+1} = k | s_1, ..., s_t) = softmax(W_oh h_t + b_o)_k
+    .. math:: P(s_{t+1} = k \mid s_1, \dots, s_t) = \mathrm{softmax}(W_{oh}\, h_t + b_o)_k
 
     with the states h_t of a recurrent cell that reads the text character by character. In the
     multiplicative cell every character has a transition of its own [1]_, and Hessian-free
     optimization is what made such nets learnable. Each iteration draws windows from the whole text;
-    of a window only the last part is scored, once the net has read enough of it to know where it
-    is.
+    of a window only the last part is scored, once the net has read enough of it for its
+    state to settle.
 
     Read more in the guide: :doc:`/guide/characters`.
 
@@ -85,8 +85,9 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         `sparse_parameters` or `echo_state_parameters`.
     input_scale : float, default=0.5
         Standard deviation of the weights from the characters to begin with. What is 0.1 for long
-        time lags is too little here, where each character tells much: 0.5 is better with the
-        multiplicative cell, and 1 far better with the vanilla one. With an LSTM 0.1 did well.
+        time lags is too little here, where each character carries much information: 0.5 is better
+        with the multiplicative cell, and 1 far better with the vanilla one. With an LSTM 0.1 did
+        well.
     optimizer : str or Optimizer, default="hessian-free"
         "hessian-free" is `HessianFree` with λ from 0.1 on and 0.02 at least, structural damping
         μ = 0.1, at most 10 iterations of conjugate gradients; chosen by measurements on text, see
@@ -156,7 +157,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         Loss before each iteration, on its gradient batch, in nats; over log 2, in bits per
         character.
     history_ : History
-        What the optimizer said at each iteration.
+        What the optimizer reported of each iteration.
     stop_reason_ : {"max_iter", "callback", "interrupted", "running"}
         Why training ended; "running" for a callback before the last iteration, and in what it
         saved.

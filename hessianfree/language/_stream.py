@@ -136,7 +136,7 @@ class NetworkStream:
         return last
 
     def in_chunks(self, what: Literal["states", "outputs", "predict"], symbols: Symbols) -> Array:
-        """Return what one of these methods says of a single, long stream, in bounded memory.
+        """Return the answer of one of these methods for a single, long stream, in bounded memory.
 
         Parameters
         ----------

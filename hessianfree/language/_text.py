@@ -177,8 +177,8 @@ class TextWindows:
 
     and the last `n_scored` steps are scored.
 
-    The net starts each window without a past; the first n_steps - n_scored steps are there for it
-    to find out where it is, and count nothing [1]_.
+    The net starts each window from its initial state; the first n_steps - n_scored steps are there
+    for its state to settle, and are not scored [1]_.
 
     Parameters
     ----------

@@ -152,7 +152,7 @@ class SequenceNetwork(NetworkDefinition):
 
         Examples
         --------
-        Step by step, as for text that is fed what it has just said:
+        Step by step, as in generating text, where each output is the next input:
 
         >>> import numpy as np
         >>> from hessianfree.cells import LSTMCell

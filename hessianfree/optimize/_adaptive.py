@@ -16,7 +16,7 @@ from reservoir.utils.validation import check_real
 @register
 @dataclass(frozen=True)
 class AdagradState(DescentState):
-    """What `Adagrad` knows: also the sums s of squared gradients, of shape (n_params,)."""
+    """The state of `Adagrad`: also the sums s of squared gradients, of shape (n_params,)."""
 
     squares: Array
 
@@ -24,7 +24,7 @@ class AdagradState(DescentState):
 @register
 @dataclass(frozen=True)
 class RMSpropState(DescentState):
-    """What `RMSprop` knows: also mean squared gradients s and the velocity v."""
+    """The state of `RMSprop`: also mean squared gradients s and the velocity v."""
 
     squares: Array
     velocity: Array
@@ -33,7 +33,7 @@ class RMSpropState(DescentState):
 @register
 @dataclass(frozen=True)
 class AdamState(DescentState):
-    """What `Adam` knows: also the means m of the gradients and s of their squares, both biased."""
+    """The state of `Adam`: also the biased means m of the gradients and s of their squares."""
 
     mean: Array
     squares: Array

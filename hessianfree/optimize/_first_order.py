@@ -24,7 +24,7 @@ from reservoir.utils.validation import check_real
 @register
 @dataclass(frozen=True)
 class DescentState:
-    """What `SGD` knows between two steps, and each of the others besides.
+    """The state of `SGD` between two steps, and part of that of each of the others.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class DescentState:
 @register
 @dataclass(frozen=True)
 class MomentumState(DescentState):
-    """What `Momentum` knows: also the velocity v, of shape (n_params,)."""
+    """The state of `Momentum`: also the velocity v, of shape (n_params,)."""
 
     velocity: Array
 
@@ -80,7 +80,7 @@ class FirstOrderInfo(StepInfo):
 
 @dataclass(frozen=True)
 class FirstOrder(Generic[State]):
-    """What the first-order optimizers share; a subclass says what follows from a gradient.
+    """Base class of the first-order optimizers; a subclass defines the update from a gradient.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from reservoir.utils.types import Array
 
 @dataclass(frozen=True)
 class HessianFreeState:
-    """All that Hessian-free optimization knows between two steps.
+    """The state of Hessian-free optimization between two steps.
 
     Attributes
     ----------

@@ -25,7 +25,7 @@ class ConjugateGradientStop(StrEnum):
 
     STOPPING_RULE = "stopping_rule"
     MAX_ITERATIONS = "max_iterations"
-    #: The residual is at rounding level: nothing beside b, or hardly larger than its own error.
+    #: The residual is at rounding level: negligible against b, or hardly larger than its own error.
     SOLVED = "solved"
     NEGATIVE_CURVATURE = "negative_curvature"
     #: A product, or a number made from it, overflowed.
@@ -86,7 +86,7 @@ class RelativeProgress:
 
 @dataclass(frozen=True)
 class ConjugateGradientResult:
-    """What a run of conjugate gradients leaves.
+    """The result of a run of conjugate gradients.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class ConjugateGradientResult:
         φ at the start and after each iteration.
     stop_reason : ConjugateGradientStop
         Equal to "stopping_rule", "max_iterations", "solved" (the residual is at rounding level:
-        nothing beside b, or hardly larger than its own error), "negative_curvature" or
+        negligible against b, or hardly larger than its own error), "negative_curvature" or
         "not_finite".
     n_products : int
         Calls of the operator.
@@ -217,7 +217,7 @@ class Progress:
         self.iterations = [self.iterations[i] for i in kept]
 
     def result(self, n_products: int) -> ConjugateGradientResult:
-        """Return what the run leaves, with the last iterate among the kept ones."""
+        """Return the result of the run, with the last iterate among the kept ones."""
         n_iterations = len(self.quadratics) - 1
         if not self.iterates or (
             self.x is not self.iterates[-1] and self.iterations[-1] < n_iterations

@@ -13,7 +13,7 @@ Schedule = Callable[[int], float]
 
 
 def value_at(name: str, schedule: float | Schedule, n_steps: int) -> float:
-    """Return what a number or a schedule says after `n_steps` updates.
+    """Return the value of a number or a schedule after `n_steps` updates.
 
     Parameters
     ----------

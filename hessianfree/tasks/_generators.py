@@ -30,7 +30,7 @@ def binary_addition(
     as_symbols : bool, default=False
         Whether a pair of bits comes as one of four symbols a_i + 2 b_i. A multiplicative net then
         has a transition of its own for each pair; given the bits as numbers, its gains
-        W_fx x vanish for the pair (0, 0), and the carry is lost before it can be told.
+        W_fx x vanish for the pair (0, 0), and the carry is lost.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def xor(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
 def temporal_order(
     n_steps: int, n_sequences: int, rng: np.random.Generator, *, n_symbols: int = 2
 ) -> Batch:
-    """Return sequences of symbols in which the order of a few has to be told.
+    """Return sequences of symbols, of a few of which the order has to be recognized.
 
     Symbols 0 and 1 stand at two (or three) places, 2 to 5 are distractors elsewhere. With two, the
     places are among the first T / 10 steps and from 0.4 T to 0.5 T; with three, the first T / 10,
@@ -191,7 +191,7 @@ def temporal_order(
 
 
 def random_permutation(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
-    """Return sequences whose first symbol has to be told after many others.
+    """Return sequences whose first symbol has to be recalled after many others.
 
     Of 100 symbols, 0 or 1 comes first, then a random permutation of the other 98 (another one after
     it where T > 99, cut off at T); the class at the last step is the first symbol   [1]_.

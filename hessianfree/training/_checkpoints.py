@@ -91,7 +91,7 @@ def load_checkpoint(path: str | os.PathLike[str], optimizer: Optimizer[Any]) -> 
     path : path-like
         The file.
     optimizer : Optimizer
-        The one that the run began with; it says of what kind the state is.
+        The one that the run began with; the kind of the state follows from it.
 
     Returns
     -------

@@ -201,7 +201,7 @@ class Progress:
 
 
 class Validation:
-    """What `train` calls after each iteration: says when to stop, and keeps the best parameters.
+    """The callback of `train` that decides when to stop, and keeps the best parameters.
 
     Parameters
     ----------

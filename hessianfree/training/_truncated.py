@@ -106,7 +106,7 @@ class Chunks:
 
 
 class StatefulObjective(Objective, Protocol):
-    """An objective with hidden states that can go on from batch to batch."""
+    """An objective with hidden states that can be carried over from batch to batch."""
 
     def final_state(self, params: Array, batch: Any) -> Array:
         """Return the states after the last step, of shape (n_sequences, state_size)."""
@@ -116,7 +116,7 @@ class StatefulObjective(Objective, Protocol):
 @register
 @dataclass(frozen=True)
 class TruncatedState:
-    """What `TruncatedBackpropagation` knows between two steps.
+    """The state of `TruncatedBackpropagation` between two steps.
 
     Attributes
     ----------
