@@ -78,7 +78,7 @@ def etdrk4_coefficients(linear: Series, step: float) -> Coefficients:
     r = z[:, np.newaxis] + np.exp(1j * angles)
     growth = np.exp(r)
 
-    def mean(values: Modes) -> Series:
+    def mean(values: Modes | Series) -> Series:
         return np.asarray(step * values.mean(axis=1).real)
 
     return Coefficients(

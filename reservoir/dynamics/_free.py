@@ -285,7 +285,7 @@ def free_run_variants(
                 xp.asarray(np.stack([run.start.output for run in runs]), dtype),
             ),
             scales=LaneScales(variants.recurrent[places], variants.leak[places]),
-            which=np.asarray(which)[places],
+            which=[which[index] for index in chosen],
         )
         return np.asarray(to_host(xp.stack(results.outputs)))
 

@@ -68,7 +68,8 @@ def _small_world_sources(
         others = rng.permuted(others, axis=1)
         row, column = np.nonzero(rewired)
         sources[row, column] = row + n_after + 1 + others[row, rank[row, column]]
-    return np.sort(sources % n_units, axis=1).astype(np.int32)
+    in_order: NDArray[np.int32] = np.sort(sources % n_units, axis=1).astype(np.int32)
+    return in_order
 
 
 def matrix_of_rows(sources: NDArray[np.int32], values: NDArray[np.float64]) -> Any:
