@@ -464,7 +464,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("after", type=Path)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--times", type=int, default=1, help="how often, in turn (default 1)")
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_intermixed_args(arguments)
     names = chosen.cases or list(CASES)
     unknown = set(names) - set(CASES)
     if unknown:
