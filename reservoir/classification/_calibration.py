@@ -1,4 +1,4 @@
-"""See `class_readout.py` of old."""
+"""Probabilities of classes: scores turned into log-odds, fitted to held-out rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from reservoir.classification._readout import Blocks, ClassReadout, LinearMap, held_out_decisions
+from reservoir.classification._readout import ClassReadout, RowBlocks, held_out_decisions
+from reservoir.readout._features import Readout
 from reservoir.utils.types import Floats, Integers
 
 # Scores that differ by less than this, relative to the largest, are equal.
@@ -17,7 +18,7 @@ _ALIKE = 1e-13
 
 def calibrate(
     readout: ClassReadout,
-    blocks: Blocks,
+    blocks: RowBlocks,
     codes: Integers,
     weights: Floats | None,
     folds: Integers,
@@ -46,7 +47,7 @@ def calibrate(
     kept = folds >= 0
     weights = np.ones(len(codes)) if weights is None else weights
     slope, offset = fit_calibration(decisions[kept], codes[kept], weights[kept])
-    log_odds = LinearMap(slope * readout.map.coef, slope * readout.map.intercept + offset)
+    log_odds = Readout(slope * readout.map.state, slope * readout.map.intercept + offset)
     return replace(readout, map=log_odds)
 
 

@@ -24,16 +24,16 @@ from reservoir.classification._pooling import (
     pool_sequences,
 )
 from reservoir.classification._readout import (
-    Blocks,
     ClassReadout,
-    LinearMap,
+    RowBlocks,
     as_blocks,
+    decisions_of,
     row_space,
     stratified_folds,
 )
 from reservoir.classification._ridge import fit_ridge
 from reservoir.estimators._base import ReservoirEstimator
-from reservoir.readout._features import FeatureMap
+from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._layout import Layout, stack_like, stack_sequences
 from reservoir.utils.device import host_state, in_kind
 from reservoir.utils.threads import with_few_threads
@@ -307,7 +307,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         if self.cv is not None:
             cases = self._steps(inputs, layout) if pooled is None else as_blocks(pooled)
             readout = calibrate(readout, cases, codes, weights, folds)
-        self.coef_, self.intercept_ = readout.map.coef, readout.map.intercept
+        self.coef_, self.intercept_ = readout.map.state, readout.map.intercept
         self.alpha_, self.alpha_scores_ = readout.alpha, readout.scores
         return self
 
@@ -502,7 +502,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         return self._fit_readout(self._steps(inputs, layout), codes, weights, folds)
 
     def _fit_readout(
-        self, blocks: Blocks, codes: Integers, weights: Floats | None, folds: Integers
+        self, blocks: RowBlocks, codes: Integers, weights: Floats | None, folds: Integers
     ) -> ClassReadout:
         n_classes = len(self.classes_)
         if self.readout == "logistic":
@@ -526,7 +526,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
             bidirectional=bool(self.bidirectional),
         )
 
-    def _steps(self, inputs: list[Array], layout: Layout) -> Blocks:
+    def _steps(self, inputs: list[Array], layout: Layout) -> RowBlocks:
         """Return a function that runs the reservoir and yields what the readout sees of steps."""
         feature_map, offsets = self._feature_map(), layout.offsets
 
@@ -544,13 +544,13 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         """Return the scores of each sequence, or of each step of all sequences."""
         check_is_fitted(self, "coef_")
         inputs, layout = self._reader().inputs(X, groups, lengths)
-        readout = LinearMap(self.coef_, self.intercept_)
+        readout = Readout(self.coef_, self.intercept_)
         if self.label_per_ == "sequence":
             self._check_steps(layout)
-            return readout(self._pool(inputs)), layout
+            return decisions_of(readout, self._pool(inputs)), layout
         decisions = np.empty((layout.n_rows, len(self.classes_)))
         for rows, features in self._steps(inputs, layout)():
-            decisions[rows] = readout(features)
+            decisions[rows] = decisions_of(readout, features)
         return decisions, layout
 
     def _shaped(self, values: NDArray[Any], layout: Layout) -> Any:

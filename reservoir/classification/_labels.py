@@ -1,4 +1,4 @@
-"""See `classifier.py` of old."""
+"""Labels of classification: one per sequence or one per step, brought to one per row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""See `class_readout.py` of old."""
+"""Logistic readouts: multinomial regression over a path of ridge penalties."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from scipy.linalg import eigh
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from reservoir.classification._readout import Blocks, ClassReadout, LinearMap, held_out_decisions
+from reservoir.classification._readout import ClassReadout, RowBlocks, held_out_decisions
+from reservoir.readout._features import Readout
 from reservoir.readout._rows import sum_of_squares
 from reservoir.readout._solve import check_alphas
 from reservoir.utils.device import to_host
@@ -16,7 +17,7 @@ from reservoir.utils.types import Floats, Integers
 
 
 def fit_logistic(
-    blocks: Blocks,
+    blocks: RowBlocks,
     codes: Integers,
     weights: Floats | None,
     folds: Integers,
@@ -85,7 +86,7 @@ def fit_logistic(
     )
 
 
-def _gather(blocks: Blocks, wanted: NDArray[np.bool_]) -> Floats:
+def _gather(blocks: RowBlocks, wanted: NDArray[np.bool_]) -> Floats:
     """Return the wanted rows of all blocks, in order."""
     places = np.cumsum(wanted) - 1
     gathered: Floats = np.empty((0, 0))
@@ -98,7 +99,7 @@ def _gather(blocks: Blocks, wanted: NDArray[np.bool_]) -> Floats:
 
 def _logistic_path(
     features: Floats, codes: Integers, weights: Floats, alphas: Floats, n_classes: int
-) -> list[LinearMap]:
+) -> list[Readout]:
     """Fit a readout for each of falling alphas, each starting from the one before.
 
     Quasi-Newton steps on principal axes, each scaled by the curvature along it where the path has
@@ -141,7 +142,7 @@ def _logistic_path(
         )
         coef = scale * found.x.reshape(coef.shape)
         maps = (axes @ coef[:-1]).T
-        readouts.append(LinearMap(maps, coef[-1] - maps @ centre))
+        readouts.append(Readout(maps, coef[-1] - maps @ centre))
     return readouts
 
 

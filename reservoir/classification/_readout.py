@@ -1,4 +1,4 @@
-"""See `class_readout.py` of old."""
+"""The readout of a classifier: scores of the classes, folds, and decisions on held-out rows."""
 
 from __future__ import annotations
 
@@ -8,64 +8,50 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.readout._features import Readout
 from reservoir.utils.device import module_of, to_host
 from reservoir.utils.types import Floats, Integers
 
-# Yields the numbers of the next rows, and what the readout sees of them.
-Blocks = Callable[[], Iterator[tuple[slice, NDArray[np.floating]]]]
-
-
-@dataclass(frozen=True)
-class LinearMap:
-    """Scores of the classes, d = V s + c.
-
-    Attributes
-    ----------
-    coef : ndarray of shape (n_classes, n_columns)
-        V.
-    intercept : ndarray of shape (n_classes,)
-        c.
-    """
-
-    coef: Floats
-    intercept: Floats
-
-    def __call__(self, features: NDArray[np.floating]) -> Floats:
-        """Return d for rows (n_rows, n_columns), on the host wherever the rows are."""
-        xp = module_of(features)
-        scores: Floats = to_host(features @ xp.asarray(self.coef.T)) + self.intercept
-        return scores
+# Yields the numbers of the next rows, and their features.
+RowBlocks = Callable[[], Iterator[tuple[slice, NDArray[np.floating]]]]
 
 
 @dataclass(frozen=True)
 class ClassReadout:
     """A readout, how its alpha was chosen, and the readouts of the folds.
 
+    They map features s to the scores of the classes, d = V s + c.
+
     Attributes
     ----------
-    map : LinearMap
+    map : Readout
         Learned from all rows.
     alpha : float
         Its penalty.
     scores : ndarray of shape (n_alphas,) or None
         Held-out loss of each candidate; None where there was one alpha.
-    held_out : list of LinearMap
+    held_out : list of Readout
         For each fold, the readout learned from all rows but those of the fold; empty without
         folds.
     """
 
-    map: LinearMap
+    map: Readout
     alpha: float
     scores: Floats | None = None
-    held_out: list[LinearMap] = field(default_factory=list)
+    held_out: list[Readout] = field(default_factory=list)
 
     def in_columns(self, basis: Floats) -> ClassReadout:
         """Return the same readout for s, where this one was learned from s · basis."""
-        widen = [replace(each, coef=each.coef @ basis.T) for each in (self.map, *self.held_out)]
+        widen = [replace(each, state=each.state @ basis.T) for each in (self.map, *self.held_out)]
         return replace(self, map=widen[0], held_out=widen[1:])
 
 
-def as_blocks(features: Floats) -> Blocks:
+def decisions_of(readout: Readout, features: NDArray[np.floating]) -> Floats:
+    """Return the scores of rows (n_rows, n_columns), on the host wherever the rows are."""
+    return np.asarray(to_host(readout.to(module_of(features))(features)))
+
+
+def as_blocks(features: Floats) -> RowBlocks:
     """Return rows that are in memory as a function that yields them, in one block."""
     return lambda: iter([(slice(0, len(features)), features)])
 
@@ -111,11 +97,12 @@ def stratified_folds(codes: Integers, n_folds: int) -> Integers:
 
 
 def held_out_decisions(
-    features: NDArray[np.floating], held_out: list[LinearMap], folds: Integers
+    features: NDArray[np.floating], held_out: list[Readout], folds: Integers
 ) -> Floats:
     """Return the scores of each row by the readout that has not learned from its fold."""
     decisions = np.zeros((len(features), len(held_out[0].intercept)))
     for fold, readout in enumerate(held_out):
-        mine = folds == fold
-        decisions[mine] = readout(features[module_of(features).asarray(mine)])
+        chosen = folds == fold
+        rows = features[module_of(features).asarray(chosen)]
+        decisions[chosen] = decisions_of(readout, rows)
     return decisions

@@ -1,4 +1,4 @@
-"""Linear readouts that tell classes apart, and how sure they are of it."""
+"""Ridge readouts of classes: regression of class indicators, and of each fold."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reservoir.classification._readout import Blocks, ClassReadout, LinearMap
+from reservoir.classification._readout import ClassReadout, RowBlocks
 from reservoir.harvest._fold import RowBuffer
 from reservoir.readout._accumulator import RidgeAccumulator, as_factor, leave_one_out
-from reservoir.readout._features import FeatureMap
+from reservoir.readout._features import FeatureMap, Readout
 from reservoir.readout._solve import check_alphas, solve_ridge
 from reservoir.readout._sums import Solver
 from reservoir.utils.device import module_of
@@ -18,7 +18,7 @@ from reservoir.utils.types import Floats, Integers
 
 
 def fit_ridge(
-    blocks: Blocks,
+    blocks: RowBlocks,
     codes: Integers,
     weights: Floats | None,
     folds: Integers,
@@ -73,14 +73,14 @@ def fit_ridge(
             buffers.append(RowBuffer(accumulator))
         for fold in np.unique(folds[rows]):
             if fold >= 0:
-                mine = folds[rows] == fold
-                taken = features[xp.asarray(mine)]
+                of_fold = folds[rows] == fold
+                taken = features[xp.asarray(of_fold)]
                 buffers[fold].append(
                     as_they_are,
                     taken,
                     taken[:, :0],
-                    xp.asarray(indicators[codes[rows][mine]]),
-                    None if weights is None else xp.asarray(weights[rows][mine]),
+                    xp.asarray(indicators[codes[rows][of_fold]]),
+                    None if weights is None else xp.asarray(weights[rows][of_fold]),
                 )
     for buffer in buffers:
         buffer.flush()
@@ -96,9 +96,9 @@ def fit_ridge(
             sums = [as_factor(part) for part in sums]
         for rest in leave_one_out(sums):
             without = solve_ridge(rest, solution.alpha)
-            held_out.append(LinearMap(without.coef, without.intercept))
+            held_out.append(Readout(without.coef, without.intercept))
     return ClassReadout(
-        LinearMap(solution.coef, solution.intercept),
+        Readout(solution.coef, solution.intercept),
         float(solution.alpha),
         solution.scores,
         held_out,

@@ -1,4 +1,4 @@
-"""See `_ridge_systems.py` of old."""
+"""A ridge system in triangular form: the singular values of its factor, and its solutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the readout sees of a state, and the fitted linear map on it."""
+"""The features of a readout, [u; x; x²], and the fitted linear map of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from reservoir.utils.device import module_of, to_namespace
 
 @dataclass(frozen=True)
 class Readout:
-    """The fitted linear map y[t] = V_u u[t] + V_x x[t] + V_q x[t]² + c.
+    """The fitted linear map from what a readout sees to its outputs.
+
+    y[t] = V_u u[t] + V_x x[t] + V_q x[t]² + c
+
+    All readouts are of this class: those of a model are in its dtype, so that its states need not
+    be converted; those of classes and of the folds of a search, maps of features s[t] of any kind
+    in the place of x[t], are in float64.
 
     Attributes
     ----------
     state : ndarray of shape (n_outputs, n_units)
-        V_x.
+        V_x, for states or for other features.
     intercept : ndarray of shape (n_outputs,)
         c.
     input : ndarray of shape (n_outputs, n_inputs) or None
@@ -33,13 +39,19 @@ class Readout:
     squares: NDArray[np.floating] | None = None
 
     def __call__(
-        self, states: NDArray[np.floating], inputs: NDArray[np.floating]
+        self, states: NDArray[np.floating], inputs: NDArray[np.floating] | None = None
     ) -> NDArray[np.floating]:
-        """Return y[t] for rows of states (n_steps, n_units) and inputs (n_steps, n_inputs)."""
+        """Return y[t] for rows of states (n_steps, n_units) and inputs (n_steps, n_inputs).
+
+        They lie where the arrays of the readout do. Inputs may be left out where it does not see
+        them.
+        """
         outputs: NDArray[np.floating] = states @ self.state.T
         if self.squares is not None:
             outputs += module_of(states).square(states) @ self.squares.T
         if self.input is not None:
+            if inputs is None:
+                raise ValueError("`inputs` are missing, but the readout sees them. Pass them.")
             outputs += inputs.astype(outputs.dtype, copy=False) @ self.input.T
         outputs += self.intercept
         return outputs

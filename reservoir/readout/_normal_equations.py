@@ -1,4 +1,4 @@
-"""See `_normal_spectra.py` of old."""
+"""A ridge system as normal equations: eigenvalues of their matrix, and its solutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""See `_series.py` of old."""
+"""The choice between the loops of NumPy and those compiled by numba."""
 
 from __future__ import annotations
 
