@@ -155,8 +155,8 @@ def test_what_cupy_makes_of_chains(monkeypatch, stand_in, rng, tmp_path, dtype):
         distinct[chain.__name__, choices, str(kinds(arguments))] = chain, choices, arguments, places
     assert {name for name, *_ in distinct} >= {
         "pull_through",
-        "retreat",
-        "advance_keeping",
+        "step_backward",
+        "step_forward_with_slopes",
         "_turn",
     }
     named = [
