@@ -17,12 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 from reservoir.classification._calibration import calibrate
 from reservoir.classification._labels import labels_by_row
 from reservoir.classification._logistic import fit_logistic
-from reservoir.classification._pooling import (
-    check_pooling,
-    iterate_states,
-    kept_steps,
-    pool_sequences,
-)
 from reservoir.classification._readout import (
     ClassReadout,
     RowBlocks,
@@ -33,6 +27,12 @@ from reservoir.classification._readout import (
 )
 from reservoir.classification._ridge import fit_ridge
 from reservoir.estimators._base import ReservoirEstimator
+from reservoir.harvest._pooling import (
+    check_pooling,
+    iterate_states,
+    kept_steps,
+    pool_sequences,
+)
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._layout import Layout, stack_like, stack_sequences
 from reservoir.utils.device import host_state, in_kind

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from reservoir.dynamics._bounds import OUTPUT_LIMIT
-from reservoir.estimators._reservoir_regressor import ReservoirRegressor
+from reservoir.estimators._pooled import PooledTargets
 from reservoir.harvest._fold import TrainingSequence, fold_sequences
 from reservoir.harvest._jobs import cut_into_jobs
 from reservoir.plasticity import IntrinsicPlasticity
@@ -25,7 +25,7 @@ from reservoir.utils.validation import check_choice, check_integer
 Array = NDArray[np.floating]
 
 
-class ESNRegressor(ReservoirRegressor):
+class ESNRegressor(PooledTargets):
     """Echo state network with a ridge readout.
 
     A fixed random reservoir of leaky units is driven by the input,
@@ -101,6 +101,14 @@ class ESNRegressor(ReservoirRegressor):
         A free run (`forecast`, or `predict` with feedback) stops with a DivergenceError where an
         output leaves the range of the training targets by more than this many times that range;
         None for infinity alone. See the Notes.
+    target_per : {"auto", "step", "sequence"}, default="auto"
+        What a row of `y` is for: a step, or a whole sequence, for which `predict` then gives one
+        output. "auto" goes by the shape; (n_sequences, n_steps) for sequences of n_steps is one a
+        step, and (n_sequences, n_outputs) with a step more or less is refused until this says so.
+    pooling : {"mean", "last"} or int, default="mean"
+        With one target a sequence, what the readout sees of it: the mean of [u; x; x²] over the
+        steps after the washout, as suits what a sequence is like; those of the last step, as suits
+        where it ended; or the means of so many contiguous segments, where the shape in time counts.
     dtype : {"float64", "float32"}, default="float64"
         Of weights, states and predictions; the readout is always solved in float64.
     device : {"cpu", "cuda", "auto"}, default="cpu"
@@ -141,6 +149,8 @@ class ESNRegressor(ReservoirRegressor):
         Number of outputs.
     n_sequences_seen_ : int
         Number of training sequences.
+    target_per_ : {"step", "sequence"}
+        What a row of `y` was for.
     device_ : {"cpu", "cuda"}
         Where it was fitted.
     n_features_in_ : int
@@ -219,6 +229,8 @@ class ESNRegressor(ReservoirRegressor):
         solver: Literal["auto", "gram", "qr"] = "auto",
         missing: Literal["raise", "hold"] = "raise",
         output_limit: float | None = OUTPUT_LIMIT,
+        target_per: Literal["auto", "step", "sequence"] = "auto",
+        pooling: Literal["mean", "last"] | int = "mean",
         dtype: Literal["float64", "float32"] = "float64",
         device: Literal["cpu", "cuda", "auto"] = "cpu",
         random_state: Any = None,
@@ -248,6 +260,8 @@ class ESNRegressor(ReservoirRegressor):
         self.solver = solver
         self.missing = missing
         self.output_limit = output_limit
+        self.target_per = target_per
+        self.pooling = pooling
         self.dtype = dtype
         self.device = device
         self.random_state = random_state
@@ -269,14 +283,16 @@ class ESNRegressor(ReservoirRegressor):
         X : array-like of shape (n_steps, n_features), list of such, or 3-D array
             Inputs; see the class for several sequences. A memory-mapped array is read in place.
         y : array-like of shape (n_steps,) or (n_steps, n_outputs), or as `X` several of them
-            Targets, one row a step; NaN where there is none.
+            Targets, one row a step; NaN where there is none. Or, for several sequences,
+            (n_sequences,) or (n_sequences, n_outputs): one row a sequence; see `target_per`.
         groups : array-like of shape (n_steps,), optional
             Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
         lengths : array-like of int of shape (n_sequences,), optional
             Steps of each sequence of a 2-D `X`; not for cross-validation, which does not cut it.
         step_weight : array-like of shape (n_steps,), or as `X` several of them, optional
-            Weight of each step's squared error. Not called `sample_weight`, since a step of
-            weight two is not a step that comes twice: that would change the states.
+            Weight of each step's squared error, or (n_sequences,) of each sequence's. Not called
+            `sample_weight`, since a step of weight two is not a step that comes twice: that would
+            change the states.
 
         Returns
         -------
@@ -288,6 +304,8 @@ class ESNRegressor(ReservoirRegressor):
         ValueError, TypeError
             If a parameter or an argument is not as described; the message says which.
         """
+        if self._find_target_per(X, y, groups, lengths, first=True):
+            return self._learn_pooled(X, y, groups, lengths, step_weight, first=True)
         inputs, targets, weights, layout, self._y_is_1d = self._reader().training(
             X, y, groups, lengths, step_weight
         )
@@ -393,6 +411,13 @@ class ESNRegressor(ReservoirRegressor):
         """
         self._refuse_blocks()
         first = not hasattr(self, "_accumulator")
+        if self._find_target_per(X, y, groups, lengths, first=first):
+            if initial_state is not None:
+                raise ValueError(
+                    f"`initial_state` is {initial_state!r}, but with one target a sequence none "
+                    "continues another. Leave it out."
+                )
+            return self._learn_pooled(X, y, groups, lengths, step_weight, first=first)
         inputs, targets, weights = self._read_more(
             X, y, groups, lengths, step_weight, initial_state, first=first
         )
@@ -417,6 +442,7 @@ class ESNRegressor(ReservoirRegressor):
             )
             check_chunk(layout)
             if before is None:
+                self.target_per_ = "step"
                 self._begin(inputs[0].shape[1], targets[0].shape[1])
                 self._remember_names(y)
             self._check_n_outputs(targets[0].shape[1])
@@ -437,10 +463,9 @@ class ESNRegressor(ReservoirRegressor):
         super()._begin(n_inputs, n_outputs)
         self._accumulator = self._new_accumulator()
 
-    def _new_accumulator(self) -> RidgeAccumulator:
-        n_units, n_inputs = self.reservoir_.input.shape
+    def _new_accumulator(self, n_segments: int = 1) -> RidgeAccumulator:
         return RidgeAccumulator(
-            self._feature_map().n_columns(n_units, n_inputs),
+            n_segments * self._n_columns(),
             self.n_outputs_,
             solver=self.solver,
             smallest_alpha=float(self._alphas.min()),

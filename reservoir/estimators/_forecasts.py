@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
 from reservoir.dynamics._free import FreeRun, FreeStart, free_run_sequences
 from reservoir.dynamics._many import ManyStarts, free_run_many
@@ -92,7 +91,7 @@ class ReservoirForecasts(ReservoirRuns):
             If neither `X` nor `initial_state` says which of several training sequences is to be
             continued: it is the last one.
         """
-        check_is_fitted(self, "coef_")
+        self._check_runs()
         n_steps = check_integer("n_steps", n_steps, minimum=1)
         self._check_forecast()
         xp = self._reader().take_namespace(X=X)
@@ -175,7 +174,7 @@ class ReservoirForecasts(ReservoirRuns):
         >>> np.allclose(forecasts[1], esn.forecast(12, series[:1100]))
         True
         """
-        check_is_fitted(self, "coef_")
+        self._check_runs()
         n_steps = check_integer("n_steps", n_steps, minimum=1)
         self._check_forecast()
         xp = self._reader().take_namespace(X=X)
@@ -260,7 +259,7 @@ class ReservoirForecasts(ReservoirRuns):
         >>> np.array_equal(run.outputs, esn.forecast(20, series[:100]))
         True
         """
-        check_is_fitted(self, "coef_")
+        self._check_runs()
         self._check_forecast()
         if X is None:
             return self.last_state_[np.newaxis], self.last_output_[np.newaxis]

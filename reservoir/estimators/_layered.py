@@ -74,6 +74,8 @@ class LayeredESNRegressor(ESNRegressor):
         As in `ESNRegressor`.
     alpha, alpha_cv, alpha_per_target, fit_intercept, solver, missing, output_limit
         As in `ESNRegressor`.
+    target_per, pooling
+        As in `ESNRegressor`.
     dtype, device, random_state, n_jobs, verbose
         As in `ESNRegressor`. The first layer is the reservoir that `ESNRegressor` draws, and a
         further layer leaves those before it as they are.
@@ -153,6 +155,8 @@ class LayeredESNRegressor(ESNRegressor):
         solver: Literal["auto", "gram", "qr"] = "auto",
         missing: Literal["raise", "hold"] = "raise",
         output_limit: float | None = OUTPUT_LIMIT,
+        target_per: Literal["auto", "step", "sequence"] = "auto",
+        pooling: Literal["mean", "last"] | int = "mean",
         dtype: Literal["float64", "float32"] = "float64",
         device: Literal["cpu", "cuda", "auto"] = "cpu",
         random_state: Any = None,
@@ -183,6 +187,8 @@ class LayeredESNRegressor(ESNRegressor):
             solver=solver,
             missing=missing,
             output_limit=output_limit,
+            target_per=target_per,
+            pooling=pooling,
             dtype=dtype,
             device=device,
             random_state=random_state,

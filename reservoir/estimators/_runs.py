@@ -178,7 +178,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         >>> np.allclose(np.concatenate(list(parts)), esn.predict(X))
         True
         """
-        check_is_fitted(self, "coef_")
+        self._check_runs()
         return self._predict_chunks(chunks, self._run_starts(initial_state, initial_output, 1))
 
     def _predict_chunks(self, chunks: Iterable[Any], starts: RunStarts) -> Iterator[Array]:
@@ -241,7 +241,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         >>> bool(abs(esn.forecast(100) - series[1100:]).max() < 0.01)
         True
         """
-        check_is_fitted(self, "coef_")
+        self._check_runs()
         row = self._row_of(initial_state)
         if y is None:
             inputs, layout = self._reader().inputs(X, groups, lengths, before=row)
@@ -325,9 +325,13 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         self._steps_of_last += 1
         return float(output[0]) if self._y_is_1d else output.copy()
 
+    def _check_runs(self) -> None:
+        """Raise unless there is an output at each step."""
+        check_is_fitted(self, "coef_")
+
     def _prepare_live(self) -> _Live:
         """Make, and keep, what `step` runs."""
-        check_is_fitted(self, "coef_")
+        self._check_runs()
         bounds = None
         if self.reservoir_.feedback is not None:
             low, high = as_bounds(self._bounds, self.n_outputs_, self.reservoir_.dtype).tolist()
