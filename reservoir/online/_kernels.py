@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from reservoir.dynamics.loops._numba_kernels import ANY_ORDER, compiled
+from reservoir.dynamics.loops._numba_kernels import ANY_ORDER, compiled, copy_vector
 
 
 @compiled(**ANY_ORDER)
@@ -155,7 +155,7 @@ def learn_least_squares(
             penalties[turn] = alpha
             turn = (turn + 1) % n
         for _ in range(n_turns - 1):
-            phi[:] = root[turn]
+            copy_vector(root[turn], phi)
             for o in range(n_targets):
                 error[o] = -coef[o, turn]
             missing = alpha - penalties[turn]
@@ -187,7 +187,7 @@ def learn_mean_squares(
     """See `_mean_squares._learn_rows`."""
     row = np.empty(features.shape[1])
     for t in range(len(features)):
-        row[:] = features[t]
+        copy_vector(features[t], row)
         power = _dot(row, row) + (1.0 if fit_intercept else 0.0)
         if not math.isfinite(power):
             return t

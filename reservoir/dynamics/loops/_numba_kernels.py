@@ -434,6 +434,13 @@ def _step_dense(
 
 
 @compiled(**_STRICT)
+def copy_vector(source: Any, target: Any) -> None:
+    """Copy a vector: `target[:] = source` takes two seconds to compile, for its error message."""
+    for i in range(len(target)):
+        target[i] = source[i]
+
+
+@compiled(**_STRICT)
 def advance(
     states: Any, state: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
 ) -> None:
@@ -443,7 +450,7 @@ def advance(
         row = states[t]
         _step(row, previous, columns[t], weights, is_based, matrix, leak_rate)
         previous = row
-    state[:] = previous
+    copy_vector(previous, state)
 
 
 @compiled(**ANY_ORDER)
@@ -492,8 +499,8 @@ def advance_free(
             if len(output_map):
                 out[o] += _dot(output_map[o], y)
         previous, y = row, out
-    state[:] = previous
-    output[:] = y
+    copy_vector(previous, state)
+    copy_vector(y, output)
 
 
 def _lanes(
