@@ -155,7 +155,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         *,
         spectral_radius: float | None = 0.9,
         leak_rate: float | ArrayLike = 1.0,
-        input_scaling: float | ArrayLike = 1.0,
+        input_scaling: float | ArrayLike | None = None,
         bias_scaling: float = 0.2,
         connectivity: float = 10,
         topology: Any = "random",

@@ -150,7 +150,13 @@ def test_equals_ridge_on_plain_states(field, shared, include_input, include_squa
 
 def test_one_patch_without_halo_is_the_plain_network():
     x = lorenz96(400, n_sites=6, random_state=0) / 4
-    settings = {"n_units": 50, "input_scaling": 0.3, "washout": 30, "random_state": 7}
+    settings = {
+        "n_units": 50,
+        "input_scaling": 0.3,
+        "washout": 30,
+        "alpha": 1e-6,
+        "random_state": 7,
+    }
     plain = ESNRegressor(**settings).fit(x[:300], x[1:301])
     for shared in (True, False):
         local = LocalESNRegressor(**settings, patch_size=6, overlap=0, shared=shared)
