@@ -24,6 +24,7 @@ from hessianfree.estimators._sequence_data import (
 from hessianfree.estimators._trained import SLICE_ROWS, STOP_REASONS, TrainedNetworkMixin
 from hessianfree.network._architecture import Architecture
 from hessianfree.network._initialization import INITIALIZATIONS, mean_target_bias
+from hessianfree.network._network import SequenceNetwork
 from hessianfree.network._prepared import largest_rows
 from hessianfree.optimize._protocols import Optimizer
 from hessianfree.training._checkpoints import TrainingState
@@ -296,6 +297,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         optimizer, counts = self._optimizer_and_counts()
         architecture = self._describe()
         progress = Progress(data, streams[_VALIDATION])
+        is_other = continues and not self._is_on(data)
         if continues:
             self._check_warm_start(architecture, optimizer)
             state, progress = self._run_to_go_on_with(
@@ -321,6 +323,9 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
                 dtype=self.dtype,
             )
             state = start(optimizer, params, streams[_DATA])
+        elif is_other:
+            params = self._recentred(network, self._in_units_of_net(self.params_), training)
+            state = replace(state, optimizer_state=optimizer.init(params.astype(self.dtype)))
         self._architecture = architecture
         source = Minibatches(training, gradient_size, curvature_size)
         last = state.iteration + counts.max_iter
@@ -359,6 +364,10 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self.__dict__.pop("validation_curve_", None)
         if self.validation_fraction > 0:
             self.validation_curve_ = progress.validation_curve.copy()
+
+    def _recentred(self, network: SequenceNetwork, params: Array, training: Batch) -> Array:
+        """Return parameters with the output bias that suits other data, where that is known."""
+        return params
 
     def _describe(self) -> Architecture:
         """Return what the parameters and the data say about the net."""

@@ -10,7 +10,9 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array
 
+from hessianfree.batch import Batch
 from hessianfree.estimators._base import RNNEstimator
+from hessianfree.network._network import SequenceNetwork
 from reservoir.utils.device import in_kind
 from reservoir.utils.types import Array
 
@@ -303,6 +305,18 @@ default="vanilla"
         blocks["output_bias"] -= self._target_mean
         blocks["output_bias"] /= self._target_scale
         blocks["output"] /= self._target_scale[:, None]
+        return params
+
+    def _recentred(self, network: SequenceNetwork, params: Array, training: Batch) -> Array:
+        """Return parameters whose mean error on the data is zero.
+
+        The derivative in the output bias is that mean. Targets that moved far away, measured by
+        their own deviation, would else be out of reach of float32.
+        """
+        params = params.copy()
+        _, gradient = network.value_and_gradient(params, training)
+        views = network.layout.views
+        views(params)["output_bias"] -= views(gradient)["output_bias"]
         return params
 
     def _net_params(self) -> Array:

@@ -14,7 +14,8 @@ class LevenbergMarquardt:
 
         \lambda \leftarrow
         \begin{cases}
-            \tfrac32\, \lambda & \text{where } \rho < \tfrac14 \text{ or } \rho \text{ is NaN} \\
+            \min(\tfrac32\, \lambda, \mathrm{ceiling})
+                & \text{where } \rho < \tfrac14 \text{ or } \rho \text{ is NaN} \\
             \max(\tfrac23\, \lambda, \mathrm{floor}) & \text{where } \rho > \tfrac34 \\
             \lambda & \text{otherwise}
         \end{cases}
@@ -37,6 +38,9 @@ class LevenbergMarquardt:
         λ is never lowered below it. Not in [1]_: with few conjugate-gradient iterations per step, ρ
         stays near 1 and λ would fall to where it no longer restrains the first bad batch, from
         which it climbs back by no more than 3/2 per step.
+    ceiling : float, default=1e10
+        λ is never raised above it. Not in [1]_: where loss after loss overflows λ would rise to
+        infinity, from which no loss brings it back.
 
     Notes
     -----
@@ -61,6 +65,7 @@ class LevenbergMarquardt:
     low: float = 0.25
     high: float = 0.75
     floor: float = 1e-6
+    ceiling: float = 1e10
 
     def __post_init__(self) -> None:
         """Check the constants against each other."""
@@ -68,6 +73,11 @@ class LevenbergMarquardt:
             raise ValueError(
                 f"`initial` is {self.initial} and `floor` {self.floor}, but 0 <= floor <= initial "
                 "was expected. Raise `initial` or lower `floor`."
+            )
+        if not self.initial <= self.ceiling < math.inf:
+            raise ValueError(
+                f"`initial` is {self.initial} and `ceiling` {self.ceiling}, but initial <= ceiling "
+                "< infinity was expected. Raise `ceiling` or lower `initial`."
             )
         if not 0 < self.decrease <= 1 <= self.increase:
             raise ValueError(
@@ -83,10 +93,26 @@ class LevenbergMarquardt:
     def update(self, damping: float, reduction_ratio: float) -> float:
         """Return the λ of the next step, given that of this one and its ρ."""
         if math.isnan(reduction_ratio) or reduction_ratio < self.low:
-            return damping * self.increase
+            return min(damping * self.increase, self.ceiling)
         if reduction_ratio > self.high:
             return max(damping * self.decrease, self.floor)
         return damping
+
+    def settle(self, damping: float) -> float:
+        """Return the λ after a step that changed nothing: kept, or lowered towards the first one.
+
+        At a minimum ρ is rounding error, and no reason to raise λ. Where steps are nothing because
+        λ is large, it is lowered, so that learning may go on.
+
+        Examples
+        --------
+        >>> policy = LevenbergMarquardt(initial=9.0)
+        >>> policy.settle(2.0), policy.settle(30.0), policy.settle(10.0)
+        (2.0, 20.0, 9.0)
+        """
+        if damping <= self.initial:
+            return damping
+        return max(damping * self.decrease, self.initial)
 
 
 def reduction_ratio(change: float, predicted_change: float) -> float:

@@ -99,11 +99,13 @@ class HessianFree:
        problem, T = 50, batches of 1,000 and 200: unsolved that way, solved in 26 steps this way.)
     2. a rejected step always raises λ, which [1]_ leaves to ρ. A step is rejected (θ stays,
        conjugate gradients start from zero, and `info["accepted"]` is False) where no α lowers the
-       loss, or where loss or gradient at θ are not finite.
+       loss, or where loss or gradient at θ are not finite. (One that changes no parameter is not
+       accepted either, see 4.)
     3. λ is also raised where conjugate gradients met a product that is not finite, or negative
        curvature, which an objective may have that gives the product of its Hessian: at least by as
        much as would have made it positive. `info["cg_stop"]` reports both.
-    4. λ has a lower limit; see `LevenbergMarquardt`.
+    4. λ has a lower and an upper limit, and a step that changes neither a parameter nor, beyond its
+       rounding error, the loss is a minimum and no reason to raise it; see `LevenbergMarquardt`.
     5. a direction that leads uphill, as it may after a warm start on other data, must still lower
        the loss; see `BacktrackingLineSearch`.
     6. the walk back along the iterates passes over losses that overflow; see `backtrack`.
@@ -229,10 +231,20 @@ class HessianFree:
         chosen = backtrack(value, run.iterates)
         step = run.iterates[chosen.index]
         search = self._search_line(value, step, loss, chosen.value, model)
-        accepted = search.step_size > 0 and bool(step.any())
+        xp = module_of(step)
+        params = state.params + search.step_size * step
+        changed = not bool(xp.array_equal(params, state.params))
+        accepted = search.step_size > 0 and changed
         quadratic = run.quadratic(chosen.index)
-        ratio = self._reduction_ratio(model, step, quadratic, chosen.value - loss)
-        damping = self._adapt_damping(state.damping, ratio, run, accepted)
+        predicted = self._predicted_change(model, step, quadratic)
+        change = chosen.value - loss
+        ratio = reduction_ratio(change, predicted)
+        # Of the loss: beyond it ρ says nothing.
+        rounding = 2 * float(xp.finfo(step.dtype).eps) * abs(loss)
+        settled = (abs(predicted) <= rounding and change <= rounding) or (
+            search.step_size > 0 and not changed
+        )
+        damping = self._adapt_damping(state.damping, ratio, run, accepted, settled)
         cost.products = model.n_products
         cost.gradient_values = chosen.n_values + search.n_values
         info.update(
@@ -251,8 +263,7 @@ class HessianFree:
         if not accepted:
             return self._rejected(state, damping), info
         info["step_size"] = search.step_size
-        info["step_norm"] = search.step_size * float(module_of(step).linalg.norm(step))
-        params = state.params + search.step_size * step
+        info["step_norm"] = search.step_size * float(xp.linalg.norm(step))
         return HessianFreeState(params, damping, run.iterates[-1], state.n_steps + 1), info
 
     def _build_model(
@@ -319,25 +330,29 @@ class HessianFree:
             lambda step_size: value(step_size * step), loss, float(model.gradient @ step), full_loss
         )
 
-    def _reduction_ratio(
-        self, model: QuadraticModel, step: Array, quadratic: float, change: float
-    ) -> float:
-        """Return ρ of the whole step, given m(δ) and the change of the loss."""
-        predicted = quadratic
+    def _predicted_change(self, model: QuadraticModel, step: Array, quadratic: float) -> float:
+        """Return what ρ compares the change of the loss with, given m(δ) of the whole step."""
         if self.ratio_model == "undamped":
-            predicted = model.without_damping(step, quadratic)
-        return reduction_ratio(change, predicted)
+            return model.without_damping(step, quadratic)
+        return quadratic
 
     def _adapt_damping(
-        self, damping: float, ratio: float, run: ConjugateGradientResult, accepted: bool
+        self,
+        damping: float,
+        ratio: float,
+        run: ConjugateGradientResult,
+        accepted: bool,
+        settled: bool,
     ) -> float:
         """Return the λ of the next step."""
         unsolved = (ConjugateGradientStop.NEGATIVE_CURVATURE, ConjugateGradientStop.NOT_FINITE)
+        if settled and run.stop_reason not in unsolved:
+            return self.damping.settle(damping)
         if not accepted or run.stop_reason in unsolved:
             ratio = math.nan
         raised = self.damping.update(damping, ratio)
         if run.stop_reason == ConjugateGradientStop.NEGATIVE_CURVATURE:
-            return max(raised, damping - run.curvature)
+            return min(max(raised, damping - run.curvature), self.damping.ceiling)
         return raised
 
     def _rejected(self, state: HessianFreeState, damping: float) -> HessianFreeState:

@@ -18,9 +18,13 @@ from reservoir.utils.validation import check_choice, check_integer, check_real
 # How the curvature along a direction is had from gradients, as SciPy names it.
 _DIFFERENCES = ("2-point", "3-point", "cs")
 
+# Steps that lower nothing: as many take λ from its start to its ceiling, and more.
+_MAX_IDLE = 100
+
 _MESSAGES = {
     0: "The gradient is within `gtol` of zero.",
     1: "Maximum number of iterations has been exceeded.",
+    2: "No step lowers the function any more.",
     3: "The function or its gradient is not finite.",
     99: "`callback` asked to stop.",
 }
@@ -89,7 +93,8 @@ def hessian_free(
     -------
     OptimizeResult
         With `x`, `fun`, `jac`, `nit`, `nfev`, `njev`, `nhev` (products, or matrices), `damping`,
-        `success`, `status` (0 success, 1 `maxiter`, 3 not finite, 99 `callback`) and `message`.
+        `success`, `status` (0 success, 1 `maxiter`, 2 no further step, 3 not finite, 99 `callback`)
+        and `message`.
 
     Raises
     ------
@@ -118,8 +123,13 @@ def hessian_free(
     state = optimizer.init(x0)
     path = [state.params.copy()]
     value, slope = problem.value(state.params), problem.gradient(state.params)
+    n_idle = 0
     while (status := _status(value, slope, gtol, state.n_steps, maxiter)) is None:
+        if n_idle == _MAX_IDLE:
+            status = 2
+            break
         state, info = optimizer.step(objective, state)
+        n_idle = 0 if info["new_loss"] < value else n_idle + 1
         value, slope = info["new_loss"], problem.gradient(state.params)
         problem.move_to(state.params)
         path.append(state.params.copy())

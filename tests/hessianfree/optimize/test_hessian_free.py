@@ -18,6 +18,7 @@ from hessianfree.optimize import (
     FunctionObjective,
     HessianFree,
     HessianFreeInfo,
+    HessianFreeState,
     JacobiPreconditioner,
     LevenbergMarquardt,
     QuadraticModel,
@@ -482,3 +483,75 @@ class TestCost:
         assert sum(info["sequence_gradients"] for info in infos) == pytest.approx(expected)
         assert sum(info["passes"] for info in infos) == pytest.approx(expected / 300)
         assert sum(info["products"] for info in infos) == calls["product"] / 60
+
+
+class TestConvergence:
+    """At a minimum there is nothing to judge a step by, and λ stays where it is."""
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_a_quadratic_that_is_solved_leaves_damping_alone(self, rng, dtype):
+        A, b = positive_definite(6, rng), rng.standard_normal(6)
+        quadratic = FunctionObjective(
+            value=lambda x: float(0.5 * x @ A @ x - b @ x),
+            gradient=lambda x: (A @ x - b).astype(dtype),
+            product=lambda x, v: (A @ v).astype(dtype),
+        )
+        optimizer = HessianFree()
+        state = optimizer.init(np.zeros(6, dtype))
+        dampings = []
+        for _ in range(500):
+            state, info = optimizer.step(quadratic, state)
+            dampings.append(info["damping"])
+        np.testing.assert_allclose(state.params, np.linalg.solve(A, b), rtol=1e-3)
+        assert max(dampings) == optimizer.damping.initial
+
+    def test_a_step_that_changes_no_parameter_is_not_accepted(self):
+        sphere = FunctionObjective(
+            value=lambda x: 0.5 * x @ x + 1.0, gradient=lambda x: x, product=lambda x, v: v
+        )
+        damping = LevenbergMarquardt(initial=4.0)
+        state = HessianFreeState(np.array([1e-9, 1.0]) * 1e-9, 1e9, np.zeros(2), 0)
+        optimizer = HessianFree(damping=damping)
+        for _ in range(60):
+            state, _ = optimizer.step(sphere, state)
+        assert 0 < state.damping <= 4.0
+        state = HessianFreeState(np.zeros(2), 100.0, np.zeros(2), 0)
+        state, info = optimizer.step(sphere, state)
+        assert not info["accepted"]
+        assert state.damping == pytest.approx(100 * 2 / 3)
+
+    def test_losses_that_overflow_raise_damping_to_its_ceiling(self):
+        broken = FunctionObjective(
+            value=lambda x: np.nan if x.any() else 1.0,
+            gradient=lambda x: np.ones(2),
+            product=lambda x, v: v,
+        )
+        optimizer = HessianFree(damping=LevenbergMarquardt(initial=1.0, ceiling=50.0))
+        state = optimizer.init(np.zeros(2))
+        for _ in range(30):
+            state, info = optimizer.step(broken, state)
+            assert not info["accepted"]
+        assert state.damping == 50.0
+
+    def test_negative_curvature_raises_damping_no_further(self):
+        saddle = FunctionObjective(
+            value=lambda x: -0.5e6 * x @ x,
+            gradient=lambda x: -1e6 * x,
+            product=lambda x, v: -1e6 * v,
+        )
+        optimizer = HessianFree(damping=LevenbergMarquardt(initial=1.0, ceiling=1000.0))
+        state, info = optimizer.step(saddle, optimizer.init(np.ones(2)))
+        assert info["cg_stop"] == "negative_curvature"
+        assert state.damping == 1000.0
+
+    @pytest.mark.parametrize(
+        ("settings", "match"),
+        [
+            ({"ceiling": 1.0}, "`initial` is 10.0 and `ceiling` 1.0"),
+            ({"ceiling": np.inf}, "`ceiling` inf"),
+            ({"floor": 20.0}, "`floor` 20.0"),
+        ],
+    )
+    def test_bad_limits(self, settings, match):
+        with pytest.raises(ValueError, match=match):
+            LevenbergMarquardt(**settings)

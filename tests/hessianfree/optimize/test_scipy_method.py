@@ -211,3 +211,15 @@ def test_answers_of_the_wrong_shape():
         minimize(rosen, [1.0, 2.0], jac=rosen_der, hess="newton", method=hessian_free)
     with pytest.raises(TypeError, match="`x0` has dtype"):
         minimize(rosen, ["a"], **PROBLEM, method=hessian_free)
+
+
+def test_a_gradient_that_cannot_vanish_ends_the_run():
+    """It is wrong by 1e-7; 1,000 idle steps would be no help."""
+    result = minimize(
+        lambda x: float(1 + 0.5 * x @ x), np.ones(3), method=hessian_free,
+        jac=lambda x: x + 1e-7 * np.sign(x + 1e-9), hessp=lambda x, v: v, options={"gtol": 1e-9},
+    )  # fmt: skip
+    assert (result.status, result.success) == (2, False)
+    assert "No step lowers" in result.message
+    assert result.nit < 300
+    np.testing.assert_allclose(result.x, 0, atol=1e-6)
