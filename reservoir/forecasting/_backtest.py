@@ -17,7 +17,11 @@ from reservoir.utils.persistence import register
 from reservoir.utils.types import Booleans, Floats, Integers
 
 # Origins of the backtest that members are chosen by.
-N_ORIGINS = 16
+N_ORIGINS = 32
+
+# Last seasons averaged by members without a readout; 1 is the seasonal naive forecast. Means of 2
+# and 4 took 1.8 % off the errors of a sample of hourly series, on their training parts.
+SEASONS_AVERAGED = (1, 2, 4)
 
 
 @register
@@ -108,17 +112,20 @@ class Configuration:
 @register
 @dataclass(frozen=True)
 class SimpleMember:
-    """A forecast without a readout: the last value, the last season, or a line.
+    """A forecast without a readout: the last value, the mean of the last seasons, or a line.
 
     Parameters
     ----------
     season : int
         Steps whose values are repeated; 1 for the last value alone.
-    drifts : bool
+    n_seasons : int, default=1
+        How many of the last seasons are averaged.
+    drifts : bool, default=False
         Whether the mean change per step is added.
     """
 
     season: int
+    n_seasons: int = 1
     drifts: bool = False
 
     @property
@@ -126,12 +133,15 @@ class SimpleMember:
         """A line for people."""
         if self.drifts:
             return "drift"
+        if self.n_seasons > 1:
+            return f"mean of {self.n_seasons} seasons of {self.season}"
         return f"seasonal naive, {self.season}" if self.season > 1 else "naive"
 
     def forecast(self, y: Floats, origins: Integers, horizon: int) -> Floats:
         """Return forecasts of shape (n_origins, horizon)."""
         ahead = np.arange(horizon)
-        repeated: Floats = y[origins[:, None] - self.season + ahead % self.season]
+        back = self.season * np.arange(1, self.n_seasons + 1)[:, None, None]
+        repeated: Floats = y[origins[:, None] - back + ahead % self.season].mean(axis=0)
         if self.drifts:
             slope = (y[origins - 1] - y[0]) / np.maximum(origins - 1, 1)
             repeated = repeated + slope[:, None] * (1 + ahead)
@@ -254,13 +264,16 @@ def forecast_member(
 def simple_candidates(
     data: SeriesData, settings: ForecastSettings, backtest: Backtest, with_drift: bool
 ) -> Iterator[Candidate[SimpleMember]]:
-    """Yield the last value, and the last season of each kind that the series is long enough for."""
+    """Yield the last value, and means of the last seasons that the series is long enough for."""
     first = int(backtest.origins[0])
     truth, observed = data.after(*backtest)
     bounds = bounds_at(data.y, backtest.origins, floor_of(data.y))
-    tried = [
-        SimpleMember(1),
-        *(SimpleMember(season) for season in settings.seasons if season <= first),
+    tried = [SimpleMember(1)]
+    tried += [
+        SimpleMember(season, count)
+        for season in settings.seasons
+        for count in SEASONS_AVERAGED
+        if count * season <= first
     ]
     for simple in [*tried, SimpleMember(1, drifts=True)] if with_drift else tried:
         forecasts = np.clip(simple.forecast(data.y, *backtest), *bounds)

@@ -49,12 +49,12 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
     Each member m is a ridge readout of the last values (AR), or of these and the states of a
     reservoir that they drive (ESN), in one space: y or log y, with seasonal and first differences
     or without. Its forecasts are iterated, each becoming the next value known, or direct, all steps
-    at once. A backtest from 16 origins in the last third, without refit and with all origins in
-    one batch, gives each its score s, the mean absolute error; of each group of like ones (same
+    at once. A backtest from 32 origins in the last third, without refit and with all origins in
+    one batch, gives each its score s, the mean absolute error. Of each group of like ones (same
     differences and mode) the best is kept, learned again from all rows, and averaged with the
-    others and with the naive and seasonal naive forecasts. Intervals come from the errors of that
-    mean in the backtest. Most of the accuracy is due to this choosing and averaging, less to the
-    reservoir: see :doc:`/guide/forecasting`.
+    others, with the naive forecast and with means of the last seasons. Intervals come from the
+    errors of that mean in the backtest. Most of the accuracy is due to this choosing and averaging,
+    less to the reservoir: see :doc:`/guide/forecasting`.
 
     Parameters
     ----------
