@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 from reservoir.dynamics._recipe import ReservoirRecipe, reservoir_seeds
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.forecasting._backtest import ForecastSettings, SeriesData
-from reservoir.forecasting._clock import CALENDAR_TERMS, Clock
 from reservoir.forecasting._gaps import fill_gaps
-from reservoir.forecasting._model import Combined, SeriesModel
+from reservoir.forecasting._inputs import KnownInputs, check_calendar
+from reservoir.forecasting._model import SeriesModel, evaluate_series, fit_series
 from reservoir.forecasting._reading import (
     MIN_ROWS,
     SeriesForm,
@@ -27,12 +27,11 @@ from reservoir.forecasting._reading import (
     check_seasons,
     check_values,
     read_continuation,
-    read_inputs,
     read_series,
 )
 from reservoir.forecasting._results import BacktestResult, Forecast, check_levels
 from reservoir.utils.persistence import SavableMixin, register
-from reservoir.utils.types import Floats, Integers
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
 register(Reservoir)
@@ -176,8 +175,7 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
     _form: SeriesForm
     _data: list[SeriesData]
     _offsets: list[int]
-    _input_names: list[str] | None
-    _n_given: int
+    _known: KnownInputs
 
     def fit(self, y: Any, X: Any = None) -> Self:
         """Backtest all members, choose among them, and learn from the whole series.
@@ -208,7 +206,9 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
         self.n_series_ = len(values)
         for index, series in enumerate(values):
             check_values(series, self._form.where(index))
-        inputs = self._read_inputs(X, [len(series) for series in values], [0] * len(values), "X")
+        calendar = check_calendar(self.calendar)
+        n_rows = [len(series) for series in values]
+        self._known, inputs = KnownInputs.of(X, calendar, self._form, n_rows)
         self._offsets = [int(np.flatnonzero(np.isfinite(series))[0]) for series in values]
         self._data = []
         for index, (series, start) in enumerate(zip(values, self._offsets)):
@@ -248,9 +248,8 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
         check_is_fitted(self, "models_")
         horizon = check_integer("horizon", horizon, minimum=1)
         levels = check_levels(level)
-        future = self._read_inputs(
-            X_future, [horizon] * self.n_series_, self._lengths(), "X_future"
-        )
+        n_rows, starts = [horizon] * self.n_series_, self._lengths()
+        future = self._known.read(X_future, self._form, n_rows, starts, "X_future")
         n_columns = 1 + 2 * len(levels)
         columns: list[list[Floats]] = [[] for _ in range(n_columns)]
         for model, data, later in zip(self.models_, self._data, future):
@@ -260,11 +259,10 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
             ends = [end[0] for one in levels for end in model.bounds_of(combined, one)]
             for column, value in zip(columns, [combined.mean[0], *ends]):
                 column.append(value)
-        lengths = self._lengths()
         if self._form.kind != "list":
-            return as_forecast(self._form, columns, lengths[0], levels)
+            return as_forecast(self._form, columns, starts[0], levels)
         return [
-            as_forecast(form, [[column[i]] for column in columns], lengths[i], levels)
+            as_forecast(form, [[column[i]] for column in columns], starts[i], levels)
             for i, form in enumerate(self._form.parts)
         ]
 
@@ -364,7 +362,8 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
         check_is_fitted(self, "models_")
         starts = self._lengths()
         new = read_continuation(y_new, self._form, starts)
-        inputs = self._read_inputs(X_new, [len(values) for values in new], starts, "X_new")
+        n_rows = [len(values) for values in new]
+        inputs = self._known.read(X_new, self._form, n_rows, starts, "X_new")
         data = []
         for index, (old, values) in enumerate(zip(self._data, new)):
             check_end(values, self._form.where(index).replace("`y`", "`y_new`"))
@@ -440,8 +439,7 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
         check_choice("modes", self.modes, ("both", "iterated", "direct"))
         check_choice("transform", self.transform, ("auto", "none"))
         check_real("weight_power", self.weight_power, minimum=0)
-        for name in self.calendar:
-            check_choice("calendar", name, CALENDAR_TERMS)
+        check_calendar(self.calendar)
 
     def _draw(self, n_inputs: int) -> Reservoir:
         """Return the weights: inputs known ahead share the scale of the series among them."""
@@ -511,46 +509,6 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
         """Return the rows of each series, with leading gaps."""
         return [offset + len(data) for offset, data in zip(self._offsets, self._data)]
 
-    def _read_inputs(
-        self, X: Any, n_rows: list[int], starts: list[int], argument: str
-    ) -> list[Floats]:
-        """Return given inputs and calendar terms of each series, from its row `start` on."""
-        is_fit = argument == "X"
-        if is_fit:
-            self._n_given = 0
-        elif (X is None) != (self._n_given == 0):
-            was, do = ("with", "Pass") if X is None else ("without", "Leave out")
-            raise ValueError(
-                f"`{argument}` is {'missing' if X is None else 'given'}, but `fit` was called "
-                f"{was} `X`. {do} the inputs of these steps."
-            )
-        is_list = self._form.kind == "list"
-        if X is not None and is_list and len(X) != len(n_rows):
-            raise ValueError(
-                f"`{argument}` has {len(X)} entries, but there are {len(n_rows)} series. Pass a "
-                "list with one each."
-            )
-        parts: list[Floats] = []
-        names: list[str] | None = None if is_fit else self._input_names
-        for index, (clock, rows, start) in enumerate(zip(self._form.clocks, n_rows, starts)):
-            terms = calendar_terms(clock, self.calendar, start, rows)
-            if X is None:
-                parts.append(terms)
-                continue
-            where = f"{argument}[{index}]" if is_list else argument
-            given = X[index] if is_list else X
-            values, found = read_inputs(given, rows, clock.labels(start, rows), names, where)
-            if is_fit and not parts:
-                self._n_given, names = values.shape[1], found
-            if values.shape[1] != self._n_given:
-                raise ValueError(
-                    f"`{where}` has {values.shape[1]} columns, but {self._n_given} were expected. "
-                    "Pass the same inputs, in the same order, for all series and steps."
-                )
-            parts.append(np.hstack([values, terms]))
-        self._input_names = names
-        return parts
-
     def _backtest_of(
         self, index: int, n_origins: int, step: int | None, horizon: int | None
     ) -> tuple[ForecastSettings, Any, int]:
@@ -577,32 +535,3 @@ def as_forecast(
     """Return mean and ends of intervals, each a list with one array a series, in their form."""
     mean, *ends = (form.restore(column, start) for column in columns)
     return Forecast(mean, dict(zip(levels, ends[::2])), dict(zip(levels, ends[1::2])))
-
-
-def calendar_terms(clock: Clock, names: Sequence[str], start: int, n_rows: int) -> Floats:
-    """Return what the calendar says of some rows, or raise where there is none."""
-    if names and clock.kind not in ("times", "periods"):
-        raise ValueError(
-            f"`calendar` is {tuple(names)!r}, but `y` has no dates. Pass a pandas Series or "
-            "DataFrame with a DatetimeIndex or PeriodIndex."
-        )
-    return clock.terms(names, start, n_rows)
-
-
-def fit_series(data: SeriesData, reservoir: Reservoir, settings: ForecastSettings) -> SeriesModel:
-    """Return the model of one series; small matrices are fastest on one thread."""
-    with threadpool_limits(1):
-        return SeriesModel.fit(data, reservoir, settings)
-
-
-def evaluate_series(
-    data: SeriesData,
-    reservoir: Reservoir,
-    settings: ForecastSettings,
-    origins: Integers,
-    horizon: int,
-) -> tuple[SeriesModel, Combined]:
-    """Return a model of the rows before the first origin, and its forecasts from all of them."""
-    with threadpool_limits(1):
-        model = SeriesModel.fit(data.until(int(origins[0])), reservoir, settings)
-        return model, model.forecast(data, reservoir, origins, horizon)

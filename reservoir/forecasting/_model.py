@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.forecasting._backtest import (
@@ -250,3 +251,22 @@ class SeriesModel:
         if self.floor is not None:
             lower = np.maximum(lower, 0.0)
         return lower, upper
+
+
+def fit_series(data: SeriesData, reservoir: Reservoir, settings: ForecastSettings) -> SeriesModel:
+    """Return the model of one series; small matrices are fastest on one thread."""
+    with threadpool_limits(1):
+        return SeriesModel.fit(data, reservoir, settings)
+
+
+def evaluate_series(
+    data: SeriesData,
+    reservoir: Reservoir,
+    settings: ForecastSettings,
+    origins: Integers,
+    horizon: int,
+) -> tuple[SeriesModel, Combined]:
+    """Return a model of the rows before the first origin, and its forecasts from all of them."""
+    with threadpool_limits(1):
+        model = SeriesModel.fit(data.until(int(origins[0])), reservoir, settings)
+        return model, model.forecast(data, reservoir, origins, horizon)

@@ -276,8 +276,24 @@ def test_the_calendar_tells_weekends(rng):
     assert np.abs(forecast.mean - y[230:]).mean() < 1.0
     blind = make(seasons=(), horizon=14, members="ar", modes="direct").fit(y[:230]).forecast(20)
     assert np.abs(forecast.mean - y[230:]).mean() < np.abs(blind.mean - y[230:]).mean()
+    named = make(seasons=(), calendar="weekday", horizon=14).fit(y[:230])
+    same(named.forecast(20), forecast)
     with pytest.raises(ValueError, match=r"`calendar` is .* but `y` has no dates"):
         make(calendar=["hour"]).fit(y.to_numpy())
+
+
+def test_several_series_have_inputs_of_their_own_or_share_them(rng):
+    X = rng.normal(size=(110, 1))
+    y = 10 + X[:, 0] + 0.1 * rng.normal(size=110)
+    alone = make().fit(y[:100], X[:100]).forecast(10, X[100:])
+    table = make().fit(np.column_stack([y, -y])[:100], X[:100]).forecast(10, X[100:])
+    np.testing.assert_array_equal(table.mean[:, 0], alone.mean)
+    listed = make().fit([y[:100], y[5:100]], [X[:100], X[5:100]])
+    same(listed.forecast(10, [X[100:], X[100:]])[0], alone)
+    with pytest.raises(ValueError, match="`X` is not a list of 2 arrays"):
+        make().fit([y, y], X)
+    with pytest.raises(ValueError, match=r"`X\[1\]` has 2 columns, but 1 were expected"):
+        make().fit([y, y], [X, np.hstack([X, X])])
 
 
 # Hard series
