@@ -10,7 +10,7 @@ from hessianfree.optimize._adaptive import Adagrad, Adam, RMSprop
 from hessianfree.optimize._first_order import SGD, Momentum
 from hessianfree.optimize._hessian_free import LONG_LAG_HESSIAN_FREE
 from hessianfree.optimize._protocols import Optimizer
-from reservoir.utils.validation import check_choice
+from reservoir.utils.validation import check_choice, check_methods
 
 # Of the gradient, for the optimizers given by name.
 _CLIP_NORM = 1.0
@@ -63,11 +63,8 @@ def resolve_optimizer(optimizer: str | Optimizer[Any]) -> tuple[Optimizer[Any], 
     """
     if isinstance(optimizer, str):
         optimizer = OPTIMIZERS[check_choice("optimizer", optimizer, OPTIMIZERS)]()
-    elif not (hasattr(optimizer, "init") and hasattr(optimizer, "step")):
-        raise TypeError(
-            f"`optimizer` is of type {type(optimizer).__name__}, but a name or an optimizer with "
-            "`init` and `step` was expected. Pass for instance 'adam' or HessianFree()."
-        )
+    else:
+        check_methods("optimizer", optimizer, ("init", "step"), "'adam' or HessianFree()")
     return optimizer, _SECOND_ORDER if uses_curvature(optimizer) else _FIRST_ORDER
 
 

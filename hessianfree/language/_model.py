@@ -169,7 +169,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
 
     Notes
     -----
-    A text is a str, or a path of a UTF-8 file; with `end_of_text` also a list of these.
+    A text is a str, or a `pathlib.Path` of a UTF-8 file; with `end_of_text` also a list of these.
 
     The average goes by
 
@@ -268,7 +268,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         Parameters
         ----------
         X : str, path-like, or list of these
-            The text, or a path of a UTF-8 file; several texts with `end_of_text` only.
+            The text, or a `pathlib.Path` of a UTF-8 file; several texts with `end_of_text` only. A
+            str is always a text: one that names a file warns.
         y : None
             Ignored.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,9 @@ from hessianfree.language._text import Symbols, TextWindows, Vocabulary
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer, check_real
+
+# Characters of the name of a file; looking a longer text up would be an error on some systems.
+_LONGEST_NAME = 255
 
 
 class TextModelMixin(TrainedNetworkMixin):
@@ -260,8 +264,17 @@ def read_texts(X: Any, end_of_text: bool) -> list[str]:
 
 
 def read_text(source: str | os.PathLike[str]) -> str:
-    """Return a text, or what a UTF-8 file holds, its line ends as they are."""
+    """Return a text, or what the UTF-8 file of a path holds, its line ends as they are.
+
+    A str is a text. One that names a file is most likely meant as its path: a warning says so.
+    """
     if isinstance(source, str):
+        if _names_file(source):
+            warnings.warn(
+                f"`X` is the str {source!r}, which names a file, but a str is a text. Pass "
+                "pathlib.Path(X) for what the file holds.",
+                stacklevel=2,
+            )
         return source
     if not isinstance(source, os.PathLike):
         raise TypeError(
@@ -275,3 +288,10 @@ def read_text(source: str | os.PathLike[str]) -> str:
             f"`X` is the path {os.fspath(source)!r}, but the file is no UTF-8 text (byte "
             f"{error.start}). Read it with its own encoding, and pass the text."
         ) from error
+
+
+def _names_file(text: str) -> bool:
+    """Return whether a text of one line is the name of a file."""
+    if not text or len(text) > _LONGEST_NAME or "\n" in text or "\0" in text:
+        return False
+    return os.path.isfile(text)

@@ -32,7 +32,7 @@ from hessianfree.optimize._quadratic_model import QuadraticModel
 from reservoir.utils.device import module_of
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
-from reservoir.utils.validation import check_choice, check_integer, check_real
+from reservoir.utils.validation import check_choice, check_integer, check_methods, check_real
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,15 @@ class HessianFree:
 
     def __post_init__(self) -> None:
         """Check the constants."""
+        check_methods(
+            "damping", self.damping, ("update", "settle"), "LevenbergMarquardt(initial=1)"
+        )
+        check_methods("line_search", self.line_search, ("search",), "BacktrackingLineSearch()")
+        if self.preconditioner is not None:
+            check_methods(
+                "preconditioner", self.preconditioner, ("diagonal",), "FisherPreconditioner()"
+            )
+        check_methods("stopping_rule", self.stopping_rule, ("__call__",), "RelativeProgress()")
         check_choice("ratio_model", self.ratio_model, ("undamped", "damped"))
         check_real("structural_damping", self.structural_damping, minimum=0)
         check_integer("max_cg_iterations", self.max_cg_iterations, minimum=1)

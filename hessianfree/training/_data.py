@@ -63,6 +63,11 @@ class FreshBatches:
 
     def __post_init__(self) -> None:
         """Check the sizes."""
+        if not callable(self.draw):
+            raise TypeError(
+                f"`draw` is of type {type(self.draw).__name__}, but a function was expected. Pass "
+                "(n_sequences, rng) -> batch, as the `draw` of a task."
+            )
         check_integer("gradient_size", self.gradient_size, minimum=1)
         if self.curvature_size is not None:
             check_integer("curvature_size", self.curvature_size, minimum=1)
@@ -116,6 +121,11 @@ class Minibatches:
 
     def __post_init__(self) -> None:
         """Check the sizes."""
+        if not isinstance(self.data, Batch):
+            raise TypeError(
+                f"`data` is of type {type(self.data).__name__}, but a Batch was expected. Pass "
+                "Batch(inputs, targets), or Batch.from_sequences."
+            )
         largest = self.data.n_sequences
         for name in ("gradient_size", "curvature_size"):
             size = getattr(self, name)

@@ -20,7 +20,7 @@ from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.device import module_of, move_state
 from reservoir.utils.seeds import RandomState, seed_sequence
 from reservoir.utils.types import Array
-from reservoir.utils.validation import check_integer
+from reservoir.utils.validation import check_integer, check_methods
 
 
 def start(
@@ -40,6 +40,7 @@ def start(
     -------
     TrainingState
     """
+    check_methods("optimizer", optimizer, ("init", "step"), "Adam() or HessianFree()")
     seed = seed_sequence(random_state)
     return TrainingState(optimizer.init(params), 0, seed, History())
 
@@ -113,6 +114,17 @@ def train(
     >>> bool(state.history["loss"][-1] < 1e-9)
     True
     """
+    check_methods("objective", objective, ("value_and_gradient",), "a SequenceNetwork")
+    check_methods("optimizer", optimizer, ("init", "step"), "Adam() or HessianFree()")
+    check_methods(
+        "data", data, ("batches",), "FreshBatches(draw, size) or Minibatches(batch), or "
+        "FreshBatches(lambda n, rng: None, 1) for an objective without data",
+    )  # fmt: skip
+    if not isinstance(state, TrainingState):
+        raise TypeError(
+            f"`state` is of type {type(state).__name__}, but a TrainingState was expected. Pass "
+            "start(optimizer, params)."
+        )
     check_integer("n_iterations", n_iterations, minimum=0)
     check_integer("checkpoint_every", checkpoint_every, minimum=1)
     callers_xp = module_of(state.params)

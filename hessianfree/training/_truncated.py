@@ -11,7 +11,7 @@ from hessianfree.batch import Batch
 from hessianfree.optimize._protocols import Objective, Optimizer, StepInfo
 from reservoir.utils.persistence import register
 from reservoir.utils.types import Array
-from reservoir.utils.validation import check_integer
+from reservoir.utils.validation import check_integer, check_methods
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +186,10 @@ class TruncatedBackpropagation:
     """
 
     optimizer: Optimizer[Any]
+
+    def __post_init__(self) -> None:
+        """Check the optimizer."""
+        check_methods("optimizer", self.optimizer, ("init", "step"), "Adam() or HessianFree()")
 
     @property
     def uses_curvature(self) -> bool:

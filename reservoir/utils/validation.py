@@ -92,3 +92,41 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"`{name}` is {value!r}, but one of {listed} was expected. Pass one.")
     return value
+
+
+def check_methods(name: str, value: Any, methods: Collection[str], example: str) -> None:
+    """Raise unless `value` is an object with some methods, and no class.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the error.
+    value : object
+    methods : collection of str
+    example : str
+        What to pass, in words or code.
+
+    Raises
+    ------
+    TypeError
+        If it is a class, or lacks a method.
+
+    Examples
+    --------
+    >>> check_methods("stream", open, ("write",), "a file")
+    Traceback (most recent call last):
+    ...
+    TypeError: `stream` is of type builtin_function_or_method, but an object with `write` was \
+expected. Pass a file.
+    """
+    wanted = " and ".join(f"`{method}`" for method in methods)
+    if isinstance(value, type):
+        raise TypeError(
+            f"`{name}` is the class {value.__name__}, but an object of it, or of another with "
+            f"{wanted}, was expected. Pass {value.__name__}(...), or {example}."
+        )
+    if not all(callable(getattr(value, method, None)) for method in methods):
+        came = "None" if value is None else f"of type {type(value).__name__}"
+        raise TypeError(
+            f"`{name}` is {came}, but an object with {wanted} was expected. Pass {example}."
+        )

@@ -1,11 +1,14 @@
 """Vocabularies and windows of texts: encoding, unknown symbols, ends of texts."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hessianfree.language import TextWindows, Vocabulary
+from hessianfree.language._reading import read_text
 
 
 class TestVocabulary:
@@ -92,3 +95,15 @@ class TestTextWindows:
     def test_sizes_are_checked(self, symbols, n_steps, n_scored, message):
         with pytest.raises(ValueError, match=message):
             TextWindows(np.array(symbols), n_steps, n_scored)
+
+
+def test_a_str_is_a_text_and_one_that_names_a_file_warns(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("a text")
+    assert read_text(path) == "a text"
+    with pytest.warns(UserWarning, match=r"names a file.*pathlib\.Path"):
+        assert read_text(str(path)) == str(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for text in ("corpus", "", "\0", str(path) + "\n", "a" * 10_000, str(tmp_path)):
+            assert read_text(text) == text
