@@ -72,7 +72,8 @@ def nrmse(
         )
     check_choice("multioutput", multioutput, ("uniform_average", "raw_values"))
     scale = _scale(truth, normalization)
-    error = np.sqrt(np.mean(np.square(truth - prediction), axis=0)) / scale
+    with np.errstate(over="ignore"):  # infinite then
+        error = np.sqrt(np.mean(np.square(truth - prediction), axis=0)) / scale
     return error if multioutput == "raw_values" else float(error.mean())
 
 
@@ -135,6 +136,9 @@ def valid_prediction_time(
        chaotic processes, Chaos 28, 041101.
     """
     truth, prediction = _paired(y_true, y_pred)
+    # E does not depend on the unit, but squares overflow. A power of two changes no digit.
+    _, exponent = np.frexp(np.abs(truth).max())
+    truth, prediction = np.ldexp(truth, -exponent), np.ldexp(prediction, -exponent)
     threshold = check_real("threshold", threshold, minimum=0, exclusive=True)
     dt = check_real("dt", dt, minimum=0, exclusive=True)
     if lyapunov_exponent is not None:
@@ -176,17 +180,19 @@ def _paired(
 def _scale(truth: NDArray[np.float64], normalization: str | ArrayLike) -> NDArray[np.float64]:
     """Return the divisor of each output."""
     if isinstance(normalization, str):
-        if normalization == "std":
-            # The range decides what is constant: the std of a constant need not round to 0.
-            scale = np.where(np.ptp(truth, axis=0) > 0.0, truth.std(axis=0), 0.0)
-        elif normalization == "range":
-            scale = np.ptp(truth, axis=0)
-        elif normalization == "mean":
-            scale = np.abs(truth.mean(axis=0))
-        else:
+        check_choice("normalization", normalization, ("std", "range", "mean"))
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            if normalization == "std":
+                # The range decides what is constant: the std of a constant need not round to 0.
+                scale = np.where(np.ptp(truth, axis=0) > 0.0, truth.std(axis=0), 0.0)
+            elif normalization == "range":
+                scale = np.ptp(truth, axis=0)
+            else:
+                scale = np.abs(truth.mean(axis=0))
+        if not np.all(np.isfinite(scale)):
             raise ValueError(
-                f"`normalization` is {normalization!r}, but 'std', 'range', 'mean' or numbers "
-                "were expected. Pass one of these."
+                f"`y_true` has a {normalization} beyond the float64 range in output "
+                f"{int(np.isfinite(scale).argmin())}. Rescale `y_true` and `y_pred` alike."
             )
         if not np.all(scale > 0.0):
             raise ValueError(

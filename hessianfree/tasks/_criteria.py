@@ -1,4 +1,4 @@
-"""When a sequence counts as wrong: by numbers, bits or classes."""
+"""When a sequence counts as wrong: by numbers, bits or classes; NaN is never right."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def wrong_numbers(predictions: Array, batch: Batch, tolerance: float = 0.04) -> 
     >>> wrong_numbers(np.array([[[0.03], [-0.05]]]), batch)
     array([False,  True])
     """
-    return _any_scored(np.any(np.abs(predictions - batch.targets) > tolerance, axis=2), batch)
+    # Written so that a comparison with NaN, which is False, makes the sequence wrong.
+    right = np.all(np.abs(predictions - batch.targets) <= tolerance, axis=2)
+    return _any_scored(~right, batch)
 
 
 def wrong_bits(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
@@ -45,7 +47,8 @@ def wrong_bits(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
     -------
     ndarray of bool, shape (n_sequences,)
     """
-    return _any_scored(np.any((predictions > 0.5) != (batch.targets > 0.5), axis=2), batch)
+    right = np.where(batch.targets > 0.5, predictions > 0.5, predictions <= 0.5)
+    return _any_scored(~np.all(right, axis=2), batch)
 
 
 def wrong_classes(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
@@ -60,7 +63,9 @@ def wrong_classes(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
     -------
     ndarray of bool, shape (n_sequences,)
     """
-    return _any_scored(np.argmax(predictions, axis=2) != batch.targets, batch)
+    # The largest of several numbers one of which is NaN is, to argmax, the NaN.
+    right = (np.argmax(predictions, axis=2) == batch.targets) & ~np.isnan(predictions).any(axis=2)
+    return _any_scored(~right, batch)
 
 
 def _any_scored(wrong: NDArray[np.bool_], batch: Batch) -> NDArray[np.bool_]:

@@ -76,7 +76,7 @@ def fit_logistic(
     scores = np.array(
         [log_loss(held_out_decisions(features, maps, folds), codes, weights) for maps in held_out]
     )
-    chosen = int(scores.argmin()) if held_out else 0
+    chosen = int(np.where(np.isnan(scores), np.inf, scores).argmin()) if held_out else 0
     alpha = float(path[chosen])
     return ClassReadout(
         _logistic_path(features, codes, weights, path[: chosen + 1], n_classes)[-1],

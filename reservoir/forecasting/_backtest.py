@@ -287,6 +287,7 @@ def best_of_groups(
     best: dict[tuple[int, int, bool, bool], Candidate[Configuration]] = {}
     for candidate in candidates:
         group = candidate.choice.group
-        if group not in best or candidate.score < best[group].score:
+        # Any score is better than NaN.
+        if group not in best or candidate.score < best[group].score or np.isnan(best[group].score):
             best[group] = candidate
     return list(best.values())

@@ -92,7 +92,7 @@ class BacktestResult:
     @property
     def mae(self) -> float:
         """Mean absolute error, in units of y."""
-        return float(np.nanmean(np.abs(self.errors)))
+        return float(np.abs(self.errors[~np.isnan(self.truth)]).mean())
 
     @property
     def mase(self) -> float:

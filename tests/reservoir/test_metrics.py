@@ -147,3 +147,34 @@ def test_valid_time_of_a_forecast_that_diverged():
 def test_valid_time_bad_input(arguments, match):
     with pytest.raises(ValueError, match=match):
         valid_prediction_time(**{"y_true": [1.0, 2.0], "y_pred": [1.0, 2.0], **arguments})
+
+
+@pytest.mark.parametrize("normalization", ["std", "range", "mean", 2.0])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nrmse_of_a_number_that_is_none_is_refused(normalization, bad):
+    truth, prediction = np.arange(5.0), np.arange(5.0)
+    prediction[2] = bad
+    with pytest.raises(ValueError, match="`y_pred` has NaN or infinite"):
+        nrmse(truth, prediction, normalization=normalization)
+
+
+def test_nrmse_in_units_that_overflow_is_refused():
+    # Without the check the error would be 1e100 / inf = 0, that of a perfect prediction.
+    truth = np.array([1e200, -1e200])
+    with pytest.raises(ValueError, match="`y_true` has a std beyond the float64 range"):
+        nrmse(truth, truth + 1e190)
+
+
+def test_a_forecast_of_nan_is_valid_for_no_time():
+    truth = np.ones(6)
+    assert valid_prediction_time(truth, np.full(6, np.nan)) == 0.0
+    forecast = truth.copy()
+    forecast[4] = np.nan
+    assert valid_prediction_time(truth, forecast) == 4.0
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-3, 1e200, 1e307])
+def test_the_valid_time_does_not_depend_on_the_unit(unit):
+    truth = np.ones(6)
+    forecast = np.array([1.0, 1.1, 1.3, 1.5, 1.1, 1.9])
+    assert valid_prediction_time(truth * unit, forecast * unit) == 3.0

@@ -138,6 +138,18 @@ def test_a_loss_that_is_not_finite_loses():
     assert run_contender(CountingContender(made), ADDING, 0, budget).setting == "b"
 
 
+def test_predictions_of_nan_solve_nothing():
+    class Diverged(CountingRun):
+        def predict(self, batch: Batch) -> Any:
+            return np.full((*batch.targets.shape[:2], 2), np.nan)
+
+    for task in ("adding", "multiplication", "xor", "temporal_order", "memorization_5_bits"):
+        contender = CountingContender([Diverged("a", math.nan)])
+        result = run_contender(contender, Problem(task, 10), 0, Budget(sequence_gradients=5))
+        assert not result.solved
+        assert result.fraction_wrong == 1.0
+
+
 def test_evaluations_come_in_equal_shares_and_the_run_ends_when_solved():
     (candidate,) = made = [CountingRun("a", 1.0)]
     result = run_contender(

@@ -200,6 +200,27 @@ def test_tasks_are_what_they_say(name, rng):
     assert task.wrong is kinds[task.loss]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_nan_is_never_right(name, rng):
+    task = make_task(name, 20)
+    batch = task.draw(64, rng)
+    if batch.targets.ndim == 2:
+        right = np.eye(100)[batch.targets][..., : task.n_outputs]
+    else:
+        right = batch.targets.astype(float)
+    assert task.fraction_wrong(right, batch) == task.wrong_steps(right, batch) == 0.0
+    n_scored = np.ones(right.shape[:2]).sum(axis=0) if batch.mask is None else batch.mask.sum(0)
+    nothing = np.full(right.shape, np.nan)
+    assert task.fraction_wrong(nothing, batch) == 1.0
+    assert task.wrong_steps(nothing, batch) == n_scored.mean()
+    # A single NaN, at any output of the last scored step of a single sequence.
+    scored = np.ones(len(right)) if batch.mask is None else batch.mask[:, 5]
+    for output in range(task.n_outputs):
+        broken = right.copy()
+        broken[np.flatnonzero(scored)[-1], 5, output] = np.nan
+        np.testing.assert_array_equal(task.wrong(broken, batch), np.arange(right.shape[1]) == 5)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "memorization_5_bits"])
 def test_seeds(name):
     draw = make_task(name, 20).draw
