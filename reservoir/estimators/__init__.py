@@ -1,8 +1,10 @@
 """The regressors and transformers for scikit-learn, and what they share."""
 
 from reservoir.estimators._delays import DelayEmbedding, embed_delays
+from reservoir.estimators._state import ReservoirState
 
 __all__ = [
     "DelayEmbedding",
+    "ReservoirState",
     "embed_delays",
 ]
