@@ -190,7 +190,7 @@ def free_lyapunov_exponents(
     sklearn.exceptions.NotFittedError
         If `model` is not fitted.
     DivergenceError
-        If the free run leaves the numbers.
+        If an output of the free run is not finite.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The weights of one reservoir, checked once, and the error of a run that leaves the numbers."""
+"""The weights of one reservoir, checked once, and the error of a run that diverges."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from reservoir.dynamics._bounds import OUTPUT_LIMIT
 from reservoir.estimators._base import Array, ReservoirEstimator
+from reservoir.estimators._one_step import input_sources
 from reservoir.estimators._sequence_regressor import SequenceRegressor
 from reservoir.fields._fold import fold_patches, solve_patches
 from reservoir.fields._free import run_fields_free
@@ -22,6 +23,7 @@ from reservoir.harvest._map import final_states, map_sequences
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.readout._solve import RidgeSolution, check_alphas, solve_ridge
+from reservoir.sequences._names import column_names
 from reservoir.utils.persistence import register
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice, check_integer
@@ -246,6 +248,13 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
             raise ValueError(
                 f"`y` has shape {shape}, but `X` has {n_sites} sites, and `y` is a field on the "
                 "same. Pass one column a site, in the order of those of `X`."
+            )
+        names = column_names(y) or ()
+        places = input_sources(getattr(self, "feature_names_in_", ()), names, n_sites, n_sites)
+        if not np.array_equal(places, np.arange(n_sites)):
+            raise ValueError(
+                "`y` has the columns of `X` in another order, but they are sites round a ring, and "
+                "`y` is a field on the same. Pass them in the order of those of `X`."
             )
         self.patches_ = Patches(n_sites, self.patch_size, self.overlap)
         self.reservoir_ = self._draw_reservoir(self.patches_.width)

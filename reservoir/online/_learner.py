@@ -110,7 +110,7 @@ class Learner:
         ValueError, TypeError
             If shapes do not fit, or a number is NaN, infinite or too large to be squared.
         DivergenceError
-            If the outputs grow beyond bounds, as those of a too large learning rate do.
+            If an output is not finite, as those of a too large learning rate become.
         """
         features, targets, sample_weight = check_rows(
             features, targets, sample_weight, self.n_features, self.n_targets

@@ -243,8 +243,8 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         scipy.linalg.LinAlgWarning
             If the alpha of some candidates lies below what rounding leaves of their sums.
         sklearn.exceptions.FitFailedWarning
-            If the states of some candidates, with an unbounded activation, grow beyond all
-            numbers. They score -inf.
+            If the states of some candidates, with an unbounded activation, overflow:
+            they score -inf.
         UserWarning
             If free runs of the best candidate diverge on the data that it was refitted with.
         """
@@ -434,7 +434,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         if diverged:
             warnings.warn(
                 f"For {len(diverged)} of {len(candidates)} candidates, among them "
-                f"{describe(candidates[diverged[0]])}, states grow beyond all numbers: they score "
+                f"{describe(candidates[diverged[0]])}, states overflow: they score "
                 "-inf. Lower the spectral radius, or take a bounded activation.",
                 FitFailedWarning,
                 stacklevel=3,

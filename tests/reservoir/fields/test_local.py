@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
@@ -472,3 +473,11 @@ def test_fewer_rows_than_features_warn_where_no_penalty_decides(rng):
     u = rng.normal(size=(6, 12))
     with pytest.warns(LinAlgWarning, match="cannot be told from rounding"):
         small(n_units=60, alpha=0.0, shared=False, washout=1).fit(u, u)
+
+
+def test_sites_in_another_order_are_refused():
+    x = pd.DataFrame(lorenz96(120, n_sites=6, random_state=0), columns=list("abcdef"))
+    esn = small(n_units=10, patch_size=2, overlap=1)
+    with pytest.raises(ValueError, match="in another order"):
+        esn.fit(x[:-1], x[list("badcfe")][1:])
+    esn.fit(x[:-1], x[1:])
