@@ -122,7 +122,9 @@ def test_what_is_held_out_stays_held_out(random_state):
         rnn.fit(X, y)
     assert rnn.loss_curve_[-1] < 0.3
     assert len(rnn.validation_curve_) == 60
-    assert rnn.validation_curve_.min() > 0.6
+    # In the first call, a net that is sure of nothing yet may guess a few coins. Later it is sure,
+    # and wrong every other time.
+    assert rnn.validation_curve_[15:].min() > 1.0
 
 
 def test_other_data_are_said_and_held_out_anew(rng):
