@@ -18,9 +18,9 @@ Array = NDArray[np.floating[Any]]
 
 
 def stack_reservoirs(layers: Sequence[Reservoir]) -> Reservoir:
-    """Return the deep reservoir in which each layer hears the states of the layer below.
+    """Return the deep reservoir in which the input of each layer is the states below.
 
-    The first layer hears the input; of every other one, the input is the state below:
+    The input drives the first layer; the state of the layer below drives every other one:
 
         x₁[t] = (1 - a₁) x₁[t-1] + a₁ f(W₁ x₁[t-1] + V₁ u[t] + b₁)
 
@@ -32,7 +32,7 @@ def stack_reservoirs(layers: Sequence[Reservoir]) -> Reservoir:
     Parameters
     ----------
     layers : sequence of Reservoir
-        From the one that hears the input upwards. The `input` weights V_l of each but the first
+        From the one that the input drives upwards. The `input` weights V_l of each but the first
         have one column for each unit of the layer below. All of one dtype and one activation,
         and all with feedback weights, from as many outputs, or none.
 
@@ -52,7 +52,7 @@ def stack_reservoirs(layers: Sequence[Reservoir]) -> Reservoir:
 
     Notes
     -----
-    In the usual definition of a deep reservoir [1]_ layer l hears x_{l-1}[t], the new state below,
+    In the usual definition of a deep reservoir [1]_ x_{l-1}[t] drives layer l, the new state below,
     and not x_{l-1}[t-1]. It is the same net but for a delay: each layer goes through the same
     states, layer l being l - 1 steps later (exactly from the zero state where there is no bias,
     and otherwise once the start is forgotten). A readout that sees all layers sees the input of
@@ -95,7 +95,7 @@ def stack_reservoirs(layers: Sequence[Reservoir]) -> Reservoir:
 
 
 def group_reservoirs(members: Sequence[Reservoir]) -> Reservoir:
-    """Return the reservoir of several ones side by side, all of which hear the same input.
+    """Return the reservoir of several ones side by side, all driven by the same input.
 
     W = diag(W₁, W₂, ...),   W_in = [V₁; V₂; ...],   x = [x₁; x₂; ...]   [1]_
 
@@ -123,7 +123,7 @@ def group_reservoirs(members: Sequence[Reservoir]) -> Reservoir:
 
     Examples
     --------
-    A slow and a fast unit that hear one input:
+    A slow and a fast unit with one input:
 
     >>> import numpy as np
     >>> from reservoir.dynamics import Reservoir
@@ -178,14 +178,14 @@ def _check_members(name: str, members: Sequence[Reservoir]) -> list[Reservoir]:
         raise ValueError(f"`{name}` is empty, but one or more were expected. Pass reservoirs.")
     first = members[0]
     for index, member in enumerate(members):
-        for kind, mine, its in (
+        for kind, found, wanted in (
             ("dtype", member.dtype, first.dtype),
             ("activation", member.activation, first.activation),
             ("number of outputs fed back", member.n_outputs, first.n_outputs),
         ):
-            if mine != its:
+            if wanted != found:
                 raise ValueError(
-                    f"The {kind} of `{name}[{index}]` is {mine}, but that of `{name}[0]` is {its}. "
-                    "Make them alike."
+                    f"The {kind} of `{name}[{index}]` is {found}, but that of `{name}[0]` is "
+                    f"{wanted}. Make them alike."
                 )
     return members

@@ -1,4 +1,4 @@
-"""How far a prediction is off, and for how long a forecast can be trusted."""
+"""Metrics: errors of predictions, and the time for which a forecast is valid."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def nrmse(
         of its mean, or numbers of your own in the unit of y, such as the standard deviation of
         a longer series.
     multioutput : {"uniform_average", "raw_values"}, default="uniform_average"
-        One number, the plain mean over the outputs, or one an output.
+        One number, the plain mean over the outputs, or one per output.
 
     Returns
     -------

@@ -27,8 +27,8 @@ Array = NDArray[np.floating[Any]]
 class IntrinsicPlasticity(BaseEstimator):
     """Gains and biases of units, learned online, that spread their activity as one wants it.
 
-    Each unit puts out y = f(g n + b), where n is all that it hears. After each step its gain g and
-    bias b go down the gradient of the divergence of the distribution of y from a target,
+    Each unit puts out y = f(g n + b), where n is the sum of its inputs. After each step its gain g
+    and bias b go down the gradient of the divergence of the distribution of y from a target,
 
         b ← b + Δb,   g ← g + η / g + n Δb.
 
@@ -51,8 +51,8 @@ class IntrinsicPlasticity(BaseEstimator):
         and 1 that bound y.
     learning_rate : float, default=1e-3
         η. A gain needs about 1/η steps, a bias fewer. Keep η well below σ², or the deviation comes
-        out too large: by 4 % at 0.01 σ² and 9 % at 0.03 σ². Steps of a gain grow with what its unit
-        hears: lower the rate where n goes beyond 3 or so.
+        out too large: by 4 % at 0.01 σ² and 9 % at 0.03 σ². Steps of a gain grow with the input
+        of its unit: lower the rate where n goes beyond 3 or so.
     n_epochs : int, default=5
         How many times all sequences are gone through, each from the zero state.
 
@@ -187,11 +187,11 @@ class _PlasticUnits:
         self.bias: Array = reservoir.bias.astype(reservoir.dtype)
         self._learning_rate = learning_rate
 
-    def __call__(self, heard: Array) -> Array:
-        activity = self.activate(self.gain * heard + self.bias)
+    def __call__(self, net: Array) -> Array:
+        activity = self.activate(self.gain * net + self.bias)
         change = self._learning_rate * self.descent(activity)
         self.bias += change
-        self.gain += self._learning_rate / self.gain + change * heard
+        self.gain += self._learning_rate / self.gain + change * net
         return activity
 
     def activate(self, z: Array) -> Array:

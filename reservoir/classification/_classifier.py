@@ -53,7 +53,7 @@ def _has_probabilities(classifier: ESNClassifier) -> bool:
 
 
 class ESNClassifier(ClassifierMixin, ReservoirEstimator):
-    """Echo state network that tells classes apart: one label a sequence, or one a step.
+    """Echo state network that classifies: one label per sequence, or one per step.
 
     A fixed random reservoir of leaky units is driven by the input,
 
@@ -249,8 +249,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         X : array-like of shape (n_steps, n_features), list of such, or 3-D array
             One series or several.
         y : array-like or list of array-like
-            Labels: (n_sequences,) for one a sequence; for one a step (n_steps,), for a list one
-            array a sequence, for a 3-D `X` (n_sequences, n_steps).
+            Labels: (n_sequences,) for one per sequence; for one per step (n_steps,), for a list one
+            array per sequence, for a 3-D `X` (n_sequences, n_steps).
         groups : array-like of shape (n_steps,), optional
             Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
         lengths : array-like of int of shape (n_sequences,), optional
@@ -275,7 +275,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         if len(self.classes_) < 2:
             raise ValueError(
                 f"`y` holds one class, {self.classes_[0]!s}, but two or more were expected. Pass "
-                "labels of every class that is to be told apart."
+                "labels of every class that is to be recognised."
             )
         if self.classes_.dtype == object:
             # Strings of a fixed width instead: a model file holds no Python objects.
@@ -438,7 +438,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     def _read_training(
         self, X: Any, y: Any, groups: Any, lengths: Any
     ) -> tuple[list[Array], NDArray[Any], Layout]:
-        """Return the checked sequences, and labels: one a sequence or one a step."""
+        """Return the checked sequences, and labels: one per sequence or one per step."""
         check_choice("label_per", self.label_per, ("auto", "sequence", "step"))
         check_choice("readout", self.readout, ("ridge", "logistic"))
         check_choice("solver", self.solver, ("auto", "gram", "qr"))
@@ -515,7 +515,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         return FeatureMap(bool(self.include_input), bool(self.include_squares))
 
     def _pool(self, inputs: list[Array]) -> Floats:
-        """Return what the readout decides by, one row a sequence."""
+        """Return the features that the readout decides by, one row per sequence."""
         return pool_sequences(
             self.reservoir_,
             self._feature_map(),

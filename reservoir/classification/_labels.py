@@ -19,7 +19,7 @@ def labels_by_row(
     Parameters
     ----------
     y : array-like or list of array-like
-        One label a sequence or one a step.
+        One label per sequence or one per step.
     layout : Layout
         What `stack_sequences` returned for the inputs.
     label_per : {"auto", "sequence", "step"}
@@ -28,7 +28,7 @@ def labels_by_row(
     Returns
     -------
     labels : array-like of shape (n_rows,)
-        Checked for its length only where there is one label a sequence.
+        Checked for its length only where there is one label per sequence.
     label_per : {"sequence", "step"}
 
     Raises
@@ -61,7 +61,7 @@ def labels_by_row(
     if len(labels) != n_sequences:
         raise ValueError(
             f"`y` has {n_labels} entries that are not all labels of sequences, but `X` holds "
-            f"{n_sequences} sequences. Pass one label a sequence."
+            f"{n_sequences} sequences. Pass one label per sequence."
         )
     return np.repeat(labels, layout.lengths), "sequence"
 

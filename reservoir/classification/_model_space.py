@@ -1,4 +1,4 @@
-"""Each sequence as the parameters of the readout that predicts what comes next in it."""
+"""Sequences in model space: each as the weights of the readout that predicts its next step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conceptors: soft projections that tell a reservoir which of its patterns to go on with."""
+"""Conceptors: soft projections that keep a reservoir on one of the patterns it has learned."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ def morph(conceptors: Sequence[ArrayLike], weights: ArrayLike) -> Floats:
     Raises
     ------
     ValueError
-        If the weights are not one each, or do not add up to 1.
+        If the weights are not one per conceptor, or do not add up to 1.
 
     References
     ----------

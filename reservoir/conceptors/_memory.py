@@ -127,9 +127,9 @@ def load_patterns(
         before, states = before[first:], states[first:]
         if len(states) == 0:
             continue
-        heard = patterns[index][start + first :][: len(states)]
-        weights.update(before, (reservoir.recurrent @ before.T).T + heard @ reservoir.input.T)
-        outputs.update(states, heard)
+        inputs = patterns[index][start + first :][: len(states)]
+        weights.update(before, (reservoir.recurrent @ before.T).T + inputs @ reservoir.input.T)
+        outputs.update(states, inputs)
         exact = states.astype(np.float64, copy=False)
         sums[index] += exact.T @ exact
     counts = np.array([max(len(pattern) - washout, 1) for pattern in patterns])
@@ -326,7 +326,7 @@ class ConceptorMemory(ReservoirEstimator):
         groups: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
     ) -> Self:
-        """Store patterns, one a sequence.
+        """Store patterns, one per sequence.
 
         Parameters
         ----------

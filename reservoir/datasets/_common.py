@@ -1,4 +1,4 @@
-"""What the series share: where they start, and the refusal of one that ran away."""
+"""Checks that the series share: of where they start, and of one that diverged."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def _hold_lengths(
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or not np.all(lengths >= 1):
         raise ValueError(
             "`hold_lengths` has a length that is not a whole number of 1 step or more. "
-            "Pass one integer for all stairs, or a list with one a stair."
+            "Pass one integer for all stairs, or a list with one per stair."
         )
     return lengths.astype(np.int64)
 

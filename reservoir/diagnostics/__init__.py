@@ -1,4 +1,4 @@
-"""What a reservoir can remember and compute, and how stable it is.
+"""Diagnostics of a reservoir: memory, processing capacity, ranks, and stability.
 
 Each function takes a fitted estimator or a `Reservoir`, has a seed, and shows progress on demand.
 """

@@ -1,4 +1,4 @@
-"""How much of the past input a linear readout can tell from the state: memory and processing."""
+"""Memory and information processing capacity: what a linear readout can know of past inputs."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def memory_capacity(
     Parameters
     ----------
     model : fitted estimator or Reservoir
-        What is driven; of an estimator the `reservoir_`, which with feedback weights hears its
-        own output.
+        What is driven; of an estimator the `reservoir_`, to which with feedback weights its
+        own output is fed back.
     max_delay : int, optional
         Longest delay, steps; 2 N if left out.
     n_steps : int, default=5000
@@ -206,8 +206,8 @@ def information_processing_capacity(
     Parameters
     ----------
     model : fitted estimator or Reservoir
-        What is driven; of an estimator the `reservoir_`, which with feedback weights hears its
-        own output.
+        What is driven; of an estimator the `reservoir_`, to which with feedback weights its
+        own output is fed back.
     max_delays : sequence of int, default=(50, 20, 10)
         Number of delays, 0 included, that products of total degree 1, 2, ... reach back; its
         length is the highest degree. Degree d with L delays has about L^d / d! functions.

@@ -1,4 +1,4 @@
-"""Whether a reservoir forgets where it started, and whether it answers the same each time."""
+"""Echo state index and consistency: whether a reservoir forgets where it started."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def echo_state_index(
     Parameters
     ----------
     model : fitted estimator or Reservoir
-        What is driven; of an estimator the `reservoir_`, which with feedback weights hears its
-        own output.
+        What is driven; of an estimator the `reservoir_`, to which with feedback weights its
+        own output is fed back.
     X : array-like of shape (n_steps, n_inputs)
         One input series. The echo state property belongs to a reservoir and its kind of input.
     n_starts : int, default=10
@@ -155,15 +155,15 @@ def consistency(
 
     γ_i² = corr_t( x_i[t], x'_i[t] )   [1]_ [2]_
 
-    x and x' hear the same input, start from different random states and, where asked for, hear
+    x and x' have the same input, start from different random states and, where asked for, have
     noise of their own inside the activation. γ² = 1 says that a unit is a function of the input
     alone; what is below is not reproducible and of no use to a readout.
 
     Parameters
     ----------
     model : fitted estimator or Reservoir
-        What is driven; of an estimator the `reservoir_`, which with feedback weights hears its
-        own output.
+        What is driven; of an estimator the `reservoir_`, to which with feedback weights its
+        own output is fed back.
     X : array-like of shape (n_steps, n_inputs)
         One input series.
     state_noise : float, default=0.0
@@ -190,7 +190,7 @@ def consistency(
 
     Examples
     --------
-    A unit that hears an input of variance 1/3 and noise of variance 1/3 is consistent by half:
+    A unit with an input of variance 1/3 and noise of variance 1/3 is consistent by half:
 
     >>> import numpy as np
     >>> from reservoir.dynamics import Reservoir

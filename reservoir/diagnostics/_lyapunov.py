@@ -69,8 +69,8 @@ def driven_lyapunov_exponents(
 
     J is the Jacobian of one step, at the pre-activation z[t]; the factorization at each step
     keeps the directions apart. The largest exponent is negative where the reservoir forgets its
-    start and positive where the input does not tame its chaos [2]_. An estimator with feedback
-    weights hears its own output, whose way through the readout is part of J.
+    start and positive where the input does not tame its chaos [2]_. The output of an
+    estimator with feedback weights is fed back, and its way through the readout is part of J.
 
     Parameters
     ----------

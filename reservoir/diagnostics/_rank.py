@@ -1,4 +1,4 @@
-"""How many input streams a reservoir tells apart, and how many it should not."""
+"""Kernel rank and generalization rank: how many input streams a reservoir separates."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def kernel_rank(
     Parameters
     ----------
     model : fitted estimator or Reservoir
-        What is driven; of an estimator the `reservoir_`, which with feedback weights hears its
-        own output.
+        What is driven; of an estimator the `reservoir_`, to which with feedback weights its
+        own output is fed back.
     n_streams : int, optional
         m; the number of units if left out.
     n_steps : int, default=100
@@ -63,7 +63,7 @@ def kernel_rank(
 
     See Also
     --------
-    generalization_rank : The same for streams that should not be told apart.
+    generalization_rank : The same for streams that should not be separated.
 
     Examples
     --------

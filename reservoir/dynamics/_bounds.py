@@ -1,4 +1,4 @@
-"""How far a free run may leave what was learned, and the error of one that leaves it farther."""
+"""Bounds of the outputs of free runs, and the error of one that leaves them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What closes a loop: which inputs are outputs of the step before, and the maps of it all."""
+"""Closed loops: which inputs are outputs of the step before, and the maps that this makes."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class Reservoir:
 
     @property
     def is_bounded(self) -> bool:
-        """Whether no state can leave the numbers while inputs are finite."""
+        """Whether no state can overflow while inputs are finite."""
         return self.activation in ("tanh", "logistic")
 
 
@@ -171,7 +171,7 @@ def _check_recurrent(recurrent: Any) -> None:
     if recurrent.ndim != 2 or recurrent.shape[0] != recurrent.shape[1]:
         raise ValueError(
             f"`recurrent` has shape {recurrent.shape}, but a square matrix was expected. "
-            "Give it one row and one column a unit."
+            "Give it one row and one column per unit."
         )
     if recurrent.dtype not in (np.float32, np.float64):
         raise TypeError(

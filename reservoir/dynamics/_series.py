@@ -99,7 +99,7 @@ class Series:
     deviations : Noise
         On the drive of each unit and on what is fed back.
     generator : numpy.random.Generator or None
-        Advanced by the noise of one step a step; None without noise.
+        Advanced at each step by the noise of that step; None without noise.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ from reservoir.dynamics.loops._maps import LaneScales
 
 @dataclass(frozen=True, eq=False)
 class Variants:
-    """What tells variants of one reservoir apart: a few scales each.
+    """The scales in which variants of one reservoir differ.
 
     x[t] = (1 - c a) x[t-1] + c a f(r W x[t-1] + W_in (s u[t]) + W_fb (s' y[t-1]) + s'' b)
 
@@ -55,7 +55,7 @@ class Variants:
             if np.ndim(values) != n_axes or len(values) != n_variants:
                 raise ValueError(
                     f"`{name}` has shape {np.shape(values)}, but {n_axes} axes and {n_variants} "
-                    "entries, as of `recurrent`, were expected. Pass one a variant."
+                    "entries, as of `recurrent`, were expected. Pass one per variant."
                 )
             if not (np.isfinite(values).all() and (np.asarray(values) >= 0).all()):
                 raise ValueError(
@@ -126,7 +126,7 @@ class SideBySide:
     reservoir : Reservoir
         What they share.
     variants : Variants
-        What tells them apart.
+        The scales in which they differ.
     engine : {"auto", "numpy", "numba"}, default "auto"
         As in `reservoir.dynamics.run`.
 
@@ -235,7 +235,7 @@ def run_variants(
     reservoir : Reservoir
         What they share.
     variants : Variants
-        What tells them apart.
+        The scales in which they differ.
     inputs : array-like of shape (n_steps, n_inputs)
         u[t].
     initial_state : array-like of shape (n_units,), optional

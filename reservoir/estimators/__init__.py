@@ -1,4 +1,4 @@
-"""The regressors and transformers for scikit-learn, and what they share."""
+"""Regressors and transformers for scikit-learn, and their base classes."""
 
 from reservoir.estimators._delays import DelayEmbedding, embed_delays
 from reservoir.estimators._state import ReservoirState

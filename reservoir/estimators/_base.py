@@ -1,4 +1,4 @@
-"""What the estimators share: drawing a reservoir and reading sequences."""
+"""Base classes of the estimators: reading sequences, drawing a reservoir, initial states."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class DelayEmbedding(TransformerMixin, SavableMixin, BaseEstimator):
     Notes
     -----
     No row is dropped, and no delay reaches from one sequence into another. So the first max(d)
-    steps of each sequence hear zeros in place of a past that is not there: give the model behind a
+    steps of each sequence see zeros in place of a past that is not there: give the model behind a
     `washout` of max(d) steps more than it would need by itself. `predict` of a pipeline likewise
     starts from nothing: to go on with a series, pass the steps before as well.
 

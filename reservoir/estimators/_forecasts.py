@@ -67,7 +67,7 @@ class ReservoirForecasts(ReservoirRuns):
 
         Returns
         -------
-        forecasts : ndarray of shape (n_steps, n_outputs), or one a sequence in the form of `X`
+        forecasts : ndarray of shape (n_steps, n_outputs), or one per sequence in the form of `X`
             1-D if `y` was 1-D in `fit`. Without `X`, (n_sequences, n_steps, n_outputs) if there are
             several states.
         state : ReservoirState
@@ -385,7 +385,7 @@ class ReservoirForecasts(ReservoirRuns):
                 "`X` and `y`, then `forecast` without a context."
             )
         shown = context[:, places]
-        # The last row has no next one, but no step hears it either.
+        # The last row has no next one, but it is not fed back either.
         teacher: Array = module_of(context).concatenate([shown[1:], shown[-1:]])
         return teacher
 

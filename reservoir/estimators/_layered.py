@@ -33,12 +33,12 @@ _USUAL_LAYERS = 3
 class LayeredESNRegressor(ESNRegressor):
     """Echo state network of several reservoirs, stacked or side by side, with one readout.
 
-    With ``arrangement="deep"`` the first layer hears the input, and every other one the states of
-    the layer below, one step later,
+    With ``arrangement="deep"`` the input drives the first layer, and the states of the layer
+    below every other one, one step later,
 
         x_l[t] = (1 - a_l) x_l[t-1] + a_l f(W_l x_l[t-1] + V_l x_{l-1}[t-1] + b_l),
 
-    while with ``"grouped"`` all hear the input u[t] in its place [1]_. The readout
+    while with ``"grouped"`` the input u[t] drives all of them [1]_. The readout
     y[t] = W_out [u[t]; x₁[t]; x₂[t]; ...] + c sees all layers. Together they are one reservoir
     with a W of blocks, so that everything an `ESNRegressor` does goes on as before.
 
@@ -47,20 +47,21 @@ class LayeredESNRegressor(ESNRegressor):
     Parameters
     ----------
     n_units : int or list of int of length n_layers, default=100
-        Units of each layer. This, and what else may be a list, is one for all layers, or one each.
+        Units of each layer. This, and what else may be a list, is one for all layers, or one per
+        layer.
     n_layers : int or None, default=None
         Layers on top of each other, or side by side; None stands for as many as a list has
         entries, and for 3 where there is no list.
     arrangement : {"deep", "grouped"}, default="deep"
-        Whether a layer hears the layer below, or the input.
+        Whether the layer below drives a layer, or the input.
     spectral_radius : float, None or list of these of length n_layers, default=0.9
         Of each W_l.
     leak_rate : float or list of float of length n_layers, default=1.0
         a_l. An entry of the list may itself be an array with one rate for each unit.
     input_scaling : float, None or list of these of length n_layers, default=None
-        Scale of the weights V_l that a layer hears its own input by: the input, or the layer
+        Scale of the weights V_l of what drives a layer: the input, or the layer
         below. None stands for 0.2 / √n_features where that is the input, and for 1 where it is
-        the layer below. An entry of the list may itself be an array with one scale a channel.
+        the layer below. An entry of the list may itself be an array with one scale per channel.
     bias_scaling : float or list of float of length n_layers, default=0.2
         Scale of b_l.
     connectivity : int or float, default=10
@@ -102,9 +103,9 @@ class LayeredESNRegressor(ESNRegressor):
 
     Notes
     -----
-    In the usual definition of a deep reservoir, a layer hears the state x_{l-1}[t] of the same
-    step. Here a signal takes one step a layer: layer l goes through the same states, l - 1 steps
-    later; see `stack_reservoirs`.
+    In the usual definition of a deep reservoir, the state x_{l-1}[t] of the same step drives
+    a layer. Here a signal takes one step per layer: layer l goes through the same states, l - 1
+    steps later; see `stack_reservoirs`.
 
     References
     ----------

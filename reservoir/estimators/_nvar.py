@@ -305,7 +305,7 @@ class NVARRegressor(SequenceRegressor):
 
         Returns
         -------
-        ndarray of shape (n_steps, n_outputs), or one a sequence in the form of `X`
+        ndarray of shape (n_steps, n_outputs), or one per sequence in the form of `X`
             1-D if `y` was 1-D in `fit`.
 
         Raises

@@ -1,4 +1,4 @@
-"""What regressors with a reservoir share of learning: beginning, and where to go on."""
+"""The base class of regressors with a reservoir: what a fit begins with, and where it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the regressors share: reading training data, keeping a readout, scores, forecasts."""
+"""The base class of regressors of sequences: the learned readout, and its score."""
 
 from __future__ import annotations
 

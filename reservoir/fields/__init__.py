@@ -1,4 +1,4 @@
-"""Fields on a ring: local reservoirs that hear one another."""
+"""Fields on a ring: local reservoirs, each with input from its neighbours."""
 
 from reservoir.fields._free import run_fields_free
 from reservoir.fields._patches import Patches

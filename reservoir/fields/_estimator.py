@@ -95,7 +95,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
     patches_ : Patches
         What each patch sees and owns.
     coef_ : ndarray of shape (patch_size, n_columns) or (n_patches, patch_size, n_columns)
-        W_out, for the columns [v; x; x²] as far as they are included; one a patch unless shared.
+        W_out, for the columns [v; x; x²] as far as they are included; one per patch unless shared.
     intercept_ : ndarray of shape (patch_size,) or (n_patches, patch_size)
         c.
     alpha_ : float or ndarray of shape (n_patches,)
@@ -316,7 +316,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
 
         Returns
         -------
-        ndarray of shape (n_steps, n_sites), or one a sequence in the form of `X`
+        ndarray of shape (n_steps, n_sites), or one per sequence in the form of `X`
 
         Raises
         ------

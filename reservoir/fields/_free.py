@@ -34,7 +34,7 @@ def run_fields_free(
     Parameters
     ----------
     reservoir : Reservoir
-        W, W_in, b, a and f; one input a site that a patch sees, no feedback weights.
+        W, W_in, b, a and f; one input per site that a patch sees, no feedback weights.
     readouts : sequence of Readout
         One for all patches, or one for each; they give the sites of a patch.
     patches : Patches

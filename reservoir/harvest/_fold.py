@@ -24,7 +24,7 @@ from reservoir.sequences._missing import is_known
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy
 from reservoir.utils.threads import allowed_threads, with_few_threads
 
-# Rows folded at a time: with fewer than about 2,048 the Gram product costs more a row (measured).
+# Rows folded at a time: with fewer than about 2,048 the Gram product costs more per row (measured).
 ROWS_PER_FOLD = 2048
 
 
@@ -122,7 +122,7 @@ class RowBuffer(Generic[AnyAccumulator]):
                 self.flush()
 
     def flush(self) -> None:
-        """Fold what is there."""
+        """Fold the rows that have come so far."""
         if self._features is not None and self._filled:
             rows = (
                 self._features[: self._filled],

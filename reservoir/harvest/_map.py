@@ -152,7 +152,7 @@ def map_sequences(
     reservoir : Reservoir
         Without feedback weights.
     readout : Readout or sequence of Readout
-        The fitted map, or one a sequence.
+        The fitted map, or one per sequence.
     inputs : sequence of ndarray of shape (n_steps, n_inputs)
         One a sequence.
     initial_states : sequence of ndarray of shape (n_units,) or None, optional

@@ -57,7 +57,7 @@ def learn_closed_loop(
 
     y[t] = W_out s[t] + c, after which the learner takes (s[t], target[t]) in   [1]_
 
-    Teacher forcing shows a network only its target; here it hears what it does itself.
+    Teacher forcing shows a network only its target; here its own output is fed back.
     Recursive least squares makes the error small within a few steps, so that from then on the
     output is all but the target, and what is left of the error is just what the free run must
     learn to be stable against. A reservoir that is chaotic on its own (a spectral radius of
@@ -68,7 +68,7 @@ def learn_closed_loop(
     reservoir : Reservoir
         With feedback weights.
     learner : Learner
-        For as many features as `feature_map` makes; goes on from what it knows.
+        For as many features as `feature_map` makes; goes on from what it has learned.
     inputs : array-like of shape (n_steps, n_inputs)
         u[t].
     targets : array-like of shape (n_steps, n_outputs)
@@ -158,7 +158,7 @@ def learn_closed_loop(
     stepper = Stepper(reservoir, feature_map, engine)
     outputs = np.zeros((n_steps, reservoir.n_outputs))
     bounds = as_bounds(output_bounds, reservoir.n_outputs, outputs.dtype)
-    # What is written to `outputs` is what the series hears one step later.
+    # What is written to `outputs` is fed back one step later.
     series = Series(
         inputs,
         outputs,

@@ -47,7 +47,7 @@ class OnlineESNRegressor(ReservoirRegressor):
     and the readout y[t] = W_out [u[t]; x[t]; x[t]²] + c is up to date after each step: by
     recursive least squares [1]_, which without forgetting gives what `ESNRegressor` gives, or by
     least mean squares. `step` takes one input in and gives one output out, for live data.
-    With ``teacher_forcing=False`` the network learns while it hears its own output: FORCE [2]_.
+    With ``teacher_forcing=False`` the network learns while its own output is fed back: FORCE [2]_.
 
     Read more in the guide: :doc:`/guide/online`.
 
@@ -106,7 +106,7 @@ class OnlineESNRegressor(ReservoirRegressor):
     last_state_ : ndarray of shape (n_units,)
         State after the last step, of training or of `step`.
     last_output_ : ndarray of shape (n_outputs,)
-        What the next step hears fed back: the last target, or the last output where there was
+        What is fed back at the next step: the last target, or the last output where there was
         no target or no teacher forcing.
     output_range_, output_bounds_ : ndarray of shape (2, n_outputs)
         Smallest and largest target of each output, and what a free run may take.

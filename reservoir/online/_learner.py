@@ -1,4 +1,4 @@
-"""What all online learners share: a linear map, rows checked at the door, one way to update."""
+"""The base of all online learners: a linear map, checks of rows, and one way to update it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Learner:
     Parameters
     ----------
     n_features, n_targets : int
-        Features and targets a row.
+        Features and targets per row.
     fit_intercept : bool
         Whether there is a c.
     engine : {"auto", "numpy", "numba"}

@@ -38,9 +38,9 @@ class RecursiveLeastSquares(Learner):
     Parameters
     ----------
     n_features : int
-        Features a row.
+        Features per row.
     n_targets : int
-        Targets a row.
+        Targets per row.
     alpha : float, default=1e-6
         α > 0, in units of the features squared.
     forgetting : float in (0, 1], default=1.0
@@ -98,7 +98,7 @@ class RecursiveLeastSquares(Learner):
         self.forgetting = check_real("forgetting", forgetting, minimum=0, maximum=1, exclusive=True)
         self.penalties: Floats = np.full(self.n_features, self.alpha)
         self._root: Floats = np.eye(self.n_features) / math.sqrt(self.alpha)
-        # What all features taking turns at so many a row leave of a penalty in one round.
+        # What all features taking turns at so many per row leave of a penalty in one round.
         fading = -self.n_features * math.log(self.forgetting)
         turns = math.ceil(fading / -math.log(_FADED))
         self._n_turns = min(turns, self.n_features)

@@ -1,4 +1,4 @@
-"""Least mean squares: one gradient step a row."""
+"""Least mean squares: one gradient step per row."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class LeastMeanSquares(Learner):
     Parameters
     ----------
     n_features : int
-        Features a row.
+        Features per row.
     n_targets : int
-        Targets a row.
+        Targets per row.
     learning_rate : float, default=0.5
         η > 0. Not normalised, it must stay below 2 / ‖s‖².
     normalized : bool, default=True

@@ -1,4 +1,4 @@
-"""One step of a reservoir and of what its readout sees, for loops that learn on the way."""
+"""One step of a reservoir and of its features, for loops that learn at each step."""
 
 from __future__ import annotations
 

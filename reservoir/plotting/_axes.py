@@ -74,6 +74,7 @@ def as_names(names: Sequence[str] | None, n_columns: int) -> list[str]:
         return ["y"] if n_columns == 1 else [f"y[{column}]" for column in range(n_columns)]
     if len(names) != n_columns:
         raise ValueError(
-            f"`names` has {len(names)} entries, but {n_columns} columns are drawn. Pass one each."
+            f"`names` has {len(names)} entries, but {n_columns} columns are drawn. "
+            "Pass one per column."
         )
     return list(names)

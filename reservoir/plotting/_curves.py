@@ -158,7 +158,7 @@ class AlphaPathDisplay:
     ax_ : matplotlib Axes
         What was drawn on.
     lines_ : list of matplotlib Line2D
-        One curve, or one an output.
+        One curve, or one per output.
     marks_ : list of matplotlib Line2D
         The point of the penalty taken on each curve.
 

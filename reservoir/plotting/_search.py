@@ -1,4 +1,4 @@
-"""Views of what a search over hyperparameters found."""
+"""Displays of the results of a search over hyperparameters."""
 
 from __future__ import annotations
 

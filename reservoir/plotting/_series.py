@@ -241,7 +241,7 @@ class StatesDisplay:
         Parameters
         ----------
         estimator : fitted estimator or Reservoir
-            What is driven; with feedback weights it hears its own output.
+            What is driven; with feedback weights its own output is fed back.
         X : array-like of shape (n_steps, n_inputs)
             One input series.
         units : int or sequence of int, default=10

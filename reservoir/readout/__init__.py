@@ -1,4 +1,4 @@
-"""What a readout sees, the sums that it is solved from, and the ridge regression."""
+"""Readouts: their features, the sums that they are solved from, and the ridge regression."""
 
 from reservoir.readout._accumulator import RidgeAccumulator, leave_one_out
 from reservoir.readout._features import FeatureMap, Readout

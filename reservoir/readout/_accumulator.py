@@ -1,4 +1,4 @@
-"""Accumulate rows for a ridge regression, the cheap way while that keeps the digits."""
+"""RidgeAccumulator: sums of products while they are accurate enough, then a factor."""
 
 from __future__ import annotations
 
@@ -173,17 +173,17 @@ class RidgeAccumulator:
         self.smallest_alpha = min(self.smallest_alpha, other.smallest_alpha)
         self._keep_few(other._few)
         self._n_decided = max(self._n_decided, other._n_decided)
-        mine, theirs = self.sums, other.sums
-        if isinstance(mine, GramAccumulator) and isinstance(theirs, GramAccumulator):
-            bound = mine.noise_trace() + _shifted_bound(
+        own, theirs = self.sums, other.sums
+        if isinstance(own, GramAccumulator) and isinstance(theirs, GramAccumulator):
+            bound = own.noise_trace() + _shifted_bound(
                 theirs.noise_trace(),
                 theirs.total_weight,
-                (mine.shift - theirs.shift)[1 : 1 + self.n_features],
+                (own.shift - theirs.shift)[1 : 1 + self.n_features],
             )
             if self.solver != "auto" or self._is_resolved(bound):
-                mine.merge(theirs)
+                own.merge(theirs)
                 return self
-            both = mine.copy().merge(theirs)
+            both = own.copy().merge(theirs)
             trace = both.noise_trace(fit_intercept=self.fit_intercept)
             if self._is_resolved(trace) or self._gram_will_do(both):
                 self.sums = both
@@ -192,7 +192,7 @@ class RidgeAccumulator:
             sums
             if isinstance(sums, QRAccumulator)
             else sums.to_factor(fit_intercept=self.fit_intercept)
-            for sums in (mine, theirs)
+            for sums in (own, theirs)
         )
         self.sums = ours.merge(others)
         return self

@@ -1,6 +1,6 @@
 """The two linear systems behind a ridge readout: normal equations and triangular factor.
 
-Both answer the same questions, so that choosing an alpha knows nothing of the arithmetic: `solve`
+Both answer the same questions, so that an alpha is chosen alike whatever the arithmetic: `solve`
 for one alpha, `decompose` for a path, `squared_errors` on the rows of other sums. Sums on a GPU are
 solved there; what comes out, a few columns, is on the host.
 """

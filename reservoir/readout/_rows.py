@@ -51,7 +51,7 @@ def check_rows(
     if weight.shape != (len(arrays[0]),):
         raise ValueError(
             f"`sample_weight` has shape {weight.shape}, but ({len(arrays[0])},) was expected. "
-            "Pass one weight a row."
+            "Pass one weight per row."
         )
     if not (xp.isfinite(weight).all() and (weight >= 0).all()):
         raise ValueError(

@@ -79,7 +79,7 @@ class RidgeSolution:
     Attributes
     ----------
     coef : ndarray of shape (n_targets, n_features)
-        One row of weights a target.
+        One row of weights per target.
     intercept : ndarray of shape (n_targets,)
         Zeros where none was fitted.
     alpha : float or ndarray of shape (n_targets,)

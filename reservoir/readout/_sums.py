@@ -1,4 +1,4 @@
-"""What rows of data leave behind for a ridge regression: sums of products, or a factor."""
+"""Sums of products, or a triangular factor, from which a ridge regression is solved."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ class _Accumulator:
                 f"`other` is of type {type(other).__name__}, but {type(self).__name__} was "
                 "expected. Accumulate both parts the same way."
             )
-        mine, theirs = (self.n_features, self.n_targets), (other.n_features, other.n_targets)
-        if mine != theirs:
+        wanted, found = (self.n_features, self.n_targets), (other.n_features, other.n_targets)
+        if wanted != found:
             raise ValueError(
-                f"`other` has {theirs[0]} features and {theirs[1]} targets, but {mine[0]} and "
-                f"{mine[1]} were expected. Accumulate columns of the same meaning."
+                f"`other` has {found[0]} features and {found[1]} targets, but {wanted[0]} and "
+                f"{wanted[1]} were expected. Accumulate columns of the same meaning."
             )
 
 

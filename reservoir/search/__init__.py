@@ -1,4 +1,4 @@
-"""Many echo state networks tried side by side, for the price of a few."""
+"""Search over hyperparameters: many echo state networks side by side on the same data."""
 
 from reservoir.search._search_cv import ReservoirSearchCV
 

@@ -1,4 +1,4 @@
-"""From a space of parameters to candidates, and to batches of them that share W."""
+"""Candidates of a search: drawn from a space of parameters, and grouped by the W they share."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def expand(space: Any, n_iter: int | None, seed: int, names: set[str]) -> list[P
 
 @dataclass
 class Lane:
-    """One recurrence: the candidates that differ in alpha alone.
+    """One recurrence among several that are stepped side by side, and the candidates it serves.
+
+    Candidates that differ in alpha alone have the same states, and share a lane.
 
     Attributes
     ----------

@@ -81,7 +81,7 @@ class DrawnReservoir:
 
     @property
     def feature_map(self) -> FeatureMap:
-        """What a readout sees."""
+        """The features of a readout."""
         return FeatureMap(
             bool(self.parameters["include_input"]), bool(self.parameters["include_squares"])
         )

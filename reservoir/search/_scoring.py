@@ -1,4 +1,4 @@
-"""What a fold's readout is worth: one step ahead, or running free."""
+"""Scores of the readouts of folds: errors one step ahead, or free runs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Scoring:
     horizon : int
         Steps of a free run.
     n_starts : int or None
-        Free runs a fold; None for one every half of `horizon`.
+        Free runs per fold; None for one every half of `horizon`.
     threshold : float
         Error beyond which a forecast is no longer valid.
     """
@@ -303,7 +303,7 @@ def check_range(dtype: np.dtype[Any], inputs: Sequence[Array], targets: Sequence
     if bad.any():
         raise ValueError(
             f"`y` is {sizes[bad][0]:.0e} at most in output {int(bad.argmax())}, but sizes from "
-            f"{low:g} to {high:g} were expected, whose squares can be told apart in {dtype}. "
+            f"{low:g} to {high:g} were expected, whose squares {dtype} can hold. "
             "Rescale it."
         )
 

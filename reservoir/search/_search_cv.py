@@ -82,7 +82,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
     horizon : int, default=100
         Steps of a free run.
     n_starts : int or None, default=None
-        Free runs a fold, from starts spread evenly over its held-out rows; None for as many as
+        Free runs per fold, from starts spread evenly over its held-out rows; None for as many as
         there is room for when each overlaps the next by half.
     threshold : float, default=0.4
         See `valid_prediction_time`.

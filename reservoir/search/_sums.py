@@ -30,7 +30,7 @@ _KEPT = 0.5
 
 @dataclass(frozen=True)
 class ReadoutOptions:
-    """What the readouts of all candidates of a batch have in common."""
+    """How the readouts of all candidates of a batch are solved for."""
 
     fit_intercept: bool
     per_target: bool
@@ -253,7 +253,7 @@ class _Rows:
 
 
 class _Scored:
-    """What the only fold does not learn from: rows that come when all others have been there."""
+    """The rows that the only fold is scored on, which come after all that it learns from."""
 
     def __init__(self, learned: LaneSums) -> None:
         self._learned = learned

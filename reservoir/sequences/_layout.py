@@ -73,7 +73,7 @@ def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple
     X : array-like of shape (n_steps, n_features), list of such, or 3-D array
         A 3-D array is (n_sequences, n_steps, n_features). Values are not looked at.
     groups : array-like of shape (n_steps,), optional
-        One label a row of a 2-D `X`; a new sequence begins where it changes.
+        One label per row of a 2-D `X`; a new sequence begins where it changes.
     lengths : array-like of int of shape (n_sequences,), optional
         Number of steps of each sequence of a 2-D `X`; they add up to its rows.
 
@@ -165,7 +165,7 @@ def stack_like(values: Any, layout: Layout, *, name: str) -> Any:
         came = f"{len(values)} entries" if hasattr(values, "__len__") else repr(values)
         raise ValueError(
             f"`{name}` has {came}, but `X` holds {n_sequences} sequences. "
-            f"Pass one array of values a sequence."
+            f"Pass one array of values per sequence."
         )
     is_array = is_on_device(values) or (isinstance(values, np.ndarray) and values.dtype != object)
     if layout.form == "array" and is_array and values.shape[1:2] == layout.lengths[:1]:
@@ -300,7 +300,7 @@ def _lengths_from_groups(groups: Any, n_rows: int) -> tuple[int, ...]:
     labels = np.asarray(to_host(groups))
     if labels.shape != (n_rows,):
         raise ValueError(
-            f"`groups` has shape {labels.shape}, but `X` has {n_rows} rows. Pass one label a row."
+            f"`groups` has shape {labels.shape}, but `X` has {n_rows} rows. Pass one label per row."
         )
     if n_rows == 0:
         return (0,)

@@ -25,7 +25,7 @@ from reservoir.utils.validation import check_choice
 
 
 class Training(NamedTuple):
-    """What is learned from: sequences of inputs, targets (2-D) and weights, and how they came."""
+    """Training data: sequences of inputs, targets (2-D) and weights, and how they came."""
 
     inputs: list[Array]
     targets: list[Array]
@@ -107,7 +107,7 @@ class SequenceReader:
             if values.shape != (layout.n_rows,):
                 raise ValueError(
                     f"`step_weight` has shape {values.shape}, but `X` has {layout.n_rows} steps. "
-                    "Pass one weight a step."
+                    "Pass one weight per step."
                 )
             if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
                 raise ValueError(

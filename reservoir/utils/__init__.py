@@ -1,1 +1,1 @@
-"""The ground: checks, seeds, devices, files, and the names of kinds of arrays."""
+"""What all rooms build on: checks, seeds, devices, files, and the names of kinds of arrays."""

@@ -1,7 +1,7 @@
 """The array namespace (NumPy or CuPy), to and from the device.
 
-What runs on either device takes its namespace once, at the door, from the arrays that came or from
-a `device` argument, and hands it on. CuPy is optional: it is imported when a GPU is asked for, and
+What runs on either device takes its namespace once, from the arrays among the arguments or from a
+`device` argument, and hands it on. CuPy is optional: it is imported when a GPU is asked for, and
 nothing else here needs it. Single precision stays single: CuPy leaves TF32 off unless the
 environment variable CUPY_TF32 asks for it, and nothing here touches that.
 """

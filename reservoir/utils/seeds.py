@@ -1,4 +1,4 @@
-"""One seed in, independent named streams out."""
+"""Seed sequences from a `random_state`, and generators of their children."""
 
 from __future__ import annotations
 

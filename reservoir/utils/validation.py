@@ -1,4 +1,4 @@
-"""Checks of single arguments at the public door."""
+"""Checks of single arguments of public functions."""
 
 from __future__ import annotations
 

@@ -63,16 +63,17 @@ def recurrent_weights(
     connectivity : int or float, default 10
         An integer is the number of incoming connections of each unit, at most `n_units` (self
         included), where up to 10 stand for all there are if there are fewer; a float in (0, 1] is
-        the fraction of all units that each unit hears, rounded to a number of connections of at
-        least 1. About 10 is enough for a reservoir of any size [1]_. Used by the topologies
+        the fraction of all units that are sources of a unit, rounded to a number of at least 1.
+        About 10 is enough for a reservoir of any size [1]_. Used by the topologies
         ``"random"`` and ``"small_world"``.
     topology : str, array_like, sparse array or callable, default "random"
-        - ``"random"``: each unit hears `connectivity` distinct units drawn at random;
-        - ``"small_world"``: each unit hears its `connectivity` nearest neighbours on a ring, at
-          most ``n_units - 1``, a tenth of which are replaced by units drawn at random [2]_;
-        - ``"cycle"``: unit i hears unit i - 1, unit 0 the last one, all weights alike [3]_;
-        - ``"delay_line"``: unit i hears unit i - 1, unit 0 none, all weights alike [3]_;
-        - ``"permutation"``: each unit hears one unit and is heard by one, drawn at random, all
+        - ``"random"``: each unit has `connectivity` distinct sources drawn at random;
+        - ``"small_world"``: the sources of a unit are its `connectivity` nearest neighbours on a
+          ring, at most ``n_units - 1``, a tenth replaced by units drawn at random [2]_;
+        - ``"cycle"``: unit i - 1 is the source of unit i, the last one that of unit 0, all weights
+          alike [3]_;
+        - ``"delay_line"``: the same, but that unit 0 has none [3]_;
+        - ``"permutation"``: each unit has one source and is that of one unit, drawn at random, all
           weights alike;
         - ``"orthogonal"``: a random orthogonal matrix, uniform over all of them [4]_: dense;
         - an array or sparse array of shape (n_units, n_units): V itself, which is not changed;
@@ -88,7 +89,7 @@ def recurrent_weights(
     Returns
     -------
     csr_array or ndarray of shape (n_units, n_units)
-        W; an ndarray for ``"orthogonal"``, for dense V, and where each unit hears all. The
+        W; an ndarray for ``"orthogonal"``, for dense V, and where each unit has all as sources. The
         indices of the csr_array are sorted and of 32 bits.
 
     Raises
@@ -191,10 +192,10 @@ def input_weights(
     n_inputs : int
         Number of channels, at least 1.
     scaling : float or array_like of shape (n_inputs,), default 1.0
-        s, one for all channels or one each, 0 or more, in units of 1 / channel: the half-width
-        of uniform weights, the standard deviation of normal ones. A channel of scale 0 is off.
+        s, for all channels or for each, 0 or more, in units of 1 / channel: the half-width of
+        uniform weights, the standard deviation of normal ones. A channel of scale 0 is off.
     connectivity : int, float or None, default None
-        Number of channels that each unit hears, or their fraction in (0, 1] (at least one
+        Number of channels that are sources of each unit, or their fraction in (0, 1] (at least one
         channel); None is all of them.
     distribution : {"uniform", "normal", "signs"}, default "uniform"
         Uniform in [-1, 1], standard normal, or -1 and 1 with equal chance.
@@ -307,14 +308,14 @@ def _radius_factor(weights: Any, target: float) -> float:
 
 
 def _check_connectivity(connectivity: Any, n_sources: int, name: str, *, cut_from: int = 0) -> int:
-    """Return a number of connections a unit, given that or a density, or raise.
+    """Return a number of connections per unit, given that or a density, or raise.
 
     Numbers up to `cut_from` are cut to the number of sources.
     """
     if isinstance(connectivity, bool) or not isinstance(connectivity, numbers.Real):
         raise TypeError(
             f"`connectivity` is {connectivity!r}, but a number was expected. Pass an integer "
-            "(incoming connections a unit) or a float in (0, 1] (density)."
+            "(incoming connections per unit) or a float in (0, 1] (density)."
         )
     if isinstance(connectivity, numbers.Integral):
         n_connections = int(connectivity)
@@ -323,14 +324,14 @@ def _check_connectivity(connectivity: Any, n_sources: int, name: str, *, cut_fro
         if not 1 <= n_connections <= n_sources:
             raise ValueError(
                 f"`connectivity` is {connectivity}, but an integer must lie between 1 and "
-                f"{name} = {n_sources}. Pass fewer connections a unit, or a density in (0, 1]."
+                f"{name} = {n_sources}. Pass fewer connections per unit, or a density in (0, 1]."
             )
         return n_connections
     density = float(connectivity)
     if not 0.0 < density <= 1.0:  # NaN also ends here
         raise ValueError(
             f"`connectivity` is {connectivity}, but a float is a density and must lie in (0, 1]. "
-            "Pass an integer for a number of connections a unit."
+            "Pass an integer for a number of connections per unit."
         )
     return max(1, round(density * n_sources))
 
@@ -338,7 +339,7 @@ def _check_connectivity(connectivity: Any, n_sources: int, name: str, *, cut_fro
 def check_scaling(
     scaling: Any, n_inputs: int, *, name: str = "scaling"
 ) -> float | NDArray[np.float64]:
-    """Return one scale, or one a channel, or raise."""
+    """Return one scale, or one per channel, or raise."""
     if scaling is None or isinstance(scaling, (numbers.Number, str)):
         return check_real(name, scaling, minimum=0.0)
     scales: NDArray[np.float64] = check_matrix(scaling, name, (n_inputs,))
@@ -353,7 +354,7 @@ def check_scaling(
 def check_input_scaling(scaling: Any, n_inputs: int) -> float | NDArray[np.float64]:
     """Return the `input_scaling` of an estimator, None standing for one by the number of inputs.
 
-    0.2 / √n_inputs: of standardised inputs, whatever their number, the sum that a unit hears has a
+    0.2 / √n_inputs: of standardised inputs, whatever their number, the summed input of a unit has a
     deviation of 0.2 / √3, where tanh bends a little and saturates never. Chosen by the table of
     `benchmarks.defaults`.
     """

@@ -362,7 +362,7 @@ def _krylov_radius(matrix: Matrix, factor: int, rng: np.random.Generator) -> flo
     n_units = matrix.shape[0]
     transposed = matrix.T.tocsr() if sp.issparse(matrix) else matrix.T
     # The gaps at the rim of the spectrum shrink like 1 / sqrt(n_units). Measured for 10 and 100
-    # connections a unit and for dense matrices: half or twice as much is no faster.
+    # connections per unit and for dense matrices: half or twice as much is no faster.
     power = factor * int(max(16 if sp.issparse(matrix) else 8, np.sqrt(n_units) / 3))
     start = rng.standard_normal((2, n_units))
 

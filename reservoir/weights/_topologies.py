@@ -1,4 +1,4 @@
-"""Who hears whom in a reservoir: the patterns of connections that `topology` names."""
+"""The patterns of connections that `topology` names: which units each unit has input from."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def distinct_sources(
 def _random_sources(
     n_units: int, n_connections: int, rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """Return the units that each unit hears: any."""
+    """Return the sources of each unit: any units."""
     return distinct_sources(n_units, n_units, n_connections, rng)
 
 
 def _small_world_sources(
     n_units: int, n_connections: int, rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """Return the units that each unit hears: neighbours on a ring, a tenth replaced by others."""
+    """Return the sources of each unit: neighbours on a ring, a tenth replaced by others."""
     unit = np.arange(n_units)[:, np.newaxis]
     n_before, n_after = n_connections // 2, n_connections - n_connections // 2
     offsets = np.concatenate([np.arange(-n_before, 0), np.arange(1, n_after + 1)])
@@ -99,7 +99,7 @@ def _permutation(n_units: int, rng: np.random.Generator) -> Any:
 
 
 def _single_sources(source: NDArray[np.int64]) -> Any:
-    """Return the matrix of unit weights that lets unit i hear unit `source[i]` alone."""
+    """Return the matrix of unit weights in which unit `source[i]` is the only source of unit i."""
     n_units = source.size
     return matrix_of_rows(source[:, np.newaxis].astype(np.int32), np.ones((n_units, 1)))
 

@@ -1,4 +1,7 @@
-"""Reservoirs on a GPU, and lanes of them on buffers that stay from chunk to chunk."""
+"""Reservoirs on a GPU, stepped in lanes: sequences or variants side by side, one lane each.
+
+The buffers of lanes stay from chunk to chunk.
+"""
 
 from __future__ import annotations
 
@@ -155,7 +158,7 @@ class LaneRun:
     before : ndarray of shape (n_lanes, n_units)
         The states before; overwritten by the last ones.
     scales : LaneScales, optional
-        What tells the lanes of a reservoir apart, on the device.
+        The scales in which lanes of one reservoir differ, on the device.
     closing : Closing, optional
         The maps between state and output, on the device; without, the loop is open. With a first
         axis of lanes, each lane has maps of its own.
@@ -214,7 +217,8 @@ class LaneRun:
         Parameters
         ----------
         first_rows, n_steps : ndarray of int of shape (n_lanes,)
-            Where its rows begin in `states`, and how many there are; 0 for a lane that rests.
+            Where its rows begin in `states`, and how many there are; 0 for a lane that is left
+            as it is.
         """
         xp = self.reservoirs.xp
         self._first_rows[...] = xp.asarray(first_rows)

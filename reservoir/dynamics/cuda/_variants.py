@@ -32,7 +32,7 @@ class DeviceVariants:
     which : sequence of int
         The reservoir of each variant.
     recurrent, leak : ndarray of shape (n_variants,)
-        What tells variants apart, on the host; see `Variants`.
+        The scales in which variants differ, on the host; see `Variants`.
     drive : ndarray of shape (n_variants, n_inputs + n_outputs + 1)
         Likewise.
 

@@ -92,7 +92,7 @@ class NumpyLoop:
         noisy : bool
             Whether `block` comes with noise to be added inside the activation.
         scales : LaneScales, optional
-            What tells the lanes apart; without it they share W and the leak rate.
+            The scales in which lanes differ; without it they share W and the leak rate.
         """
         previous = np.ascontiguousarray(lanes.T)
         states, scaled = np.empty_like(previous), np.empty_like(previous)

@@ -231,7 +231,7 @@ def test_search_over_targets_of_any_scale(task, scale, scoring):
     [
         ("float64", 1, 1e200, r"`y` is .*e\+200 at most in output 0, but sizes from 1e-150"),
         ("float64", 1, 1e-200, "`y` is .*e-200 at most"),
-        ("float32", 1, 1e-40, "`y` is .*e-40 at most .* told apart in float32"),
+        ("float32", 1, 1e-40, "`y` is .*e-40 at most .* float32 can hold"),
         ("float32", 1e50, 1, "Input X contains infinity or a value too large for float32"),
     ],
 )
