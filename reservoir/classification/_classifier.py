@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from reservoir.classification._calibration import calibrate
-from reservoir.classification._labels import labels_by_row
+from reservoir.classification._labels import labels_by_row, refuse_targets
 from reservoir.classification._logistic import fit_logistic
 from reservoir.classification._readout import (
     ClassReadout,
@@ -34,7 +35,7 @@ from reservoir.harvest._pooling import (
     pool_sequences,
 )
 from reservoir.readout._features import FeatureMap, Readout
-from reservoir.sequences._layout import Layout, stack_like, stack_sequences
+from reservoir.sequences._layout import Layout, stack_like
 from reservoir.utils.device import host_state, in_kind
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats, Integers
@@ -84,6 +85,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     label_per : {"auto", "sequence", "step"}, default="auto"
         What a label belongs to. "sequence" also accepts one label a row of a 2-D `X` with
         `groups`, the same for all rows of a group: what scikit-learn's cross-validation needs.
+        Without `groups`, each row of a 2-D `X` is then a series of one feature; "auto" takes the
+        rows for steps, with a warning where they are long enough to be series.
     washout : int, default=0
         Steps at the start of each sequence (with `bidirectional`, also at its end) that are
         left out of means, segments and learning.
@@ -246,8 +249,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_steps, n_features), list of such, or 3-D array
-            One series or several.
+        X : array-like of shape (n_steps, n_features), list of such, 3-D array, or panel
+            One series or several; all layouts, in code: :doc:`/guide/classification`.
         y : array-like or list of array-like
             Labels: (n_sequences,) for one per sequence; for one per step (n_steps,), for a list one
             array per sequence, for a 3-D `X` (n_sequences, n_steps).
@@ -445,13 +448,17 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         check_pooling(self.pooling, other=("votes",))
         if self.cv is not None:
             check_integer("cv", self.cv, minimum=2)
-        reader = self._reader()
-        xp = reader.take_namespace(X=X)
-        rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
             )
+        if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind == "f":
+            refuse_targets(y)
+        # Labels, not what a fit before had, say what the rows of a table are.
+        reader = replace(self._reader(), is_per_sequence=True)
+        xp = reader.take_namespace(X=X)
+        X = reader.turned(X, y, self.label_per, groups, lengths)
+        rows, layout = reader.stacked(X, groups, lengths, reset=True)
         by_row, self.label_per_ = labels_by_row(y, layout, self.label_per)
         with np.errstate(over="ignore"):  # what float32 can't hold is refused below
             rows, labels = reader.validated(rows, by_row, reset=True)
@@ -460,6 +467,9 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         if self.label_per_ == "sequence":
             labels = labels[layout.offsets[:-1]]
         return reader.moved(xp, reader.checked(rows, layout), layout), labels, layout
+
+    def _gives_one_per_sequence(self) -> bool:
+        return getattr(self, "label_per_", "sequence") == "sequence"
 
     def _check_steps(self, layout: Layout) -> None:
         self._check_washout(layout.lengths, n_directions=1 + bool(self.bidirectional))
@@ -555,4 +565,6 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
 
     def _shaped(self, values: NDArray[Any], layout: Layout) -> Any:
         """Return values of steps in the form of `X`; those of sequences stay an array."""
-        return layout.restore(values) if self.label_per_ == "step" else values
+        if self.label_per_ == "sequence":
+            return values
+        return layout.restore(values, list(self.classes_) if values.ndim == 2 else None)

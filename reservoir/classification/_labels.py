@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, column_or_1d
 
 from reservoir.sequences._layout import Layout, stack_like
+from reservoir.sequences._panels import labels_in_order
 
 
 def labels_by_row(
@@ -42,27 +44,50 @@ def labels_by_row(
     (array(['a', 'a', 'b'], dtype='<U1'), 'sequence')
     """
     n_sequences, n_rows = len(layout.lengths), layout.n_rows
-    if layout.form == "rows":
+    if layout.form == "panel":
+        y = labels_in_order(y, layout.index)
+    if layout.form in ("rows", "panel"):
         n_labels = _num_samples(y)
+        if n_sequences > 1 and n_labels not in (n_sequences, n_rows):
+            raise ValueError(
+                f"`y` has {n_labels} labels, but `X` holds {n_sequences} sequences of {n_rows} "
+                "steps. Pass one label per sequence, or one per step."
+            )
         by_number = "sequence" if n_labels == n_sequences != n_rows else "step"
         label_per = by_number if label_per == "auto" else label_per
         if label_per == "step":
-            return y, "step"
+            if n_labels == n_sequences != n_rows:
+                raise ValueError(
+                    f"`y` has {n_labels} labels, one per sequence, but `label_per` is 'step', and "
+                    f"`X` has {n_rows} steps. Pass one label per step, or set `label_per` to "
+                    "'sequence'."
+                )
+            return stack_like(y, layout, name="y"), "step"
         labels = column_or_1d(y, warn=True)
         if n_labels == n_rows:
             labels = _common_labels(labels, layout)
     else:
         n_labels = len(y) if hasattr(y, "__len__") else 0
+        if n_labels != n_sequences:
+            raise ValueError(
+                f"`y` has {n_labels} entries, but `X` holds {n_sequences} sequences. Pass one "
+                "label per sequence, or one array of labels per sequence, with one per step."
+            )
         is_flat = n_labels == n_sequences and all(np.ndim(label) == 0 for label in y)
         label_per = ("sequence" if is_flat else "step") if label_per == "auto" else label_per
         if label_per == "step":
+            if is_flat:
+                raise ValueError(
+                    f"`y` has {n_labels} labels, one per sequence, but `label_per` is 'step'. Pass "
+                    "one array of labels per sequence, or set `label_per` to 'sequence'."
+                )
             return stack_like(y, layout, name="y"), "step"
-        labels = np.asarray(y) if is_flat else np.empty(0)
-    if len(labels) != n_sequences:
-        raise ValueError(
-            f"`y` has {n_labels} entries that are not all labels of sequences, but `X` holds "
-            f"{n_sequences} sequences. Pass one label per sequence."
-        )
+        if not is_flat:
+            raise ValueError(
+                f"`y` has {n_labels} entries that are not all labels of sequences, but `label_per` "
+                "is 'sequence'. Pass one label per sequence, or set `label_per` to 'step'."
+            )
+        labels = np.asarray(y)
     return np.repeat(labels, layout.lengths), "sequence"
 
 
@@ -79,3 +104,9 @@ def _common_labels(labels: NDArray[Any], layout: Layout) -> NDArray[Any]:
             "label, or set `label_per` to 'step'."
         )
     return common
+
+
+def refuse_targets(y: NDArray[np.floating]) -> None:
+    """Raise if finite numbers are targets of a regression, not labels."""
+    if np.isfinite(y).all():
+        check_classification_targets(y)

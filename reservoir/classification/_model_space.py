@@ -203,7 +203,9 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
         check_real("alpha", self.alpha, minimum=0, exclusive=True)
         if self.pooling is not None:
             check_pooling(self.pooling)
-        inputs, layout = self._reader().inputs(X, groups, lengths, reset=True)
+        reader = self._reader()
+        X = reader.turned(X, y, None, groups, lengths)
+        inputs, layout = reader.inputs(X, groups, lengths, reset=True)
         self._check_steps(layout)
         self.reservoir_ = self._draw_reservoir(inputs[0].shape[1])
         n_columns = self.reservoir_.n_units * (1 + bool(self.bidirectional))
@@ -279,6 +281,9 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
         sums.update(components[first : stop - 1], targets)
         solution = solve_ridge(sums, self.alpha)
         return np.column_stack([solution.coef, solution.intercept]).ravel()
+
+    def _gives_one_per_sequence(self) -> bool:
+        return True
 
     def _iterate_states(self, inputs: list[Array]) -> Iterator[tuple[int, int, Array]]:
         return iterate_states(self.reservoir_, inputs, bidirectional=bool(self.bidirectional))

@@ -44,7 +44,17 @@ class SequenceEstimator(SavableMixin, BaseEstimator):
         return tags
 
     def _reader(self) -> SequenceReader:
-        return SequenceReader(self, self._checked_dtype(), self.missing, self.device)
+        return SequenceReader(
+            self,
+            self._checked_dtype(),
+            self.missing,
+            self.device,
+            is_per_sequence=self._gives_one_per_sequence(),
+        )
+
+    def _gives_one_per_sequence(self) -> bool:
+        """Say whether what comes back belongs to sequences, not to their steps."""
+        return False
 
     def _checked_dtype(self) -> np.dtype[Any]:
         return np.dtype(check_choice("dtype", self.dtype, ("float32", "float64")))

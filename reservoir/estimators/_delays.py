@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from reservoir.sequences._layout import Layout, stack_sequences
+from reservoir.sequences._layout import Layout
+from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.device import refuse_device_arrays
 from reservoir.utils.persistence import SavableMixin
 from reservoir.utils.validation import check_integer
@@ -164,7 +165,7 @@ class DelayEmbedding(TransformerMixin, SavableMixin, BaseEstimator):
         check_is_fitted(self, "delays_")
         rows, layout = self._read(X, groups, lengths)
         parts = [embed_delays(part, self.delays_) for part in layout.split(rows)]
-        return layout.restore(np.concatenate(parts))
+        return layout.restore(np.concatenate(parts), list(self.get_feature_names_out()))
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Return the names of the columns: those of the input, with the delay behind.
@@ -186,7 +187,8 @@ class DelayEmbedding(TransformerMixin, SavableMixin, BaseEstimator):
         self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
     ) -> tuple[Array, Layout]:
         refuse_device_arrays(type(self).__name__, X=X)
-        rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        reader = SequenceReader(self, np.dtype(np.float64))
+        rows, layout = reader.stacked(X, groups, lengths, reset=reset)
         return validate_data(self, rows, dtype=[np.float64, np.float32], reset=reset), layout
 
 

@@ -282,7 +282,7 @@ class NVARRegressor(SequenceRegressor):
                 piece = rows[start : start + ROWS_PER_FOLD]
                 outputs.append(self._apply(piece, history))
                 history = self._advanced(history, piece)
-        return layout.restore(self._shaped(np.concatenate(outputs)))
+        return self._restore(np.concatenate(outputs), layout)
 
     def forecast(self, n_steps: int, X: Any = None, *, future: Any = None) -> Any:
         """Continue a series by feeding each prediction back as the next input.

@@ -15,6 +15,7 @@ from reservoir.harvest._pooling import check_pooling, pool_sequences
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.sequences._layout import Layout, stack_sequences
 from reservoir.sequences._missing import is_known
+from reservoir.sequences._panels import is_panel, labels_in_order
 from reservoir.utils.device import in_kind, to_host
 from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import check_choice
@@ -44,7 +45,7 @@ def is_per_sequence(y: Any, layout: Layout, target_per: Any) -> bool:
     n_sequences = len(layout.lengths)
     if not shape or shape[0] != n_sequences:
         return False
-    if layout.form == "rows":
+    if layout.form in ("rows", "panel"):
         return n_sequences > 1 and n_sequences != layout.n_rows
     if len(shape) == 1:
         return True
@@ -54,6 +55,8 @@ def is_per_sequence(y: Any, layout: Layout, target_per: Any) -> bool:
 
 def _are_of_steps(X: Any, y: Any, groups: Any, lengths: Any) -> bool:
     """Tell at a glance, without a copy of a list of sequences, targets that are one a step."""
+    if is_panel(X):
+        return False
     if not isinstance(X, list | tuple):
         return getattr(X, "ndim", 2) != 3 and groups is None and lengths is None
     firsts = [part[0] for part in (X, y) if isinstance(part, list | tuple) and len(part)]
@@ -98,6 +101,8 @@ class PooledTargets(ReservoirRegressor):
     ) -> Self:
         """Learn from one target a sequence."""
         pooling = check_pooling(self.pooling)
+        if first and self.target_per == "sequence":
+            X = self._reader().turned(X, y, "sequence", groups, lengths)
         inputs, layout = self._reader().inputs(X, groups, lengths, reset=first)
         targets = self._checked_pooled_targets(y, layout)
         self._y_is_1d = targets.ndim == 1
@@ -130,6 +135,9 @@ class PooledTargets(ReservoirRegressor):
         self.n_sequences_seen_ += len(rows)
         return self._solve(blocks if len(blocks) > 1 else ())
 
+    def _gives_one_per_sequence(self) -> bool:
+        return self.target_per_ == "sequence"
+
     def _n_columns(self) -> int:
         return self._feature_map().n_columns(self.reservoir_.n_units, self.reservoir_.n_inputs)
 
@@ -144,6 +152,8 @@ class PooledTargets(ReservoirRegressor):
 
     def _checked_pooled_targets(self, y: Any, layout: Layout) -> Floats:
         """Return targets (n_sequences,) or (n_sequences, n_outputs) as float64 on the host."""
+        if layout.form == "panel":
+            y = labels_in_order(y, layout.index)
         targets: Floats = check_array(
             to_host(y),
             dtype=np.float64,
@@ -181,7 +191,7 @@ class PooledTargets(ReservoirRegressor):
         """Return R² over sequences."""
         from sklearn.metrics import r2_score  # here, since it is slow to import
 
-        _, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        _, layout = self._reader().stacked(X, groups, lengths)
         true = self._checked_pooled_targets(y, layout)
         known = is_known(true.reshape(len(true), -1))
         predicted = to_host(self._predict_pooled(X, groups, lengths))

@@ -21,6 +21,7 @@ from reservoir.harvest._map import final_states, map_sequences
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._chunks import check_chunk
 from reservoir.sequences._layout import Layout
+from reservoir.sequences._names import by_name
 from reservoir.utils.device import in_kind, module_of, to_host
 from reservoir.utils.types import Floats
 
@@ -129,7 +130,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         starts = self._run_starts(initial_state, initial_output, len(inputs))
         with self._shaping_outputs(X, layout):
             outputs, states = self._outputs(inputs, starts.states, starts.outputs)
-        restored = layout.restore(self._shaped(in_kind(outputs, X)))
+        restored = self._restore(in_kind(outputs, X), layout)
         if not return_state:
             return restored
         return restored, self._end_of(inputs, outputs, states, layout)
@@ -310,6 +311,8 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         ):
             live = self._prepare_live()
         run = live.run
+        if hasattr(u, "reindex"):
+            u = by_name(u, getattr(self, "feature_names_in_", None))
         inputs = np.asarray(u, dtype=run.state.dtype)
         if inputs.shape != (self.n_features_in_,) or not math.isfinite(sum(inputs.tolist())):
             inputs = self._checked_row(inputs)

@@ -17,8 +17,10 @@ from reservoir.estimators._one_step import OneStepAhead
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._solve import RidgeSolution
 from reservoir.readout._sums import GramAccumulator, QRAccumulator
-from reservoir.sequences._layout import Layout, stack_like, stack_sequences
+from reservoir.sequences._layout import Layout, stack_like
 from reservoir.sequences._missing import is_known
+from reservoir.sequences._names import check_target_names
+from reservoir.sequences._panels import continue_panel
 from reservoir.utils.device import in_kind, namespace_of, to_host
 from reservoir.utils.persistence import register
 
@@ -79,7 +81,8 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, OneStepAhead):
         """
         from sklearn.metrics import r2_score  # here, since it is slow to import
 
-        _, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        _, layout = self._reader().stacked(X, groups, lengths)
+        check_target_names(self, y)
         predicted = stack_like(self.predict(X, groups, lengths), layout, name="prediction")
         self._check_lengths(layout.lengths)
         first = self._n_left_out()
@@ -170,8 +173,14 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, OneStepAhead):
         """Return outputs (n_rows, n_outputs) with as many axes as the `y` of `fit`."""
         return rows[:, 0] if self._y_is_1d else rows
 
+    def _restore(self, rows: Array, layout: Layout) -> Any:
+        """Return outputs (n_rows, n_outputs) in the form of the sequences they belong to."""
+        return layout.restore(self._shaped(rows), getattr(self, "target_names_in_", None))
+
     def _restore_forecasts(self, forecasts: Sequence[Array], layout: Layout) -> Any:
         """Return forecasts of one length in the form of the contexts that `layout` describes."""
-        after = Layout((len(forecasts[0]),) * len(forecasts), layout.form)
+        n_steps = len(forecasts[0])
+        index = continue_panel(layout.index, n_steps) if layout.form == "panel" else None
+        after = Layout((n_steps,) * len(forecasts), layout.form, index)
         xp = namespace_of(forecast=list(forecasts))
-        return after.restore(self._shaped(xp.concatenate(forecasts)))
+        return self._restore(xp.concatenate(forecasts), after)

@@ -161,7 +161,8 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         """
         check_is_fitted(self, "reservoir_")
         inputs, layout = self._reader().inputs(X, groups, lengths)
-        return layout.restore(in_kind(all_states(self.reservoir_, inputs), X))
+        states = in_kind(all_states(self.reservoir_, inputs), X)
+        return layout.restore(states, self.get_feature_names_out())
 
     @property
     def _n_features_out(self) -> int:

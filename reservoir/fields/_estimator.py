@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -24,6 +25,7 @@ from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.readout._solve import RidgeSolution, check_alphas, solve_ridge
 from reservoir.sequences._names import column_names
+from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.persistence import register
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice, check_integer
@@ -265,6 +267,9 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         self._learn(inputs, targets, alphas)
         return self
 
+    def _reader(self) -> SequenceReader:
+        return replace(super()._reader(), has_many_columns=True)
+
     @with_few_threads
     def predict(
         self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
@@ -297,7 +302,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         for field in inputs:
             seen = self.patches_.seen(field)
             outputs.append(np.hstack(map_sequences(self.reservoir_, readouts, seen)))
-        return layout.restore(np.concatenate(outputs))
+        return layout.restore(np.concatenate(outputs), getattr(self, "feature_names_in_", None))
 
     @with_few_threads
     def forecast(self, n_steps: int, X: Any = None) -> Any:

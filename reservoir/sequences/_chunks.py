@@ -61,11 +61,14 @@ def recut(parts: Iterable[tuple[Rows, Rows]], n_rows: int) -> Iterator[tuple[Row
         yield buffers[0][:filled], buffers[1][:filled]
 
 
+_FORMS = {"array": "a 3-D array", "list": "a list", "panel": "a panel of several instances"}
+
+
 def check_chunk(layout: Layout) -> None:
     """Raise unless a chunk is rows of one series."""
     if layout.form != "rows":
         raise ValueError(
-            f"`chunks` holds {'a 3-D array' if layout.form == 'array' else 'a list'}, but rows of "
+            f"`chunks` holds {_FORMS[layout.form]}, but rows of "
             "one series, of shape (n_steps, n_features), were expected. Give several sequences to "
             "`fit`, or one after the other to `partial_fit`."
         )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.sequences._panels import as_panel, check_same_rows, is_panel, panel_lengths
 from reservoir.utils.device import is_on_device, namespace_of, to_host
 
-Form = Literal["rows", "list", "array"]
+Form = Literal["rows", "list", "array", "panel"]
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,12 @@ class Layout:
     ----------
     lengths : tuple of int
         Number of steps of each sequence, in order.
-    form : {"rows", "list", "array"}
+    form : {"rows", "list", "array", "panel"}
         "rows": one 2-D array (with or without `groups` or `lengths`); "list": a list of 2-D
-        arrays; "array": one 3-D array of shape (n_sequences, n_steps, n_features).
+        arrays, or of 1-D ones; "array": one 3-D array of shape (n_sequences, n_steps,
+        n_features); "panel": a pandas DataFrame whose rows have an instance and a time as labels.
+    index : pandas MultiIndex or None
+        The labels of the rows of a panel.
 
     Examples
     --------
@@ -37,6 +41,7 @@ class Layout:
 
     lengths: tuple[int, ...]
     form: Form
+    index: Any = field(default=None, compare=False, repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -52,10 +57,15 @@ class Layout:
         """Return one view of `rows` for each sequence."""
         return [rows[a:b] for a, b in itertools.pairwise(self.offsets)]
 
-    def restore(self, rows: NDArray[Any]) -> Any:
-        """Return `rows` (n_rows, ...) in the form that the sequences came in."""
+    def restore(self, rows: NDArray[Any], names: Any = None) -> Any:
+        """Return `rows` (n_rows, ...) in the form that the sequences came in.
+
+        Columns of a panel are called by `names`.
+        """
         if self.form == "rows":
             return rows
+        if self.form == "panel":
+            return as_panel(to_host(rows), self.index, names)
         if self.form == "array":
             return rows.reshape(len(self.lengths), -1, *rows.shape[1:])
         return self.split(rows)
@@ -64,14 +74,17 @@ class Layout:
 def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple[Any, Layout]:
     """Stack the sequences of `X` into rows and say where each begins.
 
-    Rows are steps, in time order. A 2-D `X` is one series, unless `groups` or `lengths` cut it
-    into several; a list of 2-D arrays or a 3-D array holds several. The order of axes is never
-    guessed.
+    Rows are steps, in time order. A 2-D `X` is one series, unless `groups` or `lengths`, or the
+    instances of a pandas MultiIndex, cut it into several; a list of 2-D arrays or a 3-D array
+    holds several. The order of axes is never guessed.
 
     Parameters
     ----------
-    X : array-like of shape (n_steps, n_features), list of such, or 3-D array
-        A 3-D array is (n_sequences, n_steps, n_features). Values are not looked at.
+    X : array-like of shape (n_steps, n_features), list of such, 3-D array, or panel
+        A 3-D array is (n_sequences, n_steps, n_features). A list of 1-D arrays of unequal lengths
+        holds series of one feature; of equal lengths it is rows, as in scikit-learn. A panel is
+        a DataFrame or Series whose index has the levels (instance, time), or more than one for
+        the instance. Values are not looked at.
     groups : array-like of shape (n_steps,), optional
         One label per row of a 2-D `X`; a new sequence begins where it changes.
     lengths : array-like of int of shape (n_sequences,), optional
@@ -101,6 +114,11 @@ def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple
     """
     if groups is not None and lengths is not None:
         raise ValueError("Both `groups` and `lengths` were given. Pass one of the two.")
+    if is_panel(X) and groups is None and lengths is None:
+        rows = X.to_frame() if X.ndim == 1 else X
+        return rows, Layout(panel_lengths(X.index, "X"), "panel", X.index)
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and is_series_list(list(X)):
+        X = list(X)
     if _is_list_of_sequences(X):
         _refuse_cuts(groups, lengths, "a list of sequences")
         return _stack_list(X)
@@ -160,6 +178,8 @@ def stack_like(values: Any, layout: Layout, *, name: str) -> Any:
     """
     if layout.form == "rows":
         return values
+    if layout.form == "panel":
+        return check_same_rows(values, layout.index, name)
     n_sequences = len(layout.lengths)
     if not hasattr(values, "__len__") or len(values) != n_sequences:
         came = f"{len(values)} entries" if hasattr(values, "__len__") else repr(values)
@@ -226,8 +246,25 @@ def from_aeon(X: Any) -> Any:
     return [np.ascontiguousarray(part.T) for part in parts]
 
 
+def is_series_list(X: Any) -> bool:
+    """Say whether `X` is a list of 1-D arrays or Series, which a list of plain lists is not.
+
+    Examples
+    --------
+    >>> is_series_list([np.zeros(3), np.zeros(2)]), is_series_list([[0.0, 0.0], [1.0]])
+    (True, False)
+    """
+    is_list = isinstance(X, list | tuple) and len(X) > 0
+    return is_list and all(len(getattr(element, "shape", ())) == 1 for element in X)
+
+
+def as_series_list(X: Any) -> list[Any]:
+    """Return 1-D arrays as sequences of one feature, and others as they are."""
+    return [_as_array(x).reshape(-1, 1) if len(getattr(x, "shape", ())) == 1 else x for x in X]
+
+
 def _is_list_of_sequences(X: Any) -> bool:
-    """Tell a list of 2-D arrays from a list of rows, and refuse a mixture."""
+    """Tell a list of sequences from a list of rows, and refuse a mixture."""
     if not isinstance(X, list | tuple):
         return False
     if len(X) == 0:
@@ -246,6 +283,9 @@ def _is_list_of_sequences(X: Any) -> bool:
             ) from error
     if all(n == 2 for n in dimensions):
         return True
+    if is_series_list(X):
+        # Rows of one array all have the same length.
+        return len({len(element) for element in X}) > 1
     if len(set(dimensions)) > 1 or any(n > 2 for n in dimensions):
         raise ValueError(
             f"`X` is a list of arrays with {sorted(set(dimensions))} dimensions, but sequences "
@@ -253,15 +293,15 @@ def _is_list_of_sequences(X: Any) -> bool:
         )
     if dimensions[0] == 1 and len({len(element) for element in X}) > 1:
         raise ValueError(
-            "`X` is a list of 1-D arrays of unequal lengths. If each is a series of one feature, "
-            "give it the shape (n_steps, 1)."
+            "`X` is a list of lists of unequal lengths. If each is a series of one feature, make "
+            "it an array of shape (n_steps, 1)."
         )
     return False
 
 
 def _stack_list(X: list[Any] | tuple[Any, ...]) -> tuple[NDArray[Any], Layout]:
     columns = [list(getattr(part, "columns", ())) for part in X]
-    parts = [_as_array(part) for part in X]
+    parts = [_as_array(part) for part in as_series_list(X)]
     for index, part in enumerate(parts):
         if len(part) == 0:
             raise ValueError(
@@ -270,7 +310,12 @@ def _stack_list(X: list[Any] | tuple[Any, ...]) -> tuple[NDArray[Any], Layout]:
         if part.shape[1] != parts[0].shape[1]:
             raise ValueError(
                 f"`X[{index}]` has {part.shape[1]} features, but `X[0]` has "
-                f"{parts[0].shape[1]}. Give every sequence the same features."
+                f"{parts[0].shape[1]}. Give every sequence the same features"
+                + (
+                    "; if they are laid out (n_channels, n_steps), turn them by `from_aeon(X)`."
+                    if len({len(each) for each in parts}) == 1
+                    else "."
+                )
             )
         if columns[index] != columns[0]:
             raise ValueError(

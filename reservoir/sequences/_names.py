@@ -29,3 +29,43 @@ def column_names(values: Any) -> list[str] | None:
     names_of_columns = list(columns)
     is_named = names_of_columns and all(isinstance(name, str) for name in names_of_columns)
     return names_of_columns if is_named else None
+
+
+def with_names(rows: Any, sequences: Any) -> Any:
+    """Return stacked rows as a frame of the kind of the sequences, if these have names of columns.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_columns)
+    sequences : list of frames, or of anything else
+        What the rows come from.
+    """
+    names = column_names(sequences)
+    if names is None or not hasattr(sequences[0], "columns"):
+        return rows
+    frame = type(sequences[0])
+    if frame.__module__.startswith("pandas"):
+        return frame(rows, columns=names, copy=False)
+    return frame(rows, schema=names)
+
+
+def check_target_names(estimator: Any, y: Any) -> None:
+    """Raise if the columns of targets are not those that were fitted, in their order.
+
+    A single one may be called otherwise.
+    """
+    fitted, names = getattr(estimator, "target_names_in_", None), column_names(y)
+    if fitted is None or names is None or len(names) < 2:
+        return
+    if names != list(fitted):
+        raise ValueError(
+            f"`y` has the columns {names}, but this {type(estimator).__name__} was fitted with "
+            f"{list(fitted)}. Pass `y[{list(fitted)}]`."
+        )
+
+
+def by_name(row: Any, names: Any) -> Any:
+    """Return the values of a pandas Series in the order of some names, where it has them all."""
+    if names is None or set(row.index) != set(names):
+        return row
+    return row[list(names)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +12,17 @@ from sklearn.utils.validation import check_array, check_consistent_length, valid
 
 from reservoir.sequences._layout import Layout, stack_like, stack_sequences
 from reservoir.sequences._missing import check_values, hold_inputs, kept_dtype
+from reservoir.sequences._names import check_target_names, with_names
+from reservoir.sequences._panels import check_times
+from reservoir.sequences._recognition import (
+    LabelPer,
+    cure_of_features,
+    shape_of_table,
+    turn_as_fitted,
+    turn_to_fit,
+    warn_of_layout,
+    warn_of_table,
+)
 from reservoir.utils.device import (
     MEMORY_REMEDY,
     door_namespace,
@@ -48,12 +60,19 @@ class SequenceReader:
         None, of estimators without the parameter, refuses NaN and reads rows in `dtype` only.
     device : {"cpu", "cuda", "auto"} or None
         None, likewise, stands for the host.
+    is_per_sequence : bool
+        Whether the estimator gives back one thing per sequence, so that a table which it can't
+        read as one series holds a series in each row.
+    has_many_columns : bool
+        Whether rows of more columns than there are rows are what the estimator is for.
     """
 
     estimator: BaseEstimator
     dtype: np.dtype[Any]
     missing: str | None = None
     device: str | None = None
+    is_per_sequence: bool = False
+    has_many_columns: bool = False
 
     def inputs(
         self,
@@ -70,10 +89,56 @@ class SequenceReader:
         computes. `before` is the row that the first sequence continues.
         """
         xp = self.take_namespace(X=X)
-        rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        rows, layout = self.stacked(X, groups, lengths, reset=reset)
         with np.errstate(over="ignore"):  # what float32 can't hold is refused below
             rows = self.validated(rows, reset=reset)
         return self.moved(xp, self.checked(rows, layout, before), layout), layout
+
+    def turned(self, X: Any, y: Any, label_per: LabelPer | None, groups: Any, lengths: Any) -> Any:
+        """Return `X` to be fitted, its rows as series of one feature where `y` says so."""
+        return X if groups is not None or lengths is not None else turn_to_fit(X, y, label_per)
+
+    def stacked(
+        self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
+    ) -> tuple[Any, Layout]:
+        """Return the rows of all sequences, with names where `X` has some, and their layout.
+
+        One warning names what looks wrong with axes or times; what `fit` was given a kind of is
+        read as that kind.
+        """
+        is_cut = groups is not None or lengths is not None
+        n_features = None if reset else getattr(self.estimator, "n_features_in_", None)
+        if not is_cut and n_features is not None:
+            X = turn_as_fitted(X, n_features, is_per_sequence=self.is_per_sequence)
+        rows, layout = stack_sequences(X, groups=groups, lengths=lengths)
+        if layout.form == "list":
+            rows = with_names(rows, X)
+        self._check_labels_of_rows(X, layout)
+        if reset:
+            warn_of_layout(X, layout, rows.shape[-1] if len(rows.shape) else 0)
+            is_table = not (is_cut or self.is_per_sequence or self.has_many_columns)
+            table = shape_of_table(X) if is_table else None
+            if table is not None:
+                warn_of_table(X, table)
+        elif n_features is not None and len(rows.shape) == 2 and rows.shape[1] != n_features:
+            cure = cure_of_features(X, n_features)
+            if cure:
+                raise ValueError(
+                    f"X has {rows.shape[1]} features, but {type(self.estimator).__name__} is "
+                    f"expecting {n_features} features as input.{cure}"
+                )
+        return rows, layout
+
+    def _check_labels_of_rows(self, X: Any, layout: Layout) -> None:
+        """Warn once of times that do not increase, or leave a hole, within a sequence."""
+        if layout.form == "panel":
+            times = X.index.get_level_values(-1)
+            parts = [times[a:b] for a, b in itertools.pairwise(layout.offsets)]
+            check_times(parts, "X", are_of_panel=True)
+        elif layout.form == "list":
+            check_times([part.index for part in X if _has_index(part)], "X")
+        elif _has_index(X):
+            check_times([X.index[a:b] for a, b in itertools.pairwise(layout.offsets)], "X")
 
     def training(
         self,
@@ -95,6 +160,8 @@ class SequenceReader:
             raise ValueError(f"This {name} requires y to be passed, but the target y is None.")
         xp = self.take_namespace(X=X, y=y, step_weight=step_weight)
         inputs, layout = self.inputs(X, groups, lengths, reset=reset, before=before)
+        if not reset:
+            check_target_names(self.estimator, y)
         targets = self._checked_targets(stack_like(y, layout, name="y"))
         is_tolerant = self.missing is not None
         check_consistent_length(np.empty((layout.n_rows, 0)), np.broadcast_to(0, targets.shape))
@@ -188,3 +255,9 @@ class SequenceReader:
             input_name="y",
             estimator=self.estimator,
         )
+
+
+def _has_index(values: Any) -> bool:
+    """Say whether values are pandas data with labels of rows of one level."""
+    index = getattr(values, "index", None)
+    return getattr(index, "nlevels", 0) == 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
+import warnings
 from collections.abc import Collection
 from typing import Any
 
@@ -130,3 +132,11 @@ expected. Pass a file.
         raise TypeError(
             f"`{name}` is {came}, but an object with {wanted} was expected. Pass {example}."
         )
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the line that called the package, however deep in it the cause is found."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals["__name__"].startswith("reservoir."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)

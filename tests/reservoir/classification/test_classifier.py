@@ -303,7 +303,12 @@ def test_bad_parameters(rng, parameters, error, match):
         (np.zeros((2, 3, 1)), ["a", "b", "c"], {}, "`y` has 3 entries, but `X` holds 2 sequences"),
         (np.zeros((2, 3, 1)), [["a", "b"], ["a", "b"]], {}, r"`y\[0\]` has shape \(2,\)"),
         (np.zeros((4, 1)), ["a", "b"], {"groups": [1, 1, 1, 2]}, None),
-        (np.zeros((4, 1)), ["a", "b", "c"], {"groups": [1, 1, 1, 2]}, "inconsistent numbers"),
+        (
+            np.zeros((4, 1)),
+            ["a", "b", "c"],
+            {"groups": [1, 1, 1, 2]},
+            "`X` holds 2 seq",
+        ),
         (np.zeros((4, 1)), ["a", "b"], {"lengths": [3, 2]}, "add up to 5"),
         ([np.zeros((2, 1)), np.full((3, 1), np.nan)], ["a", "b"], {}, "Input X contains NaN"),
     ],
@@ -321,11 +326,11 @@ def test_labels_that_do_not_fit_what_was_asked_for():
     by_sequence = small(label_per="sequence")
     with pytest.raises(ValueError, match="`y` is b at row 3, but a at the start of the same seq"):
         by_sequence.fit(X, ["b", "b", "a", "b"], groups=groups)
-    with pytest.raises(ValueError, match="`y` has 3 entries that are not all labels of sequences"):
+    with pytest.raises(ValueError, match="`y` has 3 labels, but `X` holds 2 sequences of 4 steps"):
         by_sequence.fit(X, ["b", "b", "a"], groups=groups)
     with pytest.raises(ValueError, match="`y` has 2 entries that are not all labels of sequences"):
         by_sequence.fit([X, X], [["a"] * 4, ["b"] * 4])
-    with pytest.raises(ValueError, match=r"`y\[0\]` has shape \(\), but `X\[0\]` has 4 steps"):
+    with pytest.raises(ValueError, match="2 labels, one per sequence, but `label_per` is 'step'"):
         small(label_per="step").fit([X, X], ["a", "b"])
 
 

@@ -64,7 +64,7 @@ def test_nested_lists_are_rows_and_ragged_nested_lists_are_sequences():
         ([np.zeros((2, 1)), np.zeros((3, 2))], {}, ValueError, r"`X\[1\]` has 2 features, but `X"),
         ([np.zeros((2, 1)), np.zeros(3)], {}, ValueError, r"\[1, 2\] dimensions"),
         ([np.zeros((2, 1, 1))], {}, ValueError, r"\[3\] dimensions"),
-        ([np.zeros(2), np.zeros(3)], {}, ValueError, "1-D arrays of unequal lengths"),
+        ([[1, 2], [1, 2, 3]], {}, ValueError, "list of lists of unequal lengths"),
         ([[[1, 2], [3]]], {}, ValueError, r"`X\[0\]` is ragged"),
         (np.zeros((0, 2, 1)), {}, ValueError, "holds no step"),
         (np.zeros((2, 0, 1)), {}, ValueError, "holds no step"),
