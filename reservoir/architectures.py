@@ -18,13 +18,14 @@ Array = NDArray[np.floating[Any]]
 
 
 def stack_reservoirs(layers: Sequence[Reservoir]) -> Reservoir:
-    """Return the deep reservoir in which the input of each layer is the states below.
+    r"""Return the deep reservoir in which the input of each layer is the states below.
 
     The input drives the first layer; the state of the layer below drives every other one:
 
-        x₁[t] = (1 - a₁) x₁[t-1] + a₁ f(W₁ x₁[t-1] + V₁ u[t] + b₁)
+    .. math::
 
-        x_l[t] = (1 - a_l) x_l[t-1] + a_l f(W_l x_l[t-1] + V_l x_{l-1}[t-1] + b_l),   l > 1
+        x_1[t] &= (1 - a_1)\, x_1[t-1] + a_1 f(W_1 x_1[t-1] + V_1 u[t] + b_1) \\
+        x_l[t] &= (1 - a_l)\, x_l[t-1] + a_l f(W_l x_l[t-1] + V_l x_{l-1}[t-1] + b_l), \quad l > 1
 
     This is one reservoir with a block-triangular W, whose states are [x₁; x₂; ...]: a signal
     takes one step from layer to layer.

@@ -20,9 +20,11 @@ def nrmse(
     normalization: Literal["std", "range", "mean"] | ArrayLike = "std",
     multioutput: Literal["uniform_average", "raw_values"] = "uniform_average",
 ) -> float | NDArray[np.float64]:
-    """Give the root mean squared error in units of the target.
+    r"""Give the root mean squared error in units of the target.
 
-    NRMSE_j = sqrt( mean_t (y[t, j] - ŷ[t, j])² ) / s_j
+    .. math::
+
+        \mathrm{NRMSE}_j = \frac{1}{s_j} \sqrt{\operatorname{mean}_t (y[t, j] - \hat y[t, j])^2}
 
     Papers differ in s and seldom say which; here it has a name. With "std" the mean of the
     target as a prediction scores 1, and NRMSE² = 1 - R².
@@ -85,9 +87,14 @@ def valid_prediction_time(
     dt: float = 1.0,
     lyapunov_exponent: float | None = None,
 ) -> float:
-    """Give the time for which a forecast stays near the truth.
+    r"""Give the time for which a forecast stays near the truth.
 
-    E[t] = ‖y[t] - ŷ[t]‖ / sqrt( mean_t ‖y[t]‖² )    [1]_
+    .. math::
+
+        E[t] = \lVert y[t] - \hat y[t] \rVert
+            \Big/ \sqrt{\operatorname{mean}_t \lVert y[t] \rVert^2}
+
+    as in [1]_.
 
     The result is k dt, or k dt λ in Lyapunov times, where k is the number of rows before the
     first one with E > `threshold`. Row 0 is the first predicted step. A prediction that is not

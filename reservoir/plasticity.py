@@ -25,20 +25,20 @@ Array = NDArray[np.floating[Any]]
 
 @register
 class IntrinsicPlasticity(BaseEstimator):
-    """Gains and biases of units, learned online, that spread their activity as one wants it.
+    r"""Gains and biases of units, learned online, that spread their activity as one wants it.
 
     Each unit puts out y = f(g n + b), where n is the sum of its inputs. After each step its gain g
     and bias b go down the gradient of the divergence of the distribution of y from a target,
 
-        b ← b + Δb,   g ← g + η / g + n Δb.
+    .. math:: b \leftarrow b + \Delta b, \qquad g \leftarrow g + \eta / g + n\, \Delta b.
 
     Tanh units aim at a normal distribution of mean μ and deviation σ [1]_,
 
-        Δb = −η (2 y + (y − μ) (1 − y²) / σ²),
+    .. math:: \Delta b = -\eta\, \big(2 y + (y - \mu)(1 - y^2) / \sigma^2\big),
 
     and logistic ones at an exponential distribution of mean μ [2]_ [3]_,
 
-        Δb = η (1 − (2 + 1/μ) y + y² / μ).
+    .. math:: \Delta b = \eta\, \big(1 - (2 + 1/\mu)\, y + y^2 / \mu\big).
 
     Read more in the guide: :doc:`/guide/adaptive`.
 

@@ -54,15 +54,15 @@ def _has_probabilities(classifier: ESNClassifier) -> bool:
 
 
 class ESNClassifier(ClassifierMixin, ReservoirEstimator):
-    """Echo state network that classifies: one label per sequence, or one per step.
+    r"""Echo state network that classifies: one label per sequence, or one per step.
 
     A fixed random reservoir of leaky units is driven by the input,
 
-        x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + b)   [1]_
+    .. math:: x[t] = (1 - a)\, x[t-1] + a\, f\big(W x[t-1] + W_\mathrm{in} u[t] + b\big)
 
-    and only a linear readout of s = [u; x; x²] is learned: of the states pooled over time, for
-    one label a sequence, or of the state at each step, for one label a step. What `y` says
-    decides: as many labels as `X` has sequences, or as many as it has steps.
+    as in [1]_, and only a linear readout of s = [u; x; x²] is learned: of the states pooled over
+    time, for one label per sequence, or of the state at each step, for one label per step. The
+    number of labels in `y` decides: as many as `X` has sequences, or as many as it has steps.
 
     Read more in the guide: :doc:`/guide/classification`.
 

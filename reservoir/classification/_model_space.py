@@ -33,13 +33,13 @@ STATES = FeatureMap(include_input=False)
 
 
 class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReservoirEstimator):
-    """Sequences in the space of reservoir models: features for any classifier or clustering.
+    r"""Sequences in the space of reservoir models: features for any classifier or clustering.
 
     A reservoir is driven by each sequence and its states are projected on the principal
     components of all training states, h = Pᵀ(x − m). For each sequence apart, ridge regression
     finds the linear model that predicts its next step,
 
-        h[t+1] = A h[t] + b      or      u[t+1] = A h[t] + b,
+    .. math:: h[t+1] = A h[t] + b \quad \text{or} \quad u[t+1] = A h[t] + b,
 
     and [A, b] represents the sequence [1]_, whatever its length.
 

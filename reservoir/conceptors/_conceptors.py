@@ -182,14 +182,14 @@ def conceptor_not(conceptor: ArrayLike) -> Floats:
 
 
 def conceptor_and(first: ArrayLike, second: ArrayLike) -> Floats:
-    """Return the conceptor of what both of two let through.
+    r"""Return the conceptor of what both of two let through.
 
     C ∧ B = (C⁻¹ + B⁻¹ − I)⁻¹   [1]_
 
     where both are invertible; otherwise, with the columns of P an orthonormal basis of the
     directions that neither blocks (the intersection of their ranges),
 
-        C ∧ B = P (Pᵀ (C† + B† − I) P)⁻¹ Pᵀ.
+    .. math:: C \wedge B = P \big(P^\top (C^\dagger + B^\dagger - I) P\big)^{-1} P^\top.
 
     Parameters
     ----------

@@ -198,13 +198,13 @@ def controlled_reservoir(reservoir: Reservoir, conceptor: ArrayLike) -> Reservoi
 
 
 class ConceptorMemory(ReservoirEstimator):
-    """Reservoir that stores several patterns in one W, and recalls each by its conceptor.
+    r"""Reservoir that stores several patterns in one W, and recalls each by its conceptor.
 
     Patterns drive a random reservoir; W learns to go on without them (`load_patterns`), and the
     states under each give its conceptor C. To recall a pattern, the reservoir runs by itself with
     C in the loop [1]_,
 
-        x[t] = C f(W x[t-1] + b),   y[t] = V x[t] + c.
+    .. math:: x[t] = C f(W x[t-1] + b), \qquad y[t] = V x[t] + c.
 
     Mixtures of conceptors give patterns in between.
 

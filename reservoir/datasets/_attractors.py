@@ -24,9 +24,11 @@ def lorenz(
     discard: int = 1000,
     random_state: RandomState = None,
 ) -> Series:
-    """Give a trajectory on the Lorenz attractor.
+    r"""Give a trajectory on the Lorenz attractor.
 
-    dx/dt = sigma (y - x),    dy/dt = x (rho - z) - y,    dz/dt = x y - beta z
+    .. math::
+
+        \dot x = \sigma (y - x), \qquad \dot y = x (\rho - z) - y, \qquad \dot z = x y - \beta z
 
     integrated by the classical Runge-Kutta method of order 4 with `substeps` equal steps a
     sample. At the default parameters the largest Lyapunov exponent is 0.906 per time unit.
@@ -214,9 +216,9 @@ def henon(
     discard: int = 100,
     random_state: RandomState = None,
 ) -> Series:
-    """Give an orbit of the Hénon map.
+    r"""Give an orbit of the Hénon map.
 
-    x[t+1] = 1 - a x[t]^2 + y[t],    y[t+1] = b x[t]
+    .. math:: x[t+1] = 1 - a\, x[t]^2 + y[t], \qquad y[t+1] = b\, x[t]
 
     At the defaults the largest Lyapunov exponent is 0.42 per step.
 

@@ -22,9 +22,12 @@ def kuramoto_sivashinsky(
     discard: int = 1000,
     random_state: RandomState = None,
 ) -> Series:
-    """Give a solution of the Kuramoto-Sivashinsky equation: chaos in space and time.
+    r"""Give a solution of the Kuramoto-Sivashinsky equation: chaos in space and time.
 
-    ∂u/∂t = -u ∂u/∂x - ∂²u/∂x² - ∂⁴u/∂x⁴,    u(x + L, t) = u(x, t)
+    .. math::
+
+        \partial_t u = -u\, \partial_x u - \partial_x^2 u - \partial_x^4 u,
+            \qquad u(x + L, t) = u(x, t)
 
     by Fourier modes in space and, in time, the exponential Runge-Kutta method of order 4 [1]_
     with `substeps` equal steps a sample: the stiff fourth derivative costs no small steps. The

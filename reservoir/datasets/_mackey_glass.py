@@ -27,9 +27,9 @@ def mackey_glass(
     discard: int = 1000,
     random_state: RandomState = None,
 ) -> Series:
-    """Give a Mackey-Glass series: a delay equation, mildly chaotic at tau = 17.
+    r"""Give a Mackey-Glass series: a delay equation, mildly chaotic at tau = 17.
 
-    dx/dt = beta x(t - tau) / (1 + x(t - tau)^n) - gamma x(t)
+    .. math:: \dot x(t) = \frac{\beta\, x(t - \tau)}{1 + x(t - \tau)^n} - \gamma\, x(t)
 
     The integration step is h = tau / ceil(tau / `step`), so that tau is a whole number of steps
     and every point where a derivative of x jumps (0, tau, 2 tau, ...) lies on the grid. The

@@ -61,11 +61,11 @@ def driven_lyapunov_exponents(
     random_state: Any = None,
     progress: bool = False,
 ) -> LyapunovExponents:
-    """Return the (conditional) Lyapunov exponents of a reservoir under an input.
+    r"""Return the (conditional) Lyapunov exponents of a reservoir under an input.
 
     λ_i = lim_T 1 / (T dt) Σ_t log R_ii[t],   Q[t] R[t] = J[t] Q[t-1]   [1]_
 
-    J[t] = diag(1 - a) + diag(a f'(z[t])) W
+    .. math:: J[t] = \operatorname{diag}(1 - a) + \operatorname{diag}(a f'(z[t]))\, W
 
     J is the Jacobian of one step, at the pre-activation z[t]; the factorization at each step
     keeps the directions apart. The largest exponent is negative where the reservoir forgets its
@@ -149,11 +149,14 @@ def free_lyapunov_exponents(
     random_state: Any = None,
     progress: bool = False,
 ) -> LyapunovExponents:
-    """Return the Lyapunov exponents of a forecaster that runs on its own output.
+    r"""Return the Lyapunov exponents of a forecaster that runs on its own output.
 
     As `driven_lyapunov_exponents`, with u[t] = y[t-1] as in `ESNRegressor.forecast`:
 
-    J[t] = diag(1 - a) + diag(a f'(z[t])) (W + (W_in + W_fb) (V_x + 2 V_q diag(x[t-1])))
+    .. math::
+
+        J[t] = \operatorname{diag}(1 - a) + \operatorname{diag}(a f'(z[t]))
+            \big(W + (W_\mathrm{in} + W_\mathrm{fb}) (V_x + 2 V_q \operatorname{diag}(x[t-1]))\big)
 
     A model of a chaotic system should have the exponents of that system, followed by those of
     the reservoir's own contraction [1]_. Where the readout sees its input, y[t-1] is part of the

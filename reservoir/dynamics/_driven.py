@@ -44,9 +44,14 @@ def run(
     random_state: Any = None,
     engine: str = "auto",
 ) -> Array:
-    """Return the states of a reservoir driven by one series.
+    r"""Return the states of a reservoir driven by one series.
 
-    x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb (y[t-1] + η[t]) + b + ν[t])   [1]_
+    .. math::
+
+        x[t] = (1 - a)\, x[t-1] + a\, f\big(W x[t-1] + W_\mathrm{in} u[t]
+            + W_\mathrm{fb} (y[t-1] + \eta[t]) + b + \nu[t]\big)
+
+    as in [1]_, with noise ν and η.
 
     The terms that do not depend on x are one matrix product; what is left is stepped in place.
 

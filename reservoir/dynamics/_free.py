@@ -92,11 +92,15 @@ def free_run(
     return_states: bool = False,
     engine: str = "auto",
 ) -> FreeRun:
-    """Return the outputs of a reservoir that is driven by its own output.
+    r"""Return the outputs of a reservoir that is driven by its own output.
 
-    x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb y[t-1] + b)   [1]_
+    .. math::
 
-    y[t] = V_u u[t] + V_x x[t] + V_q x[t]² + c
+        x[t] &= (1 - a)\, x[t-1] + a\, f\big(W x[t-1] + W_\mathrm{in} u[t]
+            + W_\mathrm{fb}\, y[t-1] + b\big) \\
+        y[t] &= V_u u[t] + V_x x[t] + V_q x[t]^2 + c
+
+    as in [1]_.
 
     State and readout are one loop, without noise. With `output_as_input`, u[t] = y[t-1]: a model
     trained one step ahead forecasts on its own.

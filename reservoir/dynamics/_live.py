@@ -13,11 +13,13 @@ from reservoir.readout._features import Readout
 
 
 class LiveRun:
-    """Makes one step of a reservoir and its readout at a time, in buffers of its own.
+    r"""Makes one step of a reservoir and its readout at a time, in buffers of its own.
 
-    x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb y[t-1] + b)
+    .. math::
 
-    y[t] = V_u u[t] + V_x x[t] + V_q x[t]² + c
+        x[t] &= (1 - a)\, x[t-1] + a\, f\big(W x[t-1] + W_\mathrm{in} u[t]
+            + W_\mathrm{fb}\, y[t-1] + b\big) \\
+        y[t] &= V_u u[t] + V_x x[t] + V_q x[t]^2 + c
 
     Parameters
     ----------

@@ -59,9 +59,14 @@ class DivergenceError(FloatingPointError):
 
 @dataclass(frozen=True, eq=False)
 class Reservoir:
-    """All that the recurrence needs to know.
+    r"""The weights, leak rate and activation of one reservoir: all that its recurrence needs.
 
-    x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb y[t-1] + b + noise[t])   [1]_
+    .. math::
+
+        x[t] = (1 - a)\, x[t-1] + a\, f\big(W x[t-1] + W_\mathrm{in} u[t]
+            + W_\mathrm{fb}\, y[t-1] + b + \nu[t]\big)
+
+    as in [1]_, where ν is noise while learning.
 
     The dtype of W, float32 or float64, is the dtype of every state.
 
@@ -94,6 +99,27 @@ class Reservoir:
     >>> delay_line = Reservoir(recurrent=np.eye(3, k=-1), input=np.eye(3, 1), bias=np.zeros(3))
     >>> delay_line.n_units, delay_line.n_inputs, delay_line.n_outputs
     (3, 1, 0)
+
+    One step, as it stands in [1]_, and the states that `run` makes of many in its fast loops:
+
+    >>> def step(reservoir, x, u, y):
+    ...     z = reservoir.recurrent @ x + reservoir.input @ u + reservoir.feedback @ y
+    ...     x_update = np.tanh(z + reservoir.bias)
+    ...     return (1 - reservoir.leak_rate) * x + reservoir.leak_rate * x_update
+    >>> from scipy.sparse import csr_array
+    >>> from reservoir.dynamics import run
+    >>> rng = np.random.default_rng(0)
+    >>> drawn = Reservoir(recurrent=csr_array(rng.normal(size=(5, 5)) / 5),
+    ...                   input=rng.normal(size=(5, 2)), bias=rng.normal(size=5),
+    ...                   feedback=rng.normal(size=(5, 1)), leak_rate=0.3)
+    >>> inputs, outputs = rng.normal(size=(100, 2)), rng.normal(size=(100, 1))
+    >>> x, y, states = np.zeros(5), np.zeros(1), []
+    >>> for u, output in zip(inputs, outputs):
+    ...     x = step(drawn, x, u, y)
+    ...     states.append(x)
+    ...     y = output
+    >>> np.allclose(run(drawn, inputs, teacher=outputs), states, rtol=0, atol=1e-14)
+    True
 
     References
     ----------

@@ -25,9 +25,12 @@ from reservoir.dynamics.loops._maps import LaneScales
 
 @dataclass(frozen=True, eq=False)
 class Variants:
-    """The scales in which variants of one reservoir differ.
+    r"""The scales in which variants of one reservoir differ.
 
-    x[t] = (1 - c a) x[t-1] + c a f(r W x[t-1] + W_in (s u[t]) + W_fb (s' y[t-1]) + s'' b)
+    .. math::
+
+        x[t] = (1 - c a)\, x[t-1] + c a\, f\big(r W x[t-1] + W_\mathrm{in} (s u[t])
+            + W_\mathrm{fb} (s' y[t-1]) + s'' b\big)
 
     Parameters
     ----------

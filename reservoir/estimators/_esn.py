@@ -26,11 +26,14 @@ Array = NDArray[np.floating]
 
 
 class ESNRegressor(PooledTargets):
-    """Echo state network with a ridge readout.
+    r"""Echo state network with a ridge readout.
 
     A fixed random reservoir of leaky units is driven by the input,
 
-        x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb y[t-1] + b + ν[t])
+    .. math::
+
+        x[t] = (1 - a)\, x[t-1] + a\, f\big(W x[t-1] + W_\mathrm{in} u[t]
+            + W_\mathrm{fb}\, y[t-1] + b + \nu[t]\big)
 
     and only the linear readout y[t] = W_out [u[t]; x[t]; x[t]²] + c is learned, by ridge
     regression [1]_ [2]_. Rows of a 2-D `X` are steps, in time order. Several sequences come as a

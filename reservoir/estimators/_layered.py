@@ -31,12 +31,12 @@ _USUAL_LAYERS = 3
 
 
 class LayeredESNRegressor(ESNRegressor):
-    """Echo state network of several reservoirs, stacked or side by side, with one readout.
+    r"""Echo state network of several reservoirs, stacked or side by side, with one readout.
 
     With ``arrangement="deep"`` the input drives the first layer, and the states of the layer
     below every other one, one step later,
 
-        x_l[t] = (1 - a_l) x_l[t-1] + a_l f(W_l x_l[t-1] + V_l x_{l-1}[t-1] + b_l),
+    .. math:: x_l[t] = (1 - a_l)\, x_l[t-1] + a_l f(W_l x_l[t-1] + V_l x_{l-1}[t-1] + b_l),
 
     while with ``"grouped"`` the input u[t] drives all of them [1]_. The readout
     y[t] = W_out [u[t]; x₁[t]; x₂[t]; ...] + c sees all layers. Together they are one reservoir

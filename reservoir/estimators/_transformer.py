@@ -19,9 +19,11 @@ Array = NDArray[np.floating]
 
 
 class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReservoirEstimator):
-    """States of a random reservoir as features, for any model that follows.
+    r"""States of a random reservoir as features, for any model that follows.
 
-    x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + b)   [1]_
+    .. math:: x[t] = (1 - a)\, x[t-1] + a\, f\big(W x[t-1] + W_\mathrm{in} u[t] + b\big)
+
+    as in [1]_.
 
     `fit` only draws the weights, unless `plasticity` lets the units learn; the states at a step
     depend on that step and the ones before.

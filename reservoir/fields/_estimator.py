@@ -42,15 +42,16 @@ _PATCHES_PER_JOB = 16
 
 
 class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
-    """Echo state networks side by side, each for a patch of a field on a ring.
+    r"""Echo state networks side by side, each for a patch of a field on a ring.
 
     A large field is not one reservoir's work: what happens at a site depends, for a step, on its
     neighbourhood only. So the ring is cut into patches, and the reservoir of each is driven by
     the patch and a halo on both of its sides [1]_:
 
-    x_p[t] = (1 - a) x_p[t-1] + a f(W x_p[t-1] + W_in v_p[t] + b)
+    .. math::
 
-    y_p[t] = W_out,p [v_p[t]; x_p[t]; x_p[t]²] + c_p
+        x_p[t] &= (1 - a)\, x_p[t-1] + a\, f(W x_p[t-1] + W_\mathrm{in} v_p[t] + b) \\
+        y_p[t] &= W_{\mathrm{out}, p}\, [v_p[t]; x_p[t]; x_p[t]^2] + c_p
 
     with v_p[t] the sites of patch p and of its halo. In `forecast` all patches advance by one
     step, then the halos are exchanged. The random weights W, W_in and b are the same for all

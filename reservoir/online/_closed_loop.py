@@ -51,11 +51,16 @@ def learn_closed_loop(
     engine: str = "auto",
     progress: bool = False,
 ) -> ClosedLoopRun:
-    """Learn a readout while the output is fed back: FORCE learning.
+    r"""Learn a readout while the output is fed back: FORCE learning.
 
-    x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb y[t-1] + b)
+    .. math::
 
-    y[t] = W_out s[t] + c, after which the learner takes (s[t], target[t]) in   [1]_
+        x[t] = (1 - a)\, x[t-1] + a\, f\big(W x[t-1] + W_\mathrm{in} u[t]
+            + W_\mathrm{fb}\, y[t-1] + b\big)
+
+    .. math:: y[t] = W_\mathrm{out} s[t] + c,
+
+    after which the learner takes (s[t], target[t]) in [1]_.
 
     Teacher forcing shows a network only its target; here its own output is fed back.
     Recursive least squares makes the error small within a few steps, so that from then on the

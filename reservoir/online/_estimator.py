@@ -38,11 +38,14 @@ _ONE = np.ones(1)
 
 
 class OnlineESNRegressor(ReservoirRegressor):
-    """Echo state network whose readout learns step by step, and may forget.
+    r"""Echo state network whose readout learns step by step, and may forget.
 
     The reservoir is that of `ESNRegressor`,
 
-        x[t] = (1 - a) x[t-1] + a f(W x[t-1] + W_in u[t] + W_fb y[t-1] + b + ν[t]),
+    .. math::
+
+        x[t] = (1 - a)\, x[t-1] + a\, f\big(W x[t-1] + W_\mathrm{in} u[t]
+            + W_\mathrm{fb}\, y[t-1] + b + \nu[t]\big),
 
     and the readout y[t] = W_out [u[t]; x[t]; x[t]²] + c is up to date after each step: by
     recursive least squares [1]_, which without forgetting gives what `ESNRegressor` gives, or by

@@ -18,11 +18,13 @@ _FADED = 0.01
 
 
 class RecursiveLeastSquares(Learner):
-    """Ridge regression that learns row by row, and may forget.
+    r"""Ridge regression that learns row by row, and may forget.
 
     After t rows its coefficients W and intercept c are those that minimise
 
-        Σ_i λ^(t-i) v_i ‖y_i - W s_i - c‖² + Σ_k p_k ‖W_k‖²,
+    .. math::
+
+        \sum_i \lambda^{t-i} v_i \lVert y_i - W s_i - c \rVert^2 + \sum_k p_k \lVert W_k \rVert^2,
 
     with W_k the coefficients of feature k. Without forgetting (λ = 1) every p_k is α: this is
     ridge regression, the intercept not penalised. With λ < 1 the past counts less and less, and

@@ -13,9 +13,9 @@ from reservoir.utils.device import module_of, to_namespace
 
 @dataclass(frozen=True)
 class Readout:
-    """The fitted linear map from what a readout sees to its outputs.
+    r"""The fitted linear map from what a readout sees to its outputs.
 
-    y[t] = V_u u[t] + V_x x[t] + V_q x[t]² + c
+    .. math:: y[t] = V_u u[t] + V_x x[t] + V_q x[t]^2 + c
 
     All readouts are of this class: those of a model are in its dtype, so that its states need not
     be converted; those of classes and of the folds of a search, maps of features s[t] of any kind

@@ -112,16 +112,23 @@ def solve_ridge(
     selection: Literal["gcv"]
     | Sequence[RidgeAccumulator | GramAccumulator | QRAccumulator] = "gcv",
 ) -> RidgeSolution:
-    """Fit a ridge readout to accumulated rows, and choose its alpha where several are given.
+    r"""Fit a ridge readout to accumulated rows, and choose its alpha where several are given.
 
-    minimise  Σ_t w[t] ‖y[t] − V s[t] − b‖² + α ‖V‖²      (b is not penalised)
+    .. math::
+
+        \min_{V, b} \; \sum_t w[t]\, \lVert y[t] - V s[t] - b \rVert^2 + \alpha \lVert V \rVert^2
+
+    The intercept b is not penalised.
 
     A path of alphas costs one decomposition for all alphas and targets: the normal equations are
     made tridiagonal, after which each alpha costs O(n_features) a target; of a triangular factor
     R = U diag(σ) Vᵀ is taken, and alpha enters by σ / (σ² + α) alone [1]_. Candidates are compared
     by generalised cross-validation [2]_,
 
-        GCV(α) = (RSS(α) / Σ w) / (1 − tr H(α) / n_rows)²,
+    .. math::
+
+        \mathrm{GCV}(\alpha) = \frac{\mathrm{RSS}(\alpha) / \sum w}
+            {(1 - \operatorname{tr} H(\alpha) / n_\mathrm{rows})^2},
 
     with tr H(α) = Σ σ² / (σ² + α), plus 1 for the intercept; or by the mean squared error on each
     of several contiguous blocks of a readout fitted to the rest (one decomposition a block).

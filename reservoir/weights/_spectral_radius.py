@@ -113,9 +113,9 @@ def check_matrix(matrix: Any, name: str, shape: tuple[int, ...] | None = None) -
 
 @with_few_threads
 def spectral_radius(matrix: Any, *, random_state: Any = 0) -> float:
-    """Return the largest absolute eigenvalue of a real square matrix.
+    r"""Return the largest absolute eigenvalue of a real square matrix.
 
-    ρ(W) = max_i abs(λ_i(W))
+    .. math:: \rho(W) = \max_i |\lambda_i(W)|
 
     Parameters
     ----------
