@@ -227,9 +227,18 @@ def _run_or_read(
 
 def _read(path: Path) -> tuple[dict[str, Any], Run]:
     """Return the setting of a run and its result."""
-    header, *evaluations, row = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    if "n_looks" in header:  # as it was called before
-        header["n_evaluations"] = header.pop("n_looks")
-    for values in (row, *evaluations):
-        values.update({name: math.nan for name, value in values.items() if value is None})
-    return header, Run(**row, evaluations=evaluations)
+    try:
+        header, *evaluations, row = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        if "n_looks" in header:  # as it was called before
+            header["n_evaluations"] = header.pop("n_looks")
+        for values in (row, *evaluations):
+            values.update({name: math.nan for name, value in values.items() if value is None})
+        run = Run(**row, evaluations=evaluations)
+        if not isinstance(run.solved, bool) or not isinstance(run.seed, int):
+            raise ValueError("`solved` or `seed` is not what it should be.")
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"`folder` holds {str(path)!r}, which is not a run that `compare` wrote, or is "
+            "damaged. Delete the file: the run is then made again."
+        ) from error
+    return header, run

@@ -26,7 +26,7 @@ from hessianfree.training._history import History
 from hessianfree.training._stop_reason import TrainingStop
 from hessianfree.training._stopping import Progress
 from reservoir.utils.device import Device, move_state
-from reservoir.utils.persistence import SavableMixin, register
+from reservoir.utils.persistence import SavableMixin, register, require_array
 from reservoir.utils.types import Array
 
 for _class in (
@@ -185,6 +185,19 @@ class TrainedNetworkMixin(SavableMixin):
             return False
         self._adopt(state, progress, reason)
         return bool(self.callback(self))
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if not hasattr(self, "_state"):
+            return
+        layout = self._architecture.build().layout
+        for name, params in {"params_": self.params_, "state": self._state.params}.items():
+            require_array(name, layout.check(params, name), (layout.n_params,))
+        if hasattr(self, "_progress"):
+            for name in ("best_params", "average"):
+                kept = getattr(self._progress, name)
+                if kept is not None:
+                    require_array(name, kept, (layout.n_params,))
 
     def _adopt(self, state: TrainingState, progress: Progress, reason: str) -> None:
         """Take over what training has come to, in arrays of the host."""

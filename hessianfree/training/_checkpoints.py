@@ -14,7 +14,9 @@ from hessianfree.training._history import History
 from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.device import host_state
 from reservoir.utils.files import load_arrays, save_arrays
+from reservoir.utils.persistence import refuse_unknown, require_array
 from reservoir.utils.types import Array
+from reservoir.utils.validation import check_integer
 
 _FORMAT = "hessianfree-checkpoint"
 
@@ -46,6 +48,11 @@ class TrainingState:
     seed: np.random.SeedSequence
     history: History
     stop_reason: TrainingStop = TrainingStop.NOT_STARTED
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file fits together."""
+        check_integer("iteration", self.iteration, maximum=len(self.history))
+        _check_vectors(self.optimizer_state)
 
     @property
     def params(self) -> Array:
@@ -117,30 +124,70 @@ def load_checkpoint(path: str | os.PathLike[str], optimizer: Optimizer[Any]) -> 
     array([1., 1.])
     """
     header, arrays = load_arrays(path)
+    where = f"`path` {os.fspath(path)!r}"
     if header.get("format") != _FORMAT or header.get("version") != _VERSION:
         raise ValueError(
-            f"`path` {os.fspath(path)!r} holds {header.get('format')!r} of version "
+            f"{where} holds {header.get('format')!r} of version "
             f"{header.get('version')}, but {_FORMAT!r} of version {_VERSION} was expected. "
             "Pass a checkpoint that this version of the library wrote."
         )
+    try:
+        return _restored(header, arrays, optimizer)
+    except _OtherOptimizerError:
+        raise
+    # What does not fit together raises almost anything.
+    except Exception as error:
+        raise ValueError(
+            f"{where} is damaged, or of another version: {type(error).__name__}: {error}. Go on "
+            "from an older checkpoint, or begin anew."
+        ) from error
+
+
+class _OtherOptimizerError(ValueError):
+    """The file is whole, but not that of the optimizer."""
+
+
+def _restored(
+    header: dict[str, Any], arrays: dict[str, Any], optimizer: Optimizer[Any]
+) -> TrainingState:
+    """Return the state that a file holds, or raise some error or other."""
     columns: dict[str, dict[str, Any]] = {"optimizer": dict(header["optimizer"]), "history": {}}
     for name, array in arrays.items():
         group, _, field = name.partition("/")
         columns[group][field] = array
     names = {name.rpartition(".")[2]: name for name in columns["optimizer"]}
-    blank = optimizer.init(columns["optimizer"][names["params"]])
+    params = columns["optimizer"][names["params"]]
+    require_array("params", params, (None,))
+    blank = optimizer.init(params)
     if type(blank).__name__ != header["optimizer_state"]:
-        raise ValueError(
+        raise _OtherOptimizerError(
             f"`optimizer` is a {type(optimizer).__name__}, but the file holds a "
             f"{header['optimizer_state']}. Pass the optimizer that the run began with."
         )
-    return TrainingState(
+    refuse_unknown("optimizer", set(columns["optimizer"]) - set(_flatten(blank)))
+    history = History(columns["history"])
+    history.check_loaded()
+    state = TrainingState(
         _fill(blank, columns["optimizer"]),
         header["iteration"],
         np.random.SeedSequence(header["entropy"], spawn_key=header["spawn_key"]),
-        History(columns["history"]),
+        history,
         TrainingStop(header["stop_reason"]),
     )
+    state.check_loaded()
+    return state
+
+
+def _check_vectors(state: Any) -> None:
+    """Raise ValueError unless a state read from a file is finite, and of the size of its params."""
+    n_params = len(state.params)
+    require_array("params", state.params, (n_params,))
+    values = _flatten(state)
+    for name, value in values.items():
+        if name.rpartition(".")[2] == "carried":  # a row for each sequence
+            require_array(name, value, (None, None))
+        elif isinstance(value, np.ndarray) and value.ndim:
+            require_array(name, value, (n_params,))
 
 
 def _flatten(state: Any, prefix: str = "") -> dict[str, Any]:

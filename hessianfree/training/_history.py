@@ -40,6 +40,12 @@ class History:
             name: np.asarray(column).tolist() for name, column in (columns or {}).items()
         }
 
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file are columns of one length."""
+        lengths = {len(column) for column in self._columns.values() if isinstance(column, list)}
+        if len(lengths) > 1 or not all(isinstance(c, list) for c in self._columns.values()):
+            raise ValueError("the columns of its history are not as long as each other")
+
     def append(self, row: Mapping[str, Any]) -> None:
         """Add the row of a step; every row must have the names of the first.
 

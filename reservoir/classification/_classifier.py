@@ -37,6 +37,7 @@ from reservoir.harvest._pooling import (
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._layout import Layout, stack_like
 from reservoir.utils.device import host_state, in_kind
+from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats, Integers
 from reservoir.utils.validation import check_choice, check_integer
@@ -549,6 +550,14 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
                 yield rows, feature_map.stack(states, inputs[index][start:stop])
 
         return blocks
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if hasattr(self, "coef_"):
+            n_classes = len(self.classes_)
+            require_array("classes_", self.classes_, (n_classes,), kinds="biufUSO")
+            require_array("coef_", self.coef_, (n_classes, None))
+            require_array("intercept_", self.intercept_, (n_classes,))
 
     def _decide(self, X: Any, groups: Any, lengths: Any) -> tuple[Floats, Layout]:
         """Return the scores of each sequence, or of each step of all sequences."""

@@ -20,6 +20,7 @@ from reservoir.readout._normal_equations import NormalEquations
 from reservoir.readout._solve import solve_ridge
 from reservoir.readout._sums import GramAccumulator
 from reservoir.sequences._layout import Layout
+from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
@@ -271,6 +272,12 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
                 pool.add(STATES, index, start, states, inputs[index][rows])
         models = np.array([self._model(h, u) for h, u in zip(projected, inputs, strict=True)])
         return models if self.pooling is None else np.hstack([models, pool.rows])
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if hasattr(self, "components_"):
+            require_array("mean_", self.mean_, (None,))
+            require_array("components_", self.components_, (None, len(self.mean_)))
 
     def _model(self, components: Floats, inputs: Array) -> Floats:
         """Return [A, b] of one sequence as a vector."""

@@ -26,6 +26,7 @@ from reservoir.estimators._base import ReservoirEstimator
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._features import Readout
 from reservoir.readout._solve import solve_ridge
+from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_integer, check_real
 
@@ -317,6 +318,17 @@ class ConceptorMemory(ReservoirEstimator):
         self.output_limit = output_limit
         self.dtype = dtype
         self.random_state = random_state
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if not hasattr(self, "conceptors_"):
+            return
+        n_patterns, n_units = len(self.conceptors_), self.reservoir_.n_units
+        for name in ("conceptors_", "correlations_"):
+            require_array(name, getattr(self, name), (n_patterns, n_units, n_units))
+        require_array("last_states_", self.last_states_, (n_patterns, n_units))
+        require_array("coef_", self.coef_, (self.n_features_in_, n_units))
+        require_array("intercept_", self.intercept_, (self.n_features_in_,))
 
     @with_few_threads
     def fit(

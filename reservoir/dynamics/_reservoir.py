@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, issparse
 
+from reservoir.utils.persistence import require_array
+
 Array = NDArray[np.floating[Any]]
 
 
@@ -153,6 +155,18 @@ class Reservoir:
                 f"`activation` is {self.activation!r}, but one of {ACTIVATIONS} or a callable was "
                 'expected. Use "tanh" if in doubt.'
             )
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file is finite, and of one dtype."""
+        recurrent = self.recurrent.data if issparse(self.recurrent) else self.recurrent
+        parts = {"recurrent": recurrent, "input": self.input, "bias": self.bias}
+        parts["feedback"] = self.feedback
+        for name, part in parts.items():
+            if part is None:
+                continue
+            require_array(name, part, (None,) * np.ndim(part))
+            if part.dtype != self.dtype:
+                raise ValueError(f"`{name}` is {part.dtype} where W is {self.dtype}")
 
     @property
     def n_units(self) -> int:

@@ -19,7 +19,7 @@ from reservoir.utils.device import (
     resolve_device,
     to_host,
 )
-from reservoir.utils.persistence import SavableMixin, register
+from reservoir.utils.persistence import SavableMixin, register, require_array
 from reservoir.utils.validation import check_choice, check_integer
 
 Array = NDArray[np.floating]
@@ -37,11 +37,17 @@ class SequenceEstimator(SavableMixin, BaseEstimator):
     # Likewise. Others run on the host.
     device: str | None = None
     device_: Device
+    n_features_in_: int
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.missing == "hold"
         return tags
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if hasattr(self, "n_features_in_"):
+            check_integer("n_features_in_", self.n_features_in_, minimum=1)
 
     def _reader(self) -> SequenceReader:
         return SequenceReader(
@@ -84,6 +90,16 @@ class ReservoirEstimator(SequenceEstimator):
     reservoir_: Reservoir
     last_state_: Array
     _noise_seed: np.random.SeedSequence
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if not hasattr(self, "reservoir_"):
+            return
+        if not isinstance(self.reservoir_, Reservoir):
+            raise ValueError("`reservoir_` is none")
+        if hasattr(self, "last_state_"):
+            leading = (None,) * (np.ndim(self.last_state_) - 1)
+            require_array("last_state_", self.last_state_, (*leading, self.reservoir_.n_units))
 
     def _draw_reservoir(self, n_inputs: int, n_outputs: int = 0) -> Reservoir:
         """Draw the weights that the parameters describe, and keep the seed of the noise."""

@@ -183,6 +183,11 @@ class DelayEmbedding(TransformerMixin, SavableMixin, BaseEstimator):
         names = OneToOneFeatureMixin.get_feature_names_out(self, input_features)
         return np.array([f"{name}[t-{d}]" for d in self.delays_ for name in names], dtype=object)
 
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        for delay in getattr(self, "delays_", ()):
+            check_integer("delays_", delay)
+
     def _read(
         self, X: Any, groups: Any, lengths: Any, *, reset: bool = False
     ) -> tuple[Array, Layout]:

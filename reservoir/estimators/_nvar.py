@@ -23,7 +23,7 @@ from reservoir.harvest._fold import ROWS_PER_FOLD
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._monomials import MonomialMap, delay_vectors
 from reservoir.readout._solve import check_alphas, solve_ridge
-from reservoir.utils.persistence import register
+from reservoir.utils.persistence import register, require_array
 from reservoir.utils.validation import check_choice, check_integer
 
 register(MonomialMap)
@@ -389,6 +389,14 @@ class NVARRegressor(SequenceRegressor):
 
     def _n_left_out(self) -> int:
         return (self.n_delays - 1) * self.stride
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if hasattr(self, "last_inputs_"):
+            require_array("last_inputs_", self.last_inputs_, (None, self.n_features_in_))
+
+    def _shape_of_readout(self) -> tuple[int, int | None]:
+        return self.n_outputs_, self._monomials.n_columns
 
     def _check_lengths(self, lengths: Sequence[int]) -> None:
         for index, length in enumerate(lengths):

@@ -138,6 +138,10 @@ class PooledTargets(ReservoirRegressor):
     def _gives_one_per_sequence(self) -> bool:
         return self.target_per_ == "sequence"
 
+    def _shape_of_readout(self) -> tuple[int, int | None]:
+        is_pooled = getattr(self, "target_per_", "step") != "step"
+        return (self.n_outputs_, None) if is_pooled else super()._shape_of_readout()
+
     def _n_columns(self) -> int:
         return self._feature_map().n_columns(self.reservoir_.n_units, self.reservoir_.n_inputs)
 

@@ -23,6 +23,7 @@ from reservoir.sequences._chunks import check_chunk
 from reservoir.sequences._layout import Layout
 from reservoir.sequences._names import by_name
 from reservoir.utils.device import in_kind, module_of, to_host
+from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Floats
 
 InitialState = Literal["last"] | ArrayLike | ReservoirState | None
@@ -491,6 +492,24 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         )
         outputs = _last_rows(targets).astype(self.reservoir_.dtype)
         return ReservoirState(states, outputs, _last_rows(inputs), is_ahead=False)
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if not hasattr(self, "reservoir_"):
+            return
+        drawn, n_features = self.reservoir_, self.n_features_in_
+        n_outputs = drawn.n_outputs if self._feeds_back else self.n_outputs_
+        if (drawn.n_inputs, n_outputs) != (n_features, self.n_outputs_):
+            raise ValueError(
+                f"`reservoir_` has {drawn.n_inputs} inputs and {drawn.n_outputs} outputs, but "
+                f"{n_features} and {self.n_outputs_} were expected"
+            )
+        if getattr(self, "_last_input", None) is not None:
+            require_array("_last_input", self._last_input, (n_features,))
+
+    def _shape_of_readout(self) -> tuple[int, int | None]:
+        drawn = self.reservoir_
+        return self.n_outputs_, self._feature_map().n_columns(drawn.n_units, drawn.n_inputs)
 
     def _feature_map(self) -> FeatureMap:
         return FeatureMap(bool(self.include_input), bool(self.include_squares))

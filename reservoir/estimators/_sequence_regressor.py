@@ -22,7 +22,8 @@ from reservoir.sequences._missing import is_known
 from reservoir.sequences._names import check_target_names
 from reservoir.sequences._panels import continue_panel
 from reservoir.utils.device import in_kind, namespace_of, to_host
-from reservoir.utils.persistence import register
+from reservoir.utils.persistence import register, require_array
+from reservoir.utils.validation import check_integer
 
 for _class in (GramAccumulator, QRAccumulator, RidgeAccumulator):
     register(_class)
@@ -100,6 +101,30 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, OneStepAhead):
         _, exponents = np.frexp(np.abs(true).max(axis=0, initial=0.0))
         true, predicted = np.ldexp(true, -exponents), np.ldexp(predicted, -exponents)
         return float(r2_score(true, predicted, sample_weight=weights))
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if not hasattr(self, "n_outputs_"):
+            return
+        n_outputs = check_integer("n_outputs_", self.n_outputs_, minimum=1)
+        for name, shape in {
+            "last_output_": (n_outputs,),
+            "output_range_": (2, n_outputs),
+            "output_bounds_": (2, n_outputs),
+        }.items():
+            if name in vars(self):
+                is_last = name == "last_output_"  # nothing seen has an infinite range
+                require_array(name, vars(self)[name], shape, finite=is_last)
+        if "coef_" in vars(self):
+            n_rows, n_columns = self._shape_of_readout()
+            coef = self.coef_[np.newaxis] if self._y_is_1d else self.coef_
+            leading = (None,) * (np.ndim(coef) - 2)
+            require_array("coef_", coef, (*leading, n_rows, n_columns))
+            require_array("intercept_", np.atleast_1d(self.intercept_), (*leading, n_rows))
+
+    def _shape_of_readout(self) -> tuple[int, int | None]:
+        """Return rows and columns of `coef_`, None for any number."""
+        return self.n_outputs_, None
 
     def _n_left_out(self) -> int:
         """Return how many steps at the start of a sequence the readout does not learn from."""

@@ -407,6 +407,19 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         if solutions[0].scores is not None:
             self.alpha_scores_ = together([solution.scores for solution in solutions])
 
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if hasattr(self, "reservoir_") and (
+            self.reservoir_.n_inputs != self.patches_.width
+            or self.patches_.n_sites != self.n_features_in_
+        ):
+            raise ValueError("`reservoir_` and `patches_` do not fit together")
+
+    def _shape_of_readout(self) -> tuple[int, int | None]:
+        drawn = self.reservoir_
+        n_columns = self._feature_map().n_columns(drawn.n_units, drawn.n_inputs)
+        return self.patches_.size, n_columns
+
     def _feature_map(self) -> FeatureMap:
         return FeatureMap(bool(self.include_input), bool(self.include_squares))
 

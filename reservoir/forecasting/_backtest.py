@@ -13,7 +13,7 @@ from reservoir.forecasting._combination import mean_absolute_errors
 from reservoir.forecasting._features import MemberView, Rows, SpaceScaling, choose_lags
 from reservoir.forecasting._members import MemberReadouts, forecast_direct, forecast_iterated, learn
 from reservoir.forecasting._spaces import Bounds, Space, bounds_at, floor_of, spaces_for
-from reservoir.utils.persistence import register
+from reservoir.utils.persistence import register, require_array
 from reservoir.utils.types import Booleans, Floats, Integers
 
 # Origins of the backtest that members are chosen by.
@@ -65,6 +65,12 @@ class SeriesData:
     y: Floats
     observed: Booleans
     inputs: Floats
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file fits together."""
+        require_array("y", self.y, (None,))
+        require_array("observed", self.observed, (len(self.y),), kinds="b")
+        require_array("inputs", self.inputs, (None, None))
 
     def __len__(self) -> int:
         return len(self.y)

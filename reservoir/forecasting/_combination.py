@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from reservoir.utils.persistence import register
+from reservoir.utils.persistence import register, require_array
 from reservoir.utils.types import Booleans, Floats
 
 # Members weigh as their mean absolute error to this power, inverted.
@@ -70,6 +70,11 @@ class Intervals:
 
     mean_squares: Floats
     standardised: Floats
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file are vectors."""
+        require_array("mean_squares", self.mean_squares, (None,))
+        require_array("standardised", self.standardised, (None,))
 
     @classmethod
     def calibrate(cls, errors: Floats, variances: Floats) -> Intervals:

@@ -431,6 +431,21 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
             ax=ax,
         )
 
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if not hasattr(self, "models_"):
+            return
+        parts: dict[str, list[Any]] = {
+            "models_": self.models_,
+            "_data": self._data,
+            "_offsets": self._offsets,
+        }
+        for name, part in parts.items():
+            if len(part) != self.n_series_:
+                raise ValueError(f"`{name}` is of {len(part)} series, not of {self.n_series_}")
+        if not isinstance(self.reservoir_, Reservoir):
+            raise ValueError("`reservoir_` is none")
+
     def _check_parameters(self) -> None:
         check_seasons(self.seasons)
         if self.horizon is not None:

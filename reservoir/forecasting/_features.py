@@ -10,7 +10,7 @@ import numpy as np
 from reservoir.dynamics._driven import run
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.forecasting._spaces import Space
-from reservoir.utils.persistence import register
+from reservoir.utils.persistence import register, require_array
 from reservoir.utils.types import Array, Floats, Integers
 
 # Standardised values beyond are cut off in a free run.
@@ -105,6 +105,13 @@ class SpaceScaling:
     scale: float
     input_mean: Floats
     input_scale: Floats
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file fits together."""
+        require_array("mean", self.mean, ())
+        require_array("scale", self.scale, ())
+        require_array("input_mean", self.input_mean, (None,))
+        require_array("input_scale", self.input_scale, np.shape(self.input_mean))
 
     @classmethod
     def of(cls, z: Floats, inputs: Floats) -> SpaceScaling:

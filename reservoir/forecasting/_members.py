@@ -9,7 +9,7 @@ import numpy as np
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.forecasting._features import Z_LIMIT, MemberView, Rows
 from reservoir.forecasting._ridge import RidgePath
-from reservoir.utils.persistence import register
+from reservoir.utils.persistence import register, require_array
 from reservoir.utils.types import Booleans, Floats, Integers
 
 # A member learns from so many rows, or is left out.
@@ -34,6 +34,12 @@ class MemberReadouts:
     coefs: Floats
     intercepts: Floats
     penalties: list[int]
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file fits together."""
+        n_penalties = len(self.penalties)
+        require_array("coefs", self.coefs, (n_penalties, None, None))
+        require_array("intercepts", self.intercepts, (n_penalties, self.coefs.shape[2]))
 
 
 def learn(

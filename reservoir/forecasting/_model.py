@@ -25,7 +25,7 @@ from reservoir.forecasting._combination import Intervals, weighted_variance, wei
 from reservoir.forecasting._features import Rows, SpaceScaling, choose_lags
 from reservoir.forecasting._members import MemberReadouts, learn
 from reservoir.forecasting._spaces import Bounds, bounds_at, floor_of
-from reservoir.utils.persistence import register
+from reservoir.utils.persistence import register, require_array
 from reservoir.utils.types import Floats, Integers
 
 
@@ -59,6 +59,12 @@ class FittedMember:
     lags: Integers
     scaling: SpaceScaling
     readouts: MemberReadouts
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file are lags."""
+        require_array("lags", self.lags, (None,), kinds="i")
+        if len(self.lags) and self.lags.min() < 0:
+            raise ValueError("`lags` are negative")
 
     def rows(self, data: SeriesData, settings: ForecastSettings) -> Rows:
         """Return a series as this member sees it."""

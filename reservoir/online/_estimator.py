@@ -515,6 +515,14 @@ class OnlineESNRegressor(ReservoirRegressor):
                 "out, or pass what stands in for the missing value."
             )
 
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if hasattr(self, "learner_"):
+            n_outputs, n_columns = self._shape_of_readout()
+            found = getattr(self.learner_, "n_features", 0), getattr(self.learner_, "n_targets", 0)
+            if not isinstance(self.learner_, Learner) or found != (n_columns, n_outputs):
+                raise ValueError(f"`learner_` is for {found[0]} columns, not {n_columns}")
+
     def _live_loop(self) -> tuple[Stepper, Array]:
         """Return what steps, and the row of columns that drives it; made at the first need."""
         if self._stepper is None:

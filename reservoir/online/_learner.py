@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reservoir.dynamics._reservoir import DivergenceError
 from reservoir.readout._rows import check_rows, raise_if_not_finite
+from reservoir.utils.persistence import require_array
 from reservoir.utils.validation import check_choice, check_integer
 
 Floats = NDArray[np.float64]
@@ -57,6 +58,26 @@ class Learner:
         self._feature_mean: Floats = np.zeros(self.n_features)
         self._target_mean: Floats = np.zeros(self.n_targets)
         self._total: Floats = np.zeros(1)
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless the arrays read from a file are those that kernels expect."""
+        check_integer("n_features", self.n_features, minimum=1)
+        check_integer("n_targets", self.n_targets, minimum=1)
+        check_integer("n_rows", self.n_rows)
+        check_choice("engine", self.engine, ("auto", "numpy", "numba"))
+        for name, shape in self._shapes().items():
+            require_array(name, vars(self)[name], shape)
+            if vars(self)[name].dtype != np.float64:
+                raise ValueError(f"`{name}` is {vars(self)[name].dtype}, not float64")
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the arrays, all of float64."""
+        return {
+            "coef": (self.n_targets, self.n_features),
+            "_feature_mean": (self.n_features,),
+            "_target_mean": (self.n_targets,),
+            "_total": (1,),
+        }
 
     @property
     def intercept(self) -> Floats:

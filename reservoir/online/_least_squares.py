@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from reservoir.online._learner import Floats, Learner
-from reservoir.utils.validation import check_real
+from reservoir.utils.validation import check_integer, check_real
 
 # How far a coefficient's penalty may fade before it is topped up: two decades, so that one top-up
 # a row will do while the memory 1 / (1 - forgetting) is no shorter than a fifth of the columns.
@@ -104,6 +104,16 @@ class RecursiveLeastSquares(Learner):
         fading = -self.n_features * math.log(self.forgetting)
         turns = math.ceil(fading / -math.log(_FADED))
         self._n_turns = min(turns, self.n_features)
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file is as the kernels expect."""
+        super().check_loaded()
+        check_real("forgetting", self.forgetting, minimum=0, maximum=1, exclusive=True)
+        check_integer("n_turns", self._n_turns, maximum=self.n_features)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        n = self.n_features
+        return super()._shapes() | {"penalties": (n,), "_root": (n, n)}
 
     def inverse(self) -> Floats:
         """Return P, the inverse of the penalised, weighted scatter matrix of the features.

@@ -108,6 +108,12 @@ class RidgeAccumulator:
         if keeps_few and solver == "auto":
             self._few = []
 
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file is that of an accumulator."""
+        if not isinstance(self.sums, GramAccumulator | QRAccumulator):
+            raise ValueError("`sums` are none")
+        check_real("smallest_alpha", self.smallest_alpha, minimum=0)
+
     @property
     def solver_used(self) -> Solver:
         """The way in which rows are accumulated now: "gram" or "qr"."""

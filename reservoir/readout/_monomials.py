@@ -10,6 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.utils.validation import check_integer
+
 Array = NDArray[np.floating]
 
 
@@ -78,6 +80,12 @@ class MonomialMap:
 
     n_entries: int
     orders: tuple[int, ...]
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file are small integers."""
+        check_integer("n_entries", self.n_entries, minimum=1)
+        for order in self.orders:
+            check_integer("orders", order, minimum=2, maximum=64)
 
     @property
     def n_columns(self) -> int:

@@ -19,6 +19,7 @@ from reservoir.readout._rows import (
     sum_of_squares,
 )
 from reservoir.utils.device import host_state, module_of, to_host
+from reservoir.utils.persistence import require_array
 from reservoir.utils.validation import check_integer
 
 Solver = Literal["gram", "qr"]
@@ -88,6 +89,16 @@ class _Accumulator:
         """Return what is pickled and saved: on the host, wherever the rows were."""
         state: dict[str, Any] = host_state(vars(self))
         return state
+
+    def check_loaded(self) -> None:
+        """Raise ValueError unless the sums read from a file are as large as they should be."""
+        check_integer("n_features", self.n_features, minimum=1)
+        check_integer("n_targets", self.n_targets, minimum=1)
+        check_integer("n_rows", self.n_rows)
+        require_array("shift", self.shift, (self.n_columns,))
+        for name in ("moments", "factor"):
+            if name in vars(self):
+                require_array(name, vars(self)[name], (self.n_columns,) * 2)
 
     def _check_mate(self, other: Any) -> None:
         if type(other) is not type(self):

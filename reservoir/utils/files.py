@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import math
 import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 _HEADER = "header"
+# An entry of the header, of all the rest of the header and the arrays.
+_CHECKSUM = "checksum"
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -64,6 +68,10 @@ def save_arrays(
     arrays : mapping of str to ndarray
         Arrays of numbers, booleans or fixed-width strings; "header" is taken.
 
+    Notes
+    -----
+    A checksum of the header and the arrays goes into the header, under the name "checksum".
+
     Raises
     ------
     TypeError
@@ -88,8 +96,10 @@ def save_arrays(
                 f"`arrays[{name!r}]` has the dtype object, which needs pickle to be written. "
                 "Convert it to numbers or fixed-width strings."
             )
+    text = json.dumps(dict(header))
+    text = json.dumps({**json.loads(text), _CHECKSUM: _checksum(text, arrays)})
+    members: dict[str, Any] = {_HEADER: np.array(text), **arrays}
     buffer = io.BytesIO()
-    members: dict[str, Any] = {_HEADER: np.array(json.dumps(dict(header))), **arrays}
     np.savez(buffer, **members)
     write_atomically(path, buffer.getvalue())
 
@@ -110,19 +120,67 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     Raises
     ------
     ValueError
-        If the file is not one that `save_arrays` wrote, or is damaged.
+        If the file is not one that `save_arrays` wrote, or is damaged: nothing of it is used
+        unless the checksum is that of what was read, and no more memory than the size of the file
+        is asked for. Files from before there was a checksum are read without it.
     FileNotFoundError
         If there is none.
     """
-    try:
-        with open(path, "rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            header = json.loads(str(file[_HEADER][()]))
-            arrays = {name: file[name] for name in file.files if name != _HEADER}
-    except (zipfile.BadZipFile, ValueError, LookupError, EOFError, AttributeError) as error:
-        # NumPy's own words are not quoted: they recommend unpickling.
-        raise ValueError(
-            f"`path` {os.fspath(path)!r} is not a file that this library saved, or it is damaged. "
-            "Save the model again."
-        ) from error
+    with open(path, "rb") as stream:
+        try:
+            header, arrays = _read(stream)
+        # Damage raises almost anything. NumPy's words are not quoted: they recommend unpickling.
+        except Exception as error:
+            raise ValueError(
+                f"`path` {os.fspath(path)!r} is not a file that this library saved, or it is "
+                "damaged. Save the model again."
+            ) from error
     return header, arrays
+
+
+def _read(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return what a file holds, or raise some error or other."""
+    with zipfile.ZipFile(stream) as archive:
+        members = archive.infolist()
+        names = [member.filename.removesuffix(".npy") for member in members]
+        # What this library writes is not compressed. No file may expand to more than its size.
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("Some part is compressed.")
+        size = os.fstat(stream.fileno()).st_size
+        if sum(member.file_size for member in members) > size or len(set(names)) < len(names):
+            raise ValueError("Parts lie on each other.")
+        arrays = {name: _read_array(archive, member) for name, member in zip(names, members)}
+    header = json.loads(str(arrays.pop(_HEADER)[()]))
+    if not isinstance(header, dict):
+        raise ValueError("The header is no object.")
+    checksum = header.pop(_CHECKSUM, None)
+    if checksum is not None and checksum != _checksum(json.dumps(header), arrays):
+        raise ValueError("The checksum is another one.")
+    return header, arrays
+
+
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """Return the array of a member that has as many bytes as its shape and dtype ask for."""
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    with archive.open(member) as part:
+        shape, _, dtype = read_header[np.lib.format.read_magic(part)](part)
+        n_bytes, n_there = math.prod(shape) * dtype.itemsize, member.file_size - part.tell()
+        if dtype.hasobject or min(shape, default=0) < 0 or n_bytes != n_there:
+            raise ValueError("An array is not as long as it says.")
+        part.seek(0)
+        array: NDArray[Any] = np.lib.format.read_array(part, allow_pickle=False)
+    return array
+
+
+def _checksum(header: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return a digest of a header and of names, dtypes, shapes and contents of arrays."""
+    digest = hashlib.blake2b(header.encode(), digest_size=16)
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        digest.update(repr((name, array.dtype.str, array.shape)).encode())
+        if array.nbytes:
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.base import BaseEstimator
 
 from reservoir.utils.files import load_arrays, save_arrays
 
@@ -65,8 +69,8 @@ def pack(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
         return {"array": name, "scalar": isinstance(value, np.generic)}
     if sparse.issparse(value):
         csr = sparse.csr_array(value)
-        fields = {"data": csr.data, "indices": csr.indices, "indptr": csr.indptr}
-        return {"csr": pack(fields, name, arrays), "shape": list(csr.shape)}
+        parts = {"data": csr.data, "indices": csr.indices, "indptr": csr.indptr}
+        return {"csr": pack(parts, name, arrays), "shape": list(csr.shape)}
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"
         return {kind: [pack(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]}
@@ -87,8 +91,17 @@ def pack(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
 
 
 def unpack(packed: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
-    """Undo `pack`."""
+    """Undo `pack`, and check each part as far as it can be checked alone.
+
+    Raises
+    ------
+    ValueError
+        If indices of a sparse matrix are out of range, a class or a field of it is unknown, or
+        what a class checks of itself (`__post_init__`, `check_loaded`) is not so.
+    """
     if not isinstance(packed, dict):
+        if packed is not None and not isinstance(packed, bool | int | float | str):
+            raise ValueError(f"a {type(packed).__name__} stands where a value was expected")
         return packed
     if "array" in packed:
         array = arrays[packed["array"]]
@@ -96,9 +109,7 @@ def unpack(packed: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if "objects" in packed:
         return np.array(unpack(packed["objects"], arrays), dtype=object)
     if "csr" in packed:
-        fields = unpack(packed["csr"], arrays)
-        parts = (fields["data"], fields["indices"], fields["indptr"])
-        return sparse.csr_array(parts, shape=tuple(packed["shape"]))
+        return _unpack_csr(unpack(packed["csr"], arrays), packed["shape"])
     if "list" in packed:
         return [unpack(item, arrays) for item in packed["list"]]
     if "tuple" in packed:
@@ -113,14 +124,104 @@ def unpack(packed: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
         generator = np.random.default_rng()
         generator.bit_generator.state = packed["generator"]
         return generator
-    cls = _CLASSES[packed["class"]]
+    return _unpack_instance(packed["class"], unpack(packed["state"], arrays))
+
+
+def _unpack_csr(parts: dict[str, NDArray[Any]], shape: list[int]) -> sparse.csr_array:
+    """Return a sparse matrix whose indices are those of rows and columns that it has."""
+    data, indices, indptr = (parts[name] for name in ("data", "indices", "indptr"))
+    require_array("indptr", indptr, (shape[0] + 1,), kinds="i")
+    require_array("indices", indices, (len(data),), kinds="i")
+    require_array("data", data, (None,), kinds="fiub", finite=False)
+    ends = indptr[0] == 0 and indptr[-1] == len(indices) and bool(np.all(np.diff(indptr) >= 0))
+    if not ends or (len(indices) and not 0 <= indices.min() <= indices.max() < shape[1]):
+        raise ValueError("the indices of a sparse matrix are out of range")
+    return sparse.csr_array((data, indices, indptr), shape=tuple(shape))
+
+
+def _unpack_instance(name: str, state: dict[str, Any]) -> Any:
+    """Return an instance of a registered class with that state."""
+    if name not in _CLASSES:
+        raise ValueError(f"it holds a {name}, which this version does not know")
+    cls = _CLASSES[name]
+    # What follows from the rest is computed from it.
+    state = {
+        key: value
+        for key, value in state.items()
+        if not isinstance(getattr(cls, key, None), functools.cached_property)
+    }
+    known: set[str] = set()
+    if is_dataclass(cls):
+        known = {field.name for field in fields(cls)}
+    elif issubclass(cls, BaseEstimator):
+        known = set(inspect.signature(cls).parameters)
+    if known:
+        refuse_unknown(name, set(state) - known)
     result: Any = object.__new__(cls)
-    state = unpack(packed["state"], arrays)
     if hasattr(cls, "__setstate__"):
         result.__setstate__(state)
     else:
         vars(result).update(state)
+    if is_dataclass(cls):
+        for field in known:
+            getattr(result, field)  # those without a default must be there
+    for check in ("__post_init__", "check_loaded"):
+        if hasattr(result, check):
+            getattr(result, check)()
     return result
+
+
+def refuse_unknown(owner: str, names: set[str]) -> None:
+    """Raise ValueError if there are names that this version does not know."""
+    if names:
+        raise ValueError(
+            f"its {owner} has {', '.join(map(repr, sorted(names)))}, which this version does not "
+            "know"
+        )
+
+
+def require_array(
+    name: str,
+    value: Any,
+    shape: tuple[int | None, ...],
+    *,
+    kinds: str = "f",
+    finite: bool = True,
+) -> None:
+    """Raise ValueError unless something read from a file is an array as it was saved.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls it.
+    value : object
+        What was read.
+    shape : tuple of int or None
+        None stands for any length.
+    kinds : str, default="f"
+        Kinds of dtype that will do, as in `numpy.dtype.kind`.
+    finite : bool, default=True
+        Whether NaN and infinity are refused.
+
+    Examples
+    --------
+    >>> require_array("coef_", np.zeros((2, 3)), (None, 3))
+    >>> require_array("coef_", np.zeros((2, 3)), (2,))
+    Traceback (most recent call last):
+    ValueError: `coef_` is a float64 array of shape (2, 3), but one of shape (2,) was expected
+    """
+    array = np.asarray(value)
+    fits = len(shape) == array.ndim and all(
+        wanted is None or wanted == found for wanted, found in zip(shape, array.shape)
+    )
+    if not fits or array.dtype.kind not in kinds:
+        expected = tuple("any" if length is None else length for length in shape)
+        raise ValueError(
+            f"`{name}` is a {array.dtype} array of shape {array.shape}, but one of shape "
+            f"{expected} was expected"
+        )
+    if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"`{name}` holds NaN or infinity")
 
 
 class SavableMixin:
@@ -168,22 +269,37 @@ class SavableMixin:
         Raises
         ------
         ValueError
-            If the file holds another class, or was written by a newer version.
+            If the file is damaged, holds another class, or was written by a newer version: it is
+            checked whole before any of it is used.
         """
         header, arrays = load_arrays(path)
         where = f"`path` {os.fspath(path)!r}"
         if not isinstance(header, dict) or "format" not in header:
             raise ValueError(f"{where} does not hold a model. Pass a file that `save` wrote.")
-        if header["format"] > FORMAT:
+        version, name = header["format"], header.get("class")
+        if not isinstance(version, int) or version > FORMAT:
             raise ValueError(
-                f"{where} has format {header['format']}, but this version reads up to {FORMAT}. "
+                f"{where} has format {version!r}, but this version reads up to {FORMAT}. "
                 "Upgrade reservoir-hessianfree."
             )
-        if header["class"] != cls.__name__:
+        if name != cls.__name__:
             raise ValueError(
-                f"{where} holds a {header['class']}, but {cls.__name__}.load was called. "
-                f"Call {header['class']}.load."
+                f"{where} holds a {name}, but {cls.__name__}.load was called. Call {name}.load."
             )
-        estimator = cls(**unpack(header["params"], arrays))
-        vars(estimator).update(unpack(header["fitted"], arrays))
+        try:
+            params, fitted = (unpack(header[part], arrays) for part in ("params", "fitted"))
+            refuse_unknown(cls.__name__, set(params) - set(inspect.signature(cls).parameters))
+            estimator = cls(**params)
+            vars(estimator).update(fitted)
+            cls._check_loaded(estimator)
+        # What does not fit together raises almost anything.
+        except Exception as error:
+            reason = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise ValueError(
+                f"{where} is damaged, or of another version: {str(reason).rstrip('.')}. Save the "
+                "model again, or upgrade reservoir-hessianfree."
+            ) from error
         return estimator
+
+    def _check_loaded(self) -> None:
+        """Raise ValueError unless what was read from a file fits together."""

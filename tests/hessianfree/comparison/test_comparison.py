@@ -393,6 +393,26 @@ def test_a_loss_that_is_nan_comes_back_from_its_file(tmp_path):
     assert math.isnan(again.loss)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:-20],
+        lambda text: "",
+        lambda text: text.replace('"solved": false', '"solved": null'),
+        lambda text: text.replace('"fraction_wrong"', '"wrong"'),
+        lambda text: "[]\n" * 3,
+        lambda text: '{"a":' * 100_000,
+    ],
+)
+def test_a_damaged_file_of_a_run_is_told(tmp_path, damage):
+    contender = CountingContender([CountingRun("a", 1.0)])
+    compare([contender], [ADDING], Budget(sequence_gradients=5), seeds=[0], folder=tmp_path)
+    (path,) = tmp_path.glob("*.jsonl")
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ValueError, match=r"`folder` holds .*\.jsonl.*damaged. Delete the file"):
+        load_runs(tmp_path)
+
+
 def test_bad_arguments_are_told():
     with pytest.raises(ValueError, match="a budget needs a limit"):
         Budget()
