@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import as_series
-from reservoir.dynamics.loops._maps import Closing, drive_weights
+from reservoir.dynamics.loops._maps import Closing
 from reservoir.readout._features import Readout
 from reservoir.utils.types import Integers
 
@@ -93,25 +92,28 @@ def external_inputs(
 
 def external_part(readout: Readout, sources: Integers) -> Readout:
     """Return a readout that sees those inputs only whose place no output takes."""
-    if readout.input is None:
+    if readout.input is None or (sources < 0).all():
         return readout
-    return replace(readout, input=readout.input[:, sources < 0])
+    inputs = readout.input[:, sources < 0]
+    return Readout(readout.state, readout.intercept, inputs, readout.squares)
 
 
 def closing_of(reservoir: Reservoir, readout: Readout, sources: Integers) -> Closing:
     """Gather all maps between state and output in the layout of the loops."""
     n_outputs, n_units = readout.state.shape
     is_fed = sources >= 0
-    external = drive_weights(replace(reservoir, feedback=None))[np.append(~is_fed, True)]
+    external = np.concatenate([reservoir.input.T[~is_fed], reservoir.bias[np.newaxis]])
     feedback = np.zeros((n_outputs, n_units))
     if reservoir.feedback is not None:
         feedback += reservoir.feedback.T
-    np.add.at(feedback, sources[is_fed], reservoir.input.T[is_fed])
+    for place in np.flatnonzero(is_fed):
+        feedback[sources[place]] += reservoir.input[:, place]
     none = np.empty((0, max(n_units, n_outputs)))
     output = none[:, :n_outputs]
     if readout.input is not None and is_fed.any():
         output = np.zeros((n_outputs, n_outputs))
-        np.add.at(output.T, sources[is_fed], readout.input.T[is_fed])
+        for place in np.flatnonzero(is_fed):
+            output[:, sources[place]] += readout.input[:, place]
     maps = (
         external,
         feedback,

@@ -192,12 +192,12 @@ class ReservoirForecasts(ReservoirRuns):
             self.reservoir_,
             series,
             firsts - 1,
-            teacher=self._teacher_of(series),
+            teacher=None if self.reservoir_.feedback is None else self._teacher_of(series),
             initial_state=starts.states[0],
             initial_output=self._as_outputs(to_host(series[0])),
         )
         rows = to_host(series)
-        last = np.stack([self._as_outputs(rows[first - 1]) for first in firsts])
+        last = self._as_outputs(rows[firsts - 1])
         outside = np.flatnonzero(sources < 0)
         steps = np.minimum(firsts[:, np.newaxis] - 1 + np.arange(n_steps), len(rows) - 1)
         external = rows[steps][:, :, outside]
@@ -264,8 +264,8 @@ class ReservoirForecasts(ReservoirRuns):
         if X is None:
             return self.last_state_[np.newaxis], self.last_output_[np.newaxis]
         contexts, _ = self._reader().inputs(X, None, None)
-        last_rows = [self._as_outputs(to_host(context[-1])) for context in contexts]
-        return self._states_before_the_last_step(contexts), np.stack(last_rows)
+        last = np.stack([to_host(context[-1]) for context in contexts])
+        return self._states_before_the_last_step(contexts), self._as_outputs(last)
 
     def _starts_without_context(self, initial_state: Any, initial_output: Any) -> RunStarts:
         """Return where forecasts go on that no context precedes."""
@@ -305,15 +305,18 @@ class ReservoirForecasts(ReservoirRuns):
         n_steps: int,
     ) -> list[FreeStart]:
         """Return where forecasts begin, once the contexts have driven the reservoir."""
-        sources = self.input_sources_
+        is_external = self.input_sources_ < 0
+        last = np.stack([to_host(context[-1]) for context in contexts])
         ends = self._states_before_the_last_step(contexts, states)
         runs = []
-        for context, before, end, known in zip(contexts, states, ends, external):
-            row = to_host(context[-1])
-            rows = np.concatenate([row[np.newaxis, sources < 0], known[: n_steps - 1]])
+        starts = zip(contexts, states, ends, external, last, self._as_outputs(last))
+        for context, before, end, known, row, output in starts:
+            rows = np.empty((n_steps, known.shape[1]), dtype=known.dtype)
+            if known.shape[1]:
+                rows[0], rows[1:] = row[is_external], known
             # From the zero state, nothing was learned of the first steps.
             n_settling = max(0, self.washout - len(context) + 1) if before is None else 0
-            runs.append(FreeStart(n_steps, end, self._as_outputs(row), rows, n_settling))
+            runs.append(FreeStart(n_steps, end, output, rows, n_settling))
         return runs
 
     def _run_free(self, xp: Any, runs: Sequence[FreeStart], starts: RunStarts) -> list[FreeRun]:
@@ -361,22 +364,23 @@ class ReservoirForecasts(ReservoirRuns):
         self, contexts: list[Array], states: Sequence[Array | None] | None = None
     ) -> Array:
         """Drive the reservoir with all but the last row of each context."""
-        # A model one step ahead has just put out what now comes in: y[t-1] = u[t].
-        teachers = [self._teacher_of(context) for context in contexts]
+        teachers: list[Array] | None = None
+        outputs: list[Array] | None = None
+        if self.reservoir_.feedback is not None:
+            # A model one step ahead has just put out what now comes in: y[t-1] = u[t].
+            teachers = [self._teacher_of(context)[:-1] for context in contexts]
+            first = np.stack([to_host(context[0]) for context in contexts])
+            outputs = list(self._as_outputs(first))
         return final_states(
             self.reservoir_,
             [context[:-1] for context in contexts],
-            teachers=None
-            if self.reservoir_.feedback is None
-            else [teacher[:-1] for teacher in teachers if teacher is not None],
+            teachers=teachers,
             initial_states=states,
-            initial_outputs=[self._as_outputs(to_host(context[0])) for context in contexts],
+            initial_outputs=outputs,
         )
 
-    def _teacher_of(self, context: Array) -> Array | None:
+    def _teacher_of(self, context: Array) -> Array:
         """Return what a context feeds back: at each step the outputs that the next row shows."""
-        if self.reservoir_.feedback is None:
-            return None
         places = self._output_places()
         if (places < 0).any():
             raise ValueError(

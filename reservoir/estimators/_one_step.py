@@ -89,10 +89,12 @@ class OneStepAhead(SequenceEstimator):
                 "`series[:-1], series[1:]`, or call `predict` with the inputs."
             )
 
-    def _as_outputs(self, row: Array) -> Array:
-        """Return the outputs that a row of inputs shows; 0 for those that it does not."""
+    def _as_outputs(self, rows: Array) -> Array:
+        """Return the outputs that rows of inputs show, (..., n_outputs); 0 for those they don't."""
         places = self._output_places()
-        return np.where(places >= 0, row[places], 0)
+        shown: Array = rows[..., places]
+        shown[..., places < 0] = 0
+        return shown
 
     def _as_inputs(self, output: Array, external: Array) -> Array:
         """Return the row of inputs that outputs, and inputs that are no output, make up."""

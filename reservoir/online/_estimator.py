@@ -353,7 +353,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         state = self.last_state_.copy()
         features = stepper.advance(state, columns, None, self._steps_of_last)
         if target is not None and self._steps_of_last >= self.washout:
-            self._take_range([target.reshape(1, -1)])
+            self._take_target(target)
             learned = np.empty((1, self.n_outputs_))
             self.learner_.update_rows(features, target.reshape(1, -1), _ONE, learned)
             output = learned[0].astype(state.dtype)
@@ -370,6 +370,15 @@ class OnlineESNRegressor(ReservoirRegressor):
         if target is not None and self.teacher_forcing:
             self.last_output_ = target.reshape(-1).astype(state.dtype)
         return output[0] if self._y_is_1d else output.copy()
+
+    def _take_target(self, target: Array) -> None:
+        """Let free runs go as far from a target as from those before; quick where it is within."""
+        known = self.__dict__.get("output_range_")
+        if known is None:
+            return  # of an older file
+        low, high = known.tolist()
+        if not all(a <= value <= b for value, a, b in zip(target.ravel().tolist(), low, high)):
+            self._take_range([target.reshape(1, -1)])
 
     def _bounds_of_learning(self) -> NDArray[np.float64] | None:
         """Return the bounds of outputs that are fed back while learning, which starts from 0."""
