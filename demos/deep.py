@@ -8,7 +8,7 @@ random settings is taken, on a seed that is not tested on, and measured on ten o
 
 Expected: no. Median errors (NRMSE) of 0.15 flat with three leak rates, 0.34 deep (one net of the
 ten goes astray, with 2.0), 0.37 flat with one, 0.48 side by side. Several leak rates are what such
-a task wants, and units of all of them that hear each other; to stack them is one way of having
+a task wants, and units of all of them that are connected; to stack them is one way of having
 both, and here not the better one. A deep network has more settings to get right, and may have
 better ones than 200 tries find. Two minutes.
 """

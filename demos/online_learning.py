@@ -5,8 +5,9 @@ First, a nonlinear filter whose coefficients drift, and jump once. A readout lea
 forgetting, and each output is given before its target is known. Expected over 10 seeds: in the last
 quarter an NRMSE of at most 0.1 with forgetting, and of at least 0.7 for the fixed readout.
 
-Then FORCE learning: reservoirs of spectral radius 1.5, most of them chaotic, hear their own output
-while recursive least squares teaches them a pattern, and go on by themselves when it stops.
+Then FORCE learning: reservoirs of spectral radius 1.5, most of them chaotic, with their own
+output fed back while recursive least squares teaches them a pattern. They go on by themselves when
+it stops.
 Expected over 10 seeds: an NRMSE of at most 0.1 over the next 20 periods. About 40 seconds.
 """
 
@@ -36,7 +37,7 @@ GENERATOR = {
     "connectivity": 0.1,
     "bias_scaling": 0.02,
     "feedback_scaling": 1.0,
-    "teacher_forcing": False,  # it hears what it says itself
+    "teacher_forcing": False,  # its own output is fed back
     "include_input": False,
     "alpha": 1e-2,
 }
