@@ -82,7 +82,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="one cell, fewer turns")
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
     arguments = parser.parse_args()
-    cells, n_turns = (["vanilla"], 3) if arguments.quick else (arguments.cells, 9)
+    cells, n_turns = (["vanilla"], 3) if arguments.quick else (arguments.cells, 5)
     print("Uneven over even; padding is what the batch holds over its steps")
     print("cell            lengths    longest  steps  padding | loss  gradient  product  iteration")
     for cell in cells:

@@ -159,6 +159,11 @@ default="vanilla"
     scaled inside, and `params_` has that undone; their mean and scale are those of the first call
     on the data.
 
+    Sequences of various lengths are run in groups of similar length, without their padding. Steps
+    of few sequences side by side still take longer than their share: with lognormal lengths about
+    twice as long as as many steps in even sequences, and a sequence far longer than all others as
+    long as its steps take one after the other.
+
     An iteration works on whole sequences and is fastest on many side by side. A single series of
     many thousand steps is better cut into pieces of as many steps as memory is needed for:
     ``X.reshape(-1, 100, n_features)``.
