@@ -200,6 +200,17 @@ def scaling_of(space: Space, data: SeriesData, n_learned: int) -> SpaceScaling |
     return SpaceScaling.of(z, space.forward(data.inputs[:n_learned]))
 
 
+def rows_in(
+    space: Space,
+    data: SeriesData,
+    lags: Integers,
+    seasons: tuple[int, ...],
+    scaling: SpaceScaling,
+) -> Rows:
+    """Return a series as members in a space see it."""
+    return Rows(space, space.axis(data.y), data.inputs, lags, seasons, scaling)
+
+
 def views_for(space: Space, settings: ForecastSettings, has_inputs: bool) -> list[MemberView]:
     """Return what members see in a space."""
     views = [
@@ -227,7 +238,7 @@ def learned_candidates(
         lags = choose_lags(n_learned - space.n_lost, settings.seasons)
         if scaling is None or not len(lags):
             continue
-        rows = Rows(space, space.axis(data.y), data.inputs, lags, settings.seasons, scaling)
+        rows = rows_in(space, data, lags, settings.seasons, scaling)
         for view in views_for(space, settings, has_inputs):
             features = rows.features(view, reservoir)
             for ahead in modes_of(settings):

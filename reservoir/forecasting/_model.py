@@ -18,11 +18,12 @@ from reservoir.forecasting._backtest import (
     best_of_groups,
     forecast_member,
     learned_candidates,
+    rows_in,
     scaling_of,
     simple_candidates,
 )
 from reservoir.forecasting._combination import Intervals, weighted_variance, weights_of
-from reservoir.forecasting._features import Rows, SpaceScaling, choose_lags
+from reservoir.forecasting._features import SpaceScaling, choose_lags
 from reservoir.forecasting._members import MemberReadouts, learn
 from reservoir.forecasting._spaces import Bounds, bounds_at, floor_of
 from reservoir.utils.persistence import register, require_array
@@ -66,13 +67,6 @@ class FittedMember:
         if len(self.lags) and self.lags.min() < 0:
             raise ValueError("`lags` are negative")
 
-    def rows(self, data: SeriesData, settings: ForecastSettings) -> Rows:
-        """Return a series as this member sees it."""
-        space = self.choice.space
-        return Rows(
-            space, space.axis(data.y), data.inputs, self.lags, settings.seasons, self.scaling
-        )
-
     @classmethod
     def learn(
         cls,
@@ -86,8 +80,7 @@ class FittedMember:
         scaling = scaling_of(choice.space, data, len(data))
         if scaling is None:
             return None
-        part = cls(choice, lags, scaling, MemberReadouts(np.empty(0), np.empty(0), []))
-        rows = part.rows(data, settings)
+        rows = rows_in(choice.space, data, lags, settings.seasons, scaling)
         features = rows.features(choice.view, reservoir)
         readouts = learn(rows, features, data.observed, len(data), choice.horizon, choice.penalty)
         return None if readouts is None else cls(choice, lags, scaling, readouts)
@@ -101,7 +94,8 @@ class FittedMember:
         bounds: Bounds,
     ) -> Floats:
         """Return forecasts of y, (n_origins, horizon)."""
-        choice, rows = self.choice, self.rows(data, settings)
+        choice = self.choice
+        rows = rows_in(choice.space, data, self.lags, settings.seasons, self.scaling)
         found: Floats = forecast_member(
             rows, choice.view, reservoir, self.readouts, choice.horizon, backtest, bounds
         )[0]
