@@ -78,7 +78,7 @@ class Clock:
                 "how they go on. Use a DatetimeIndex, a PeriodIndex or whole numbers, or "
                 "`reset_index(drop=True)`."
             )
-        is_rising = clock.kind != "numbers" or int(clock.step) > 0
+        is_rising = len(index) < 2 or index[1] > index[0]
         if not clock.step or not is_rising or not clock.labels(0, len(index)).equals(index):
             raise ValueError(
                 f"The index of `{argument}` is irregular: {_first_gap(index)} Sort it, drop "

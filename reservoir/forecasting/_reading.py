@@ -86,7 +86,10 @@ def read_series(y: Any, argument: str = "y") -> tuple[list[Floats], SeriesForm]:
         values = _numbers(y.to_numpy(dtype=object), argument, None)
         return [values], SeriesForm("series", [_clock(y.index, argument)], [_plain(y.name)], [])
     if is_pandas(y, "DataFrame"):
-        columns = [_numbers(y[name].to_numpy(dtype=object), argument, name) for name in y.columns]
+        columns = [
+            _numbers(y.iloc[:, place].to_numpy(dtype=object), argument, name)
+            for place, name in enumerate(y.columns)
+        ]
         if not columns:
             raise ValueError(f"`{argument}` has no columns. Pass one series a column.")
         names = [_plain(name) for name in y.columns]
@@ -233,9 +236,9 @@ def check_values(values: Floats, where: str) -> None:
         )
     known = values[np.isfinite(values)]
     if not len(known):
+        why = f"all of its {len(values)} rows are NaN" if len(values) else "it has no rows"
         raise ValueError(
-            f"{where} holds no values: all of its {len(values)} rows are NaN. Pass a series with "
-            f"at least {MIN_ROWS} values."
+            f"{where} holds no values: {why}. Pass a series with at least {MIN_ROWS} values."
         )
     if len(known) < MIN_ROWS:
         raise ValueError(
@@ -265,6 +268,8 @@ def _numbers(values: Any, argument: str, column: Any) -> Floats:
     """Return real numbers as float64; missing values of any kind are NaN."""
     where = f"`{argument}`" if column is None else f"Column {column!r} of `{argument}`"
     try:
+        if isinstance(values, np.ma.MaskedArray):
+            values = np.ma.filled(values.astype(np.float64), np.nan)
         array = np.asarray(values)
         if array.dtype == object:
             pandas = sys.modules.get("pandas")

@@ -161,6 +161,21 @@ def test_missing_values_are_neither_targets_nor_scores(series):
     assert np.isfinite(result.mae)
 
 
+def test_missing_values_of_any_kind_are_the_same(series):
+    whole = np.round(10 * series)
+    whole[[30, 31]] = np.nan
+    expected = make().fit(whole).forecast(3)
+    masked = np.ma.masked_array(np.where(np.isnan(whole), -999, whole), np.isnan(whole))
+    for values in (masked, pd.Series(whole).astype("Int64"), list(pd.Series(whole))):
+        same(make().fit(values).forecast(3), expected)
+
+
+def test_columns_of_one_name_stay_apart(series):
+    frame = pd.DataFrame(np.column_stack([series, series + 1]), columns=["a", "a"])
+    forecast = make().fit(frame).forecast(3)
+    same(make().fit(frame.to_numpy()).forecast(3), forecast)
+
+
 def test_leading_gaps_are_dropped_and_labels_stay(series):
     index = pd.date_range("2001-05", periods=160, freq="MS")
     late = pd.Series(series, index=index)
@@ -431,6 +446,7 @@ def test_parts_of_the_machine_can_be_left_out(series):
     [
         (np.ones(50), ValueError, "`y` is constant: all of its values are 1"),
         (np.full(50, np.nan), ValueError, "`y` holds no values: all of its 50 rows are NaN"),
+        ([], ValueError, "`y` holds no values: it has no rows"),
         (np.arange(7.0), ValueError, "`y` holds 7 values, but at least 8"),
         (np.r_[np.arange(20.0), np.inf], ValueError, "`y` holds inf in row 20"),
         (np.r_[np.arange(20.0), np.nan, np.nan], ValueError, "`y` ends with 2 missing values"),
@@ -455,6 +471,8 @@ def test_series_that_cannot_be_forecast_are_refused(y, error, message):
         (pd.DatetimeIndex([*pd.date_range("2024", periods=20), pd.Timestamp("2024-02-01")]),
          "irregular: 2024-02-01 00:00:00 follows 2024-01-20"),
         (pd.date_range("2024", periods=21)[::-1][[1, 0, *range(2, 21)]], "irregular"),
+        (pd.date_range("2024", periods=21)[::-1], "irregular"),
+        (pd.RangeIndex(21, 0, -1), "irregular"),
         (pd.Index([*range(20), 25]), "irregular: 25 follows 19"),
         (pd.Index([0, *range(20)]), "irregular"),
         (pd.Index(list("abcdefghijklmnopqrstu")), "labels of dtype"),
