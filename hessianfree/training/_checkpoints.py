@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
+import re
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -21,7 +25,8 @@ from reservoir.utils.validation import check_integer
 _FORMAT = "hessianfree-checkpoint"
 
 
-_VERSION = 1
+# The second has its history in another file.
+_VERSIONS = (1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +74,19 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> None:
         The file; the folder must exist.
     state : TrainingState
     """
-    numbers, arrays = {}, {}
+    columns = state.history.head(state.iteration).arrays()
+    history = {f"history/{name}": column for name, column in columns.items()}
+    _write(path, state, {"version": 1}, history)
+
+
+def _write(
+    path: str | os.PathLike[str],
+    state: TrainingState,
+    about_history: dict[str, Any],
+    arrays: dict[str, Array],
+) -> None:
+    """Write a state, and what says where its history is."""
+    numbers = {}
     for name, value in host_state(_flatten(state.optimizer_state)).items():
         if isinstance(value, np.ndarray):
             arrays[f"optimizer/{name}"] = value
@@ -77,17 +94,92 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> None:
             numbers[name] = value
     header = {
         "format": _FORMAT,
-        "version": _VERSION,
         "optimizer_state": type(state.optimizer_state).__name__,
         "optimizer": numbers,
         "iteration": state.iteration,
         "entropy": state.seed.entropy,
         "spawn_key": list(state.seed.spawn_key),
         "stop_reason": state.stop_reason,
+        **about_history,
     }
-    for name, column in state.history.head(state.iteration).arrays().items():
-        arrays[f"history/{name}"] = column
     save_arrays(path, header=header, arrays=arrays)
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of one run, each at the same cost, however long the history is.
+
+    While the run lasts, the history is in a file of its own beside the checkpoint,
+    ``PATH.history-N.jsonl``, to which rows are appended: the checkpoint holds how many of its bytes
+    belong to it, and their digest. At the end all is in one file again.
+
+    Parameters
+    ----------
+    path : path-like
+        The checkpoint.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(os.path.realpath(path))
+        self._file: BinaryIO | None = None
+        self._n_rows = self._n_bytes = 0
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def save(self, state: TrainingState) -> None:
+        """Write a state in the middle of the run."""
+        is_first = self._file is None
+        if self._file is None:
+            numbers = [int(path.stem.rpartition("-")[2]) for path in self._histories()]
+            name = f"{self._path.name}.history-{max(numbers, default=0) + 1}.jsonl"
+            self._file = (self._path.parent / name).open("xb")
+        rows = (state.history.row(index) for index in range(self._n_rows, state.iteration))
+        lines = "".join(json.dumps(row, default=np.generic.item) + "\n" for row in rows).encode()
+        self._file.write(lines)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._digest.update(lines)
+        self._n_rows, self._n_bytes = state.iteration, self._n_bytes + len(lines)
+        history = {
+            "file": Path(self._file.name).name,
+            "bytes": self._n_bytes,
+            "digest": self._digest.hexdigest(),
+        }
+        _write(self._path, state, {"version": 2, "history": history}, {})
+        if is_first:
+            self._remove(self._file.name)
+
+    def finish(self, state: TrainingState) -> None:
+        """Write the last state, with its history, to the one file."""
+        save_checkpoint(self._path, state)
+        self.close()
+        self._remove()
+
+    def close(self) -> None:
+        """Write no more; what was written is that of a run which can go on."""
+        if self._file is not None:
+            self._file.close()
+
+    def _histories(self) -> list[Path]:
+        pattern = re.compile(re.escape(self._path.name) + r"\.history-\d+\.jsonl")
+        return [path for path in self._path.parent.iterdir() if pattern.fullmatch(path.name)]
+
+    def _remove(self, but: str = "") -> None:
+        """Remove histories that no checkpoint needs any more."""
+        for path in self._histories():
+            if str(path) != but:
+                path.unlink(missing_ok=True)
+
+
+def _read_history(path: str | os.PathLike[str], history: dict[str, Any]) -> History:
+    """Return the history that a checkpoint of a run in the middle needs."""
+    file = Path(os.path.realpath(path)).parent / Path(history["file"]).name
+    with file.open("rb") as stream:
+        content = stream.read(check_integer("bytes", history["bytes"]))
+    if hashlib.blake2b(content, digest_size=16).hexdigest() != history["digest"]:
+        raise ValueError(f"its history {file.name!r} is not the one that belongs to it")
+    whole = History()
+    for line in content.splitlines():
+        whole.append(json.loads(line))
+    return whole
 
 
 def load_checkpoint(path: str | os.PathLike[str], optimizer: Optimizer[Any]) -> TrainingState:
@@ -125,14 +217,15 @@ def load_checkpoint(path: str | os.PathLike[str], optimizer: Optimizer[Any]) -> 
     """
     header, arrays = load_arrays(path)
     where = f"`path` {os.fspath(path)!r}"
-    if header.get("format") != _FORMAT or header.get("version") != _VERSION:
+    if header.get("format") != _FORMAT or header.get("version") not in _VERSIONS:
         raise ValueError(
             f"{where} holds {header.get('format')!r} of version "
-            f"{header.get('version')}, but {_FORMAT!r} of version {_VERSION} was expected. "
+            f"{header.get('version')}, but {_FORMAT!r} of version 1 or 2 was expected. "
             "Pass a checkpoint that this version of the library wrote."
         )
     try:
-        return _restored(header, arrays, optimizer)
+        history = _read_history(path, header["history"]) if header["version"] == 2 else None
+        return _restored(header, arrays, optimizer, history)
     except _OtherOptimizerError:
         raise
     # What does not fit together raises almost anything.
@@ -148,7 +241,10 @@ class _OtherOptimizerError(ValueError):
 
 
 def _restored(
-    header: dict[str, Any], arrays: dict[str, Any], optimizer: Optimizer[Any]
+    header: dict[str, Any],
+    arrays: dict[str, Any],
+    optimizer: Optimizer[Any],
+    history: History | None,
 ) -> TrainingState:
     """Return the state that a file holds, or raise some error or other."""
     columns: dict[str, dict[str, Any]] = {"optimizer": dict(header["optimizer"]), "history": {}}
@@ -165,7 +261,7 @@ def _restored(
             f"{header['optimizer_state']}. Pass the optimizer that the run began with."
         )
     refuse_unknown("optimizer", set(columns["optimizer"]) - set(_flatten(blank)))
-    history = History(columns["history"])
+    history = History(columns["history"]) if history is None else history
     history.check_loaded()
     state = TrainingState(
         _fill(blank, columns["optimizer"]),

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from tqdm import tqdm
 
 from hessianfree.network._parallel import ParallelObjective
 from hessianfree.optimize._protocols import Objective, Optimizer
-from hessianfree.training._checkpoints import TrainingState, save_checkpoint
+from hessianfree.training._checkpoints import CheckpointWriter, TrainingState
 from hessianfree.training._data import DataSource
 from hessianfree.training._history import History, append_line
 from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.device import module_of, move_state
+from reservoir.utils.locks import only_user
 from reservoir.utils.seeds import RandomState, seed_sequence
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer, check_methods
@@ -78,10 +79,13 @@ def train(
         Whether to show a progress bar.
     checkpoint : path-like, optional
         File for the state, replaced in one piece each `checkpoint_every` iterations and at the end.
+        While the run lasts its history is in a file of its own, ``PATH.history-N.jsonl``, so that
+        a checkpoint costs the same however long the run is: copy both to go on elsewhere. A
+        ``PATH.lock`` tells other runs to keep off, until this one ends or is killed.
     checkpoint_every : int, default=1
     log : path-like, optional
         File for the history, one JSON object per line. A line is there as soon as its iteration is
-        done; a run that goes on continues the file.
+        done; a run that goes on continues the file. Locked as `checkpoint` is.
     n_jobs : int, optional
         Threads among which the sequences of a batch are spread, of a `SequenceNetwork` on the CPU;
         -1 is all cores. As `ParallelObjective`, which also computes on other machines.
@@ -131,12 +135,11 @@ def train(
     # Rows are appended to a history of our own, so that the one given stays as it is.
     history = state.history.head(state.iteration)
     state = replace(state, history=history, stop_reason=TrainingStop.N_ITERATIONS)
-    if log is not None:
-        state.history.write_jsonl(log)
     is_single = n_jobs in (None, 1)
     spread = nullcontext(objective) if is_single else ParallelObjective(objective, n_jobs)
     bar = tqdm(total=n_iterations, initial=state.iteration, disable=not progress)
-    with spread as objective, bar:
+    with _RunFiles(checkpoint, checkpoint_every, log) as files, spread as objective, bar:
+        files.begin(state.history)
         try:
             while state.iteration < n_iterations:
                 began = time.perf_counter()
@@ -145,10 +148,7 @@ def train(
                 row = {**info, "seconds": time.perf_counter() - began}
                 state.history.append(row)
                 state = replace(state, optimizer_state=new_state, iteration=state.iteration + 1)
-                if log is not None:
-                    append_line(log, row)
-                if checkpoint is not None and state.iteration % checkpoint_every == 0:
-                    save_checkpoint(checkpoint, state)
+                files.keep(row, state)
                 bar.set_postfix(loss=f"{info['loss']:.4g}", refresh=False)
                 bar.update()
                 if callback is not None and callback(state):
@@ -158,10 +158,53 @@ def train(
             # The row of an iteration may be there already whose state is not.
             history = state.history.head(state.iteration)
             state = replace(state, history=history, stop_reason=TrainingStop.INTERRUPTED)
-            if log is not None:
-                history.write_jsonl(log)
-    if module_of(state.params) is not callers_xp:
-        state = replace(state, optimizer_state=move_state(callers_xp, state.optimizer_state))
-    if checkpoint is not None:
-        save_checkpoint(checkpoint, state)
+            files.begin(history)
+        if module_of(state.params) is not callers_xp:
+            state = replace(state, optimizer_state=move_state(callers_xp, state.optimizer_state))
+        files.finish(state)
     return state
+
+
+class _RunFiles:
+    """The checkpoint and the log of a run, either of which there may be; no other run has them."""
+
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike[str] | None,
+        checkpoint_every: int,
+        log: str | os.PathLike[str] | None,
+    ) -> None:
+        self._log, self._every = log, checkpoint_every
+        self._names = {"checkpoint": checkpoint, "log": log}
+        self._writer = None if checkpoint is None else CheckpointWriter(checkpoint)
+        self._locks = ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._locks:
+            for argument, path in self._names.items():
+                if path is not None:
+                    self._locks.enter_context(only_user(path, argument))
+            self._locks = self._locks.pop_all()
+        return self
+
+    def begin(self, history: History) -> None:
+        """Make the log that of a history."""
+        if self._log is not None:
+            history.write_jsonl(self._log)
+
+    def keep(self, row: Mapping[str, Any], state: TrainingState) -> None:
+        """Add the row of an iteration, and the state after it where one is due."""
+        if self._log is not None:
+            append_line(self._log, row)
+        if self._writer is not None and state.iteration % self._every == 0:
+            self._writer.save(state)
+
+    def finish(self, state: TrainingState) -> None:
+        """Write the last checkpoint."""
+        if self._writer is not None:
+            self._writer.finish(state)
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._locks.close()

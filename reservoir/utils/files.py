@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import math
 import os
+import re
+import stat
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -15,6 +18,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reservoir.utils.locks import CAN_LOCK, try_lock
 
 _HEADER = "header"
 # An entry of the header, of all the rest of the header and the arrays.
@@ -26,6 +31,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and the
     temporary file is renamed: a process killed at any moment leaves the old file or the new one.
+    Links are followed, and a file that is there keeps its permissions and, where that is allowed,
+    its owner. Temporary files that killed processes left of this file are removed.
 
     Parameters
     ----------
@@ -33,22 +40,68 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         Where to write; the folder must exist.
     content : bytes
         What to write.
+
+    Raises
+    ------
+    ValueError
+        If there is something else than a file, such as a device.
     """
-    target = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".tmp")
+    target = Path(os.path.realpath(path))
+    old = target.stat() if target.exists() else None
+    if old is not None and not (stat.S_ISREG(old.st_mode) or stat.S_ISDIR(old.st_mode)):
+        raise ValueError(f"`path` {os.fspath(path)!r} is no file. Pass the path of one.")
+    _remove_leftovers(target)
+    descriptor, temporary = _own_temporary(target)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes the file readable by its owner alone; give it what open() would give.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, target)
+            _take_permissions(temporary, old)
+            if CAN_LOCK:  # while it is open, and cannot be taken for a leftover
+                os.replace(temporary, target)
+        if not CAN_LOCK:
+            os.replace(temporary, target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _own_temporary(target: Path) -> tuple[int, str]:
+    """Return a new file beside `target` that is locked as long as it is open, and its name."""
+    while True:
+        descriptor, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f"{target.name}.", suffix=".tmp"
+        )
+        # Another writer may have taken it for a leftover before it was locked.
+        if try_lock(descriptor) and os.path.exists(name):
+            return descriptor, name
+        os.close(descriptor)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove temporary files of `target` whose writers are dead."""
+    pattern = re.compile(re.escape(target.name) + r"\.?[a-z0-9_]{8}\.tmp")
+    for name in os.listdir(target.parent):
+        if CAN_LOCK and pattern.fullmatch(name):
+            leftover = target.parent / name
+            with contextlib.suppress(OSError), leftover.open("rb") as file:
+                if try_lock(file.fileno()):
+                    leftover.unlink()
+
+
+def _take_permissions(temporary: str, old: os.stat_result | None) -> None:
+    """Give a file that its owner alone can read what the old one had, or what open() would give."""
+    if old is None:
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        return
+    new = os.stat(temporary)
+    if hasattr(os, "chown") and (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        with contextlib.suppress(PermissionError):
+            os.chown(temporary, old.st_uid, old.st_gid)
+    os.chmod(temporary, stat.S_IMODE(old.st_mode))
 
 
 def save_arrays(
