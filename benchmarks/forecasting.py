@@ -275,10 +275,10 @@ def series(folder: Path, cache: Cache) -> None:
             worst = max(worst, float(np.max(np.array(errors) / naive)))
             if method.endswith("as it is"):
                 each[name] = [ratios[name], *np.mean(inside[-len(errors) :], axis=0)]
-        low, high = np.mean(inside, axis=0)
+        covered = ["" if np.isnan(part) else f"{part:.3f}" for part in np.mean(inside, axis=0)]
         print(
             f"| {method} | {geometric(ratios):.3f} | {geometric(ratios, 'laser'):.3f} "
-            f"| {worst:.2f} | {low:.3f} | {high:.3f} | {np.median(seconds):.2f} |",
+            f"| {worst:.2f} | {' | '.join(covered)} | {np.median(seconds):.2f} |",
             flush=True,
         )
     print("\n| series | season | steps ahead | ratio to seasonal naive | 80 % | 95 % |")
