@@ -84,7 +84,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         contiguous segments, side by side. With "votes" the readout learns from each step, and
         the scores of the steps are averaged. For labels of steps it has no meaning.
     label_per : {"auto", "sequence", "step"}, default="auto"
-        What a label belongs to. "sequence" also accepts one label a row of a 2-D `X` with
+        What a label belongs to. "sequence" also accepts one label per row of a 2-D `X` with
         `groups`, the same for all rows of a group: what scikit-learn's cross-validation needs.
         Without `groups`, each row of a 2-D `X` is then a series of one feature; "auto" takes the
         rows for steps, with a warning where they are long enough to be series.

@@ -234,7 +234,7 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
     def transform(
         self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
     ) -> Floats:
-        """Return the parameters of the model of each sequence, one row a sequence.
+        """Return the parameters of the model of each sequence, one row per sequence.
 
         Parameters
         ----------

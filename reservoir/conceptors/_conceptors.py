@@ -349,7 +349,7 @@ def _check_symmetric(name: str, matrix: ArrayLike) -> Floats:
     if array.ndim != 2 or array.shape[0] != array.shape[1] or len(array) == 0:
         raise ValueError(
             f"`{name}` has shape {array.shape}, but a square matrix was expected. Give it one row "
-            "and one column a unit."
+            "and one column per unit."
         )
     check_finite(name, array)
     if np.abs(array - array.T).max() > 1e-6 * np.abs(array).max():

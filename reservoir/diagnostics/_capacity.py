@@ -364,7 +364,7 @@ def _explained(
         return np.zeros(n_targets), np.zeros(n_targets), 0
     axes = axes[is_kept].T * (np.sqrt(n_rows) / lengths[is_kept])
 
-    # A batch costs (rank + width)² a row.
+    # A batch costs (rank + width)² per row.
     width = max(rank, 64)
     batches = [slice(a, min(a + width, n_targets)) for a in range(0, n_targets, width)]
     sums = [GramAccumulator(rank, batch.stop - batch.start) for batch in batches]

@@ -109,7 +109,7 @@ class ESNRegressor(PooledTargets):
         output. "auto" goes by the shape; (n_sequences, n_steps) for sequences of n_steps is one a
         step, and (n_sequences, n_outputs) with a step more or less is refused until this says so.
     pooling : {"mean", "last"} or int, default="mean"
-        With one target a sequence, what the readout sees of it: the mean of [u; x; x²] over the
+        With one target per sequence, what the readout sees of it: the mean of [u; x; x²] over the
         steps after the washout, as suits what a sequence is like; those of the last step, as suits
         where it ended; or the means of so many contiguous segments, where the shape in time counts.
     dtype : {"float64", "float32"}, default="float64"
@@ -286,8 +286,8 @@ class ESNRegressor(PooledTargets):
         X : array-like of shape (n_steps, n_features), list of such, or 3-D array
             Inputs; see the class for several sequences. A memory-mapped array is read in place.
         y : array-like of shape (n_steps,) or (n_steps, n_outputs), or as `X` several of them
-            Targets, one row a step; NaN where there is none. Or, for several sequences,
-            (n_sequences,) or (n_sequences, n_outputs): one row a sequence; see `target_per`.
+            Targets, one row per step; NaN where there is none. Or, for several sequences,
+            (n_sequences,) or (n_sequences, n_outputs): one row per sequence; see `target_per`.
         groups : array-like of shape (n_steps,), optional
             Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
         lengths : array-like of int of shape (n_sequences,), optional
@@ -417,7 +417,7 @@ class ESNRegressor(PooledTargets):
         if self._find_target_per(X, y, groups, lengths, first=first):
             if initial_state is not None:
                 raise ValueError(
-                    f"`initial_state` is {initial_state!r}, but with one target a sequence none "
+                    f"`initial_state` is {initial_state!r}, but with one target per sequence none "
                     "continues another. Leave it out."
                 )
             return self._learn_pooled(X, y, groups, lengths, step_weight, first=first)

@@ -169,7 +169,7 @@ class NVARRegressor(SequenceRegressor):
         X : array-like of shape (n_steps, n_features), list of such, or 3-D array
             Inputs.
         y : array-like of shape (n_steps,) or (n_steps, n_outputs), or as `X` several of them
-            Targets, one row a step.
+            Targets, one row per step.
         groups : array-like of shape (n_steps,), optional
             Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
         lengths : array-like of int of shape (n_sequences,), optional

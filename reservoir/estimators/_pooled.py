@@ -22,9 +22,9 @@ from reservoir.utils.validation import check_choice
 
 
 def is_per_sequence(y: Any, layout: Layout, target_per: Any) -> bool:
-    """Return whether targets are one a sequence; "auto" goes by their shape.
+    """Return whether targets are one per sequence; "auto" goes by their shape.
 
-    What may be one a step is: (n_sequences, n_steps) for sequences of n_steps, and what is a step
+    What may be one per step is: (n_sequences, n_steps) for sequences of n_steps, and what is a step
     short or long of that, which is refused later.
 
     Examples
@@ -54,7 +54,7 @@ def is_per_sequence(y: Any, layout: Layout, target_per: Any) -> bool:
 
 
 def _are_of_steps(X: Any, y: Any, groups: Any, lengths: Any) -> bool:
-    """Tell at a glance, without a copy of a list of sequences, targets that are one a step."""
+    """Tell at a glance, without a copy of a list of sequences, targets that are one per step."""
     if is_panel(X):
         return False
     if not isinstance(X, list | tuple):
@@ -65,7 +65,7 @@ def _are_of_steps(X: Any, y: Any, groups: Any, lengths: Any) -> bool:
 
 
 class PooledTargets(ReservoirRegressor):
-    """What an ESNRegressor does with one target a sequence."""
+    """What an ESNRegressor does with one target per sequence."""
 
     target_per: str
     pooling: str | int
@@ -83,14 +83,14 @@ class PooledTargets(ReservoirRegressor):
         raise NotImplementedError
 
     def _find_target_per(self, X: Any, y: Any, groups: Any, lengths: Any, *, first: bool) -> bool:
-        """Return whether there is one target a sequence, as in the calls before."""
+        """Return whether there is one target per sequence, as in the calls before."""
         found = "step"
         if self.target_per != "auto" or not _are_of_steps(X, y, groups, lengths):
             _, layout = stack_sequences(X, groups=groups, lengths=lengths)
             found = "sequence" if is_per_sequence(y, layout, self.target_per) else "step"
         if not first and found != self.target_per_:
             raise ValueError(
-                f"`y` has one target a {found}, but the calls before had one a "
+                f"`y` has one target per {found}, but the calls before had one per "
                 f"{self.target_per_}. Pass such, or call `fit` to start afresh."
             )
         self.target_per_ = found
@@ -99,7 +99,7 @@ class PooledTargets(ReservoirRegressor):
     def _learn_pooled(
         self, X: Any, y: Any, groups: Any, lengths: Any, weights: Any, *, first: bool
     ) -> Self:
-        """Learn from one target a sequence."""
+        """Learn from one target per sequence."""
         pooling = check_pooling(self.pooling)
         if first and self.target_per == "sequence":
             X = self._reader().turned(X, y, "sequence", groups, lengths)
@@ -112,8 +112,9 @@ class PooledTargets(ReservoirRegressor):
             self._begin(inputs[0].shape[1], rows.shape[1])
             if self.reservoir_.feedback is not None or self.noise:
                 raise ValueError(
-                    "`feedback_scaling` or `noise` is not 0, but with one target a sequence there "
-                    "is no output at each step to feed back, and no run with noise. Set both to 0."
+                    "`feedback_scaling` or `noise` is not 0, but with one target per sequence "
+                    "there is no output at each step to feed back, and no run with noise. Set both "
+                    "to 0."
                 )
             self._adapt_reservoir(inputs)
             self._accumulator = self._new_accumulator(1 if isinstance(pooling, str) else pooling)
@@ -174,12 +175,12 @@ class PooledTargets(ReservoirRegressor):
         return targets
 
     def _checked_weights(self, weights: Any, n_sequences: int) -> Floats:
-        """Return one weight a sequence."""
+        """Return one weight per sequence."""
         values = np.asarray(to_host(weights), dtype=np.float64)
         check_consistent_length(values, np.empty(n_sequences))
         if values.ndim != 1 or not (np.isfinite(values).all() and (values >= 0).all()):
             raise ValueError(
-                f"`step_weight` has shape {values.shape}, but with one target a sequence "
+                f"`step_weight` has shape {values.shape}, but with one target per sequence "
                 f"({n_sequences},) finite weights of 0 or more were expected, one for each."
             )
         return values
@@ -240,6 +241,6 @@ class PooledTargets(ReservoirRegressor):
         super()._check_runs()
         if self.target_per_ == "sequence":
             raise ValueError(
-                f"This {type(self).__name__} learned one target a sequence, and has no output at "
-                "each step. Call `predict` with whole sequences, or fit it on a target a step."
+                f"This {type(self).__name__} learned one target per sequence, and has no output at "
+                "each step. Call `predict` with whole sequences, or fit it on one target per step."
             )

@@ -250,7 +250,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
             shape = "(n_steps,)" if self._y_is_1d else f"(n_steps, {targets[0].shape[1]})"
             raise ValueError(
                 f"`y` has shape {shape}, but `X` has {n_sites} sites, and `y` is a field on the "
-                "same. Pass one column a site, in the order of those of `X`."
+                "same. Pass one column per site, in the order of those of `X`."
             )
         names = column_names(y) or ()
         places = input_sources(getattr(self, "feature_names_in_", ()), names, n_sites, n_sites)

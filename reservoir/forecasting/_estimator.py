@@ -183,7 +183,7 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
         Parameters
         ----------
         y : array-like of shape (n_steps,) or (n_steps, n_series), Series, DataFrame, or list
-            One series; several of one length, one a column; or a list of series.
+            One series; several of one length, one per column; or a list of series.
         X : array-like of shape (n_steps,) or (n_steps, n_inputs), DataFrame, or list, optional
             What is known ahead of each step, such as a price or a holiday. For a list of series, a
             list with one each.
@@ -547,6 +547,6 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
 def as_forecast(
     form: SeriesForm, columns: list[list[Floats]], start: int, levels: tuple[float, ...]
 ) -> Forecast:
-    """Return mean and ends of intervals, each a list with one array a series, in their form."""
+    """Return mean and ends of intervals, each a list with one array per series, in their form."""
     mean, *ends = (form.restore(column, start) for column in columns)
     return Forecast(mean, dict(zip(levels, ends[::2])), dict(zip(levels, ends[1::2])))

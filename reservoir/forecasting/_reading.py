@@ -99,7 +99,7 @@ def read_series(y: Any, argument: str = "y") -> tuple[list[Floats], SeriesForm]:
         if not all(form.is_one for _, form in read):
             raise ValueError(
                 f"`{argument}` is a list whose entries are not all single series. Pass 1-D arrays "
-                "or pandas Series, one a series."
+                "or pandas Series, one per series."
             )
         forms = [form for _, form in read]
         clocks = [form.clocks[0] for form in forms]
@@ -209,7 +209,7 @@ def read_inputs(
     if values.ndim != 2 or len(values) != n_rows or not values.shape[1]:
         raise ValueError(
             f"`{argument}` has shape {np.shape(X)}, but ({n_rows}, n_inputs) was expected. Pass "
-            "one row a step."
+            "one row per step."
         )
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]

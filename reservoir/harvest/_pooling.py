@@ -212,7 +212,7 @@ def pool_sequences(
     washout: int = 0,
     bidirectional: bool = False,
 ) -> NDArray[np.float64]:
-    """Return one row a sequence: what a readout sees of its steps, pooled over time.
+    """Return one row per sequence: what a readout sees of its steps, pooled over time.
 
     "mean":  (1 / T) Σ_t s[t];    k segments:  the means of k contiguous stretches side by side;
     "last":  s[t] at the end: where each direction has seen all of the sequence

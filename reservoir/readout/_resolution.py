@@ -28,7 +28,7 @@ def resolves_best_alpha(
     It does where, for each target, the estimated error of the smallest alpha that they resolve is
     larger than that of one above it: noise calls for a larger alpha, and those that are lost in
     rounding only fit it closer. Without noise the error falls all the way down, and a factor is
-    needed. The error is that of generalised cross-validation from two rows a feature on, and
+    needed. The error is that of generalised cross-validation from two rows per feature on, and
     before that the one on the rows that are to come next, of a readout fitted to those before.
 
     Parameters

@@ -156,7 +156,7 @@ def stack_like(values: Any, layout: Layout, *, name: str) -> Any:
     ----------
     values : array-like or list of array-like
         For the form "rows", n_rows values or rows, returned as they are; for "list", one array
-        of n_steps values or rows a sequence; for "array", (n_sequences, n_steps, ...).
+        of n_steps values or rows per sequence; for "array", (n_sequences, n_steps, ...).
     layout : Layout
         What `stack_sequences` returned for the inputs.
     name : str

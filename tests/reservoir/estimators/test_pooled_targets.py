@@ -97,7 +97,7 @@ def test_partial_fit_and_blocks(waves, tmp_path):
     whole.save(tmp_path / "model.npz")
     loaded = ESNRegressor.load(tmp_path / "model.npz")
     np.testing.assert_array_equal(loaded.predict(X), whole.predict(X))
-    with pytest.raises(ValueError, match="one target a step, but the calls before had one a seq"):
+    with pytest.raises(ValueError, match="target per step, but the calls before had one per seq"):
         parts.partial_fit(X[0], X[0])
 
 
@@ -142,7 +142,7 @@ def test_what_needs_an_output_at_each_step(waves):
         lambda: next(esn.predict_stream([X[0]])),
     )
     for call in calls:
-        with pytest.raises(ValueError, match="learned one target a sequence"):
+        with pytest.raises(ValueError, match="learned one target per sequence"):
             call()
     for parameters in ({"feedback_scaling": 1.0}, {"noise": 0.1}):
         with pytest.raises(ValueError, match="no output at each step"):
