@@ -74,6 +74,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         verbose: bool = False,
         callback: Callable[[Any], Any] | None = None,
         device: Literal["cpu", "cuda", "auto"] = "cpu",
+        n_jobs: int | None = None,
     ) -> None:
         self.n_units = n_units
         self.cell = cell
@@ -99,6 +100,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self.verbose = verbose
         self.callback = callback
         self.device = device
+        self.n_jobs = n_jobs
 
     # How the targets came; of files of before, as was read then.
     _per_sequence: bool
@@ -307,13 +309,8 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
                 is_validated=self.validation_fraction > 0,
             )
         training, held_out = hold_out(batch, self.validation_fraction, progress.held_out_rng())
-        # As equal as possible: no epoch ends with a batch of a sequence or two.
-        n_batches = -(-training.n_sequences // counts.gradient_batch_size)
-        gradient_size = -(-training.n_sequences // n_batches)
-        curvature_size = None
-        if uses_curvature(optimizer):
-            curvature_size = min(self.curvature_batch_size, gradient_size)
-        max_rows = max(SLICE_ROWS, largest_rows(training, curvature_size or 0))
+        source = self._batches_of(training, optimizer, counts)
+        max_rows = max(SLICE_ROWS, largest_rows(training, source.curvature_size or 0))
         network = architecture.build(max_rows, self.device_)
         if not continues:
             params = INITIALIZATIONS[self.initialization](
@@ -327,7 +324,6 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             params = self._recentred(network, self._in_units_of_net(self.params_), training)
             state = replace(state, optimizer_state=optimizer.init(params.astype(self.dtype)))
         self._architecture = architecture
-        source = Minibatches(training, gradient_size, curvature_size)
         last = state.iteration + counts.max_iter
 
         def report(state: TrainingState, progress: Progress, reason: TrainingStop | None) -> bool:
@@ -353,10 +349,20 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             n_iterations=state.iteration if validation.stop_reason else last,
             callback=validation,
             progress=bool(self.verbose),
+            n_jobs=self.n_jobs,
         )
         reason = STOP_REASONS[validation.stop_reason or state.stop_reason]
         self._adopt(state, validation.progress, reason)
         self._warn()
+
+    def _batches_of(self, training: Batch, optimizer: Optimizer[Any], counts: Any) -> Minibatches:
+        """Return the batches of an epoch, as equal as possible: none of a sequence or two."""
+        n_batches = -(-training.n_sequences // counts.gradient_batch_size)
+        gradient_size = -(-training.n_sequences // n_batches)
+        curvature_size = None
+        if uses_curvature(optimizer):
+            curvature_size = min(self.curvature_batch_size, gradient_size)
+        return Minibatches(training, gradient_size, curvature_size)
 
     def _adopt(self, state: TrainingState, progress: Progress, reason: str) -> None:
         """Take over what training has come to, the curve of this fit among it."""

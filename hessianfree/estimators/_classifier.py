@@ -36,7 +36,8 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         As in `RNNRegressor`: how it starts.
     optimizer, gradient_batch_size, curvature_batch_size, max_iter, tol, n_iter_no_change, l2
         As in `RNNRegressor`: how it is trained.
-    validation_fraction, target, warm_start, dtype, random_state, verbose, callback, device
+    validation_fraction, target, warm_start, dtype, random_state, verbose, callback, device,
+    n_jobs
         As in `RNNRegressor`. A label is one value: a row of as many labels as steps is one per
         step.
 

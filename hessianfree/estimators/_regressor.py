@@ -115,6 +115,9 @@ default="vanilla"
         Where to compute: "cuda" is an NVIDIA GPU, by CuPy; "auto" takes one where there is one.
         Sequences may then be CuPy arrays, and predictions are of the kind of `X`; what was learned
         is kept in NumPy arrays.
+    n_jobs : int, default=None
+        Threads among which the sequences of a batch are spread, as in joblib; see
+        `ParallelObjective`. Results depend on it by rounding.
 
     Attributes
     ----------

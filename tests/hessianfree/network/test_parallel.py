@@ -16,6 +16,7 @@ from hessianfree import (
     LSTMCell,
     MultiplicativeCell,
     ParallelObjective,
+    RNNRegressor,
     SequenceNetwork,
     start,
     train,
@@ -183,7 +184,7 @@ def test_a_lost_worker_is_replaced(rng):
 
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
     with (
-        distributed.LocalCluster(dashboard_address=None, **options) as cluster,
+        distributed.LocalCluster(dashboard_address=":0", **options) as cluster,
         distributed.Client(cluster) as client,
     ):
         killed = []
@@ -213,3 +214,15 @@ def test_what_is_refused(rng):
     network.device = "cuda"
     with pytest.raises(ValueError, match="computes on 'cuda'"):
         ParallelObjective(network)
+
+
+def test_estimators_spread_their_batches(rng):
+    X = rng.normal(size=(40, 8, 2))
+    y = X.sum(axis=(1, 2))
+    settings = {"max_iter": 1, "dtype": "float64", "l2": 0.1, "random_state": 0}
+    alone = RNNRegressor(5, **settings).fit(X, y)
+    spread = RNNRegressor(5, n_jobs=2, **settings).fit(X, y)
+    np.testing.assert_allclose(spread.loss_curve_, alone.loss_curve_, rtol=1e-12)
+    # Conjugate gradients carry rounding on.
+    np.testing.assert_allclose(spread.params_, alone.params_, rtol=1e-5, atol=1e-7)
+    assert not np.array_equal(spread.params_, alone.params_)  # other sums: it was spread

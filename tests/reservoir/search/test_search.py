@@ -364,7 +364,7 @@ def test_dask_gives_the_same_scores(memory_task):
     # Processes: threads would share objects, and nothing would be sent.
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
     with (
-        distributed.LocalCluster(dashboard_address=None, **options) as cluster,
+        distributed.LocalCluster(dashboard_address=":0", **options) as cluster,
         distributed.Client(cluster),
         parallel_config("dask"),
     ):
