@@ -37,6 +37,7 @@ from reservoir.harvest._pooling import (
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._layout import Layout, stack_like
 from reservoir.utils.device import host_state, in_kind
+from reservoir.utils.fitted import as_fitted
 from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats, Integers
@@ -367,6 +368,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         return self._shaped(in_kind(decisions, X), layout)
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    @as_fitted
     def predict_proba(
         self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
     ) -> Any:

@@ -192,7 +192,7 @@ def _as_leak_rate(leak_rate: Any, dtype: np.dtype[Any]) -> float | Array:
     if np.ndim(leak_rate) == 0:
         return check_real("leak_rate", leak_rate, minimum=0, maximum=1, exclusive=True)
     try:
-        return np.asarray(leak_rate, dtype=dtype)
+        return np.array(leak_rate, dtype=dtype)  # a copy: later changes don't reach it
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"`leak_rate` can't be read as numbers ({error}). Pass a number, or one per unit."

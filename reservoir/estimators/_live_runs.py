@@ -15,6 +15,7 @@ from reservoir.estimators._runs import InitialState, ReservoirRuns
 from reservoir.estimators._state import ReservoirState
 from reservoir.sequences._names import by_name
 from reservoir.utils.device import to_host
+from reservoir.utils.fitted import as_fitted
 
 
 class _Live(NamedTuple):
@@ -183,6 +184,7 @@ class LiveReservoir(ReservoirRuns):
         row = output[np.newaxis]
         refuse_departure(row, find_departure(row, np.array(bounds, dtype=output.dtype)))
 
+    @as_fitted
     def _checked_row(self, inputs: Array) -> Array:
         """Return the inputs of one step as (n_features,), held where that is asked for."""
         n_features = self.n_features_in_

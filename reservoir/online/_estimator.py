@@ -25,6 +25,7 @@ from reservoir.online._learner import Learner, is_finite
 from reservoir.online._least_squares import RecursiveLeastSquares
 from reservoir.online._mean_squares import LeastMeanSquares
 from reservoir.online._stepping import Stepper
+from reservoir.utils.fitted import as_fitted
 from reservoir.utils.persistence import register
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice
@@ -339,7 +340,8 @@ class OnlineESNRegressor(ReservoirRegressor):
             If state or output are not finite, or the output, fed back without a target to learn
             from, leaves the range of the targets by more than `output_limit`.
         """
-        inputs = np.asarray(u, dtype=self.dtype)
+        used = self._used_parameters()
+        inputs = np.asarray(u, dtype=used["dtype"])
         target = None if y is None else np.asarray(y, dtype=np.float64)
         if not hasattr(self, "learner_"):
             self._set_up(inputs, target)
@@ -352,14 +354,14 @@ class OnlineESNRegressor(ReservoirRegressor):
             columns[0, self.n_features_in_ : -1] = self.last_output_
         state = self.last_state_.copy()
         features = stepper.advance(state, columns, None, self._steps_of_last)
-        if target is not None and self._steps_of_last >= self.washout:
+        if target is not None and self._steps_of_last >= used["washout"]:
             self._take_target(target)
             learned = np.empty((1, self.n_outputs_))
             self.learner_.update_rows(features, target.reshape(1, -1), _ONE, learned)
             output = learned[0].astype(state.dtype)
         else:
             output = self.learner_.map_rows(features)[0].astype(state.dtype)
-            if self.reservoir_.feedback is not None and self._steps_of_last >= self.washout:
+            if self.reservoir_.feedback is not None and self._steps_of_last >= used["washout"]:
                 self._check_bounds(output)
         if self._steps_of_last == 0:
             self._last_generator = self._noise_generator(self.n_sequences_seen_)
@@ -367,7 +369,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         self._steps_of_last += 1
         self.last_state_ = state
         self.last_output_ = output
-        if target is not None and self.teacher_forcing:
+        if target is not None and used["teacher_forcing"]:
             self.last_output_ = target.reshape(-1).astype(state.dtype)
         return output[0] if self._y_is_1d else output.copy()
 
@@ -510,6 +512,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         self._y_is_1d = target.ndim == 0
         self.n_features_in_ = inputs.size
         self._begin(inputs.size, target.size)
+        self._fitted_with = self._plain_parameters()
 
     def _check_step(self, name: str, values: Array, length: int) -> None:
         """Raise unless these are the finite values of one step."""
@@ -532,6 +535,7 @@ class OnlineESNRegressor(ReservoirRegressor):
             if not isinstance(self.learner_, Learner) or found != (n_columns, n_outputs):
                 raise ValueError(f"`learner_` is for {found[0]} columns, not {n_columns}")
 
+    @as_fitted
     def _live_loop(self) -> tuple[Stepper, Array]:
         """Return what steps, and the row of columns that drives it; made at the first need."""
         if self._stepper is None:

@@ -43,6 +43,9 @@ class Learner:
         Rows learned from.
     """
 
+    # Whether it comes from a pickle or a file, whose arrays may be mapped, and read-only.
+    _was_read = False
+
     def __init__(
         self, n_features: int, n_targets: int, *, fit_intercept: bool, engine: str
     ) -> None:
@@ -160,6 +163,8 @@ class Learner:
         outputs : ndarray of shape (n_rows, n_targets)
             Overwritten.
         """
+        if self._was_read:
+            self._own_arrays()
         done = self._learn(features, targets, weights, outputs)
         first = self.n_rows
         self.n_rows += done
@@ -175,6 +180,17 @@ class Learner:
                 "expected. Lower `learning_rate`, or scale features and targets.",
                 step,
             )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._was_read = True
+
+    def _own_arrays(self) -> None:
+        """Put copies in the place of arrays that can't be written, since learning is in place."""
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray) and not value.flags.writeable:
+                setattr(self, name, np.array(value))
+        self._was_read = False
 
     def _learn(
         self, features: NDArray[Any], targets: Floats, weights: Floats, outputs: Floats

@@ -15,6 +15,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from reservoir.utils.files import load_arrays, save_arrays
+from reservoir.utils.fitted import FittedParameters
 
 FORMAT = 1
 
@@ -224,7 +225,7 @@ def require_array(
         raise ValueError(f"`{name}` holds NaN or infinity")
 
 
-class SavableMixin:
+class SavableMixin(FittedParameters):
     """Gives a scikit-learn estimator `save` and `load`."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -291,7 +292,9 @@ class SavableMixin:
             refuse_unknown(cls.__name__, set(params) - set(inspect.signature(cls).parameters))
             estimator = cls(**params)
             vars(estimator).update(fitted)
-            cls._check_loaded(estimator)
+            record = dict(fitted.get("_fitted_with", {}))
+            refuse_unknown("record of parameters", set(record) - set(params))
+            cls._check_loaded(estimator._as_fitted(record))
         # What does not fit together raises almost anything.
         except Exception as error:
             reason = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
