@@ -39,6 +39,7 @@ SETTINGS = {
     "files": {
         "classifier": {
             "spectral_radius": 0.5,
+            "leak_rate": 1.0,
             "input_scaling": 0.1,
             "pooling": "mean",
             "include_input": False,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -23,16 +24,20 @@ from reservoir.classification._readout import (
     RowBlocks,
     as_blocks,
     decisions_of,
+    held_out_decisions,
     row_space,
     stratified_folds,
 )
 from reservoir.classification._ridge import fit_ridge
+from reservoir.dynamics._recipe import reservoir_seeds
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.estimators._base import ReservoirEstimator
 from reservoir.harvest._pooling import (
+    Pooling,
     check_pooling,
     iterate_states,
     kept_steps,
-    pool_sequences,
+    pool_in_ways,
 )
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._layout import Layout, stack_like
@@ -44,6 +49,22 @@ from reservoir.utils.types import Floats, Integers
 from reservoir.utils.validation import check_choice, check_integer
 
 Array = NDArray[np.floating]
+
+
+# What `pooling` "auto" chooses from: where a sequence is when does not matter, or does.
+_WAYS: tuple[Pooling, ...] = ("mean", 5, 10)
+
+
+def _held_out_loss(
+    readout: ClassReadout, features: Floats, codes: Integers, folds: Integers
+) -> float:
+    """Return the loss by which alpha was chosen, or else the squared error on held-out folds."""
+    if readout.scores is not None:
+        return float(np.nanmin(readout.scores))
+    if not readout.held_out:
+        return math.inf
+    decisions = held_out_decisions(features, readout.held_out, folds)
+    return float(np.square(decisions - np.eye(decisions.shape[1])[codes]).mean())
 
 
 def _has_probabilities(classifier: ESNClassifier) -> bool:
@@ -72,18 +93,25 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     ----------
     n_units : int, default=500
         Units of the reservoir.
-    spectral_radius, leak_rate, input_scaling, bias_scaling
+    spectral_radius, bias_scaling
         As in `ESNRegressor`.
+    leak_rate : float in (0, 1] or array-like of shape (n_units,), default=0.3
+        As in `ESNRegressor`; classes are told apart by slower units.
+    input_scaling : float, array-like of shape (n_features,) or None, default=None
+        As in `ESNRegressor`, but None stands for 1 / √n_features: classes are told apart by what
+        tanh bends.
     connectivity, topology, distribution, activation
         As in `ESNRegressor`.
     bidirectional : bool, default=False
         Whether the same reservoir also runs from the end of each sequence to its start; the
-        readout then sees the states of both directions.
-    pooling : {"mean", "last", "votes"} or int, default="mean"
+        readout then sees the states of both directions. With `pooling` "auto" it does.
+    pooling : {"auto", "mean", "last", "votes"} or int, default="auto"
         How the states of a sequence become what the readout sees, where there is one label a
         sequence: their mean; the last (of each direction); an integer, the means of that many
-        contiguous segments, side by side. With "votes" the readout learns from each step, and
-        the scores of the steps are averaged. For labels of steps it has no meaning.
+        contiguous segments, side by side; "auto", of the mean, 5 and 10 segments, each of both
+        directions and with squares, what has the least held-out loss. With "votes" the readout
+        learns from each step, and the scores of the steps are averaged. For labels of steps it has
+        no meaning.
     label_per : {"auto", "sequence", "step"}, default="auto"
         What a label belongs to. "sequence" also accepts one label per row of a 2-D `X` with
         `groups`, the same for all rows of a group: what scikit-learn's cross-validation needs.
@@ -95,7 +123,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     include_input : bool, default=True
         Whether the readout sees u.
     include_squares : bool, default=False
-        Whether the readout sees x².
+        Whether the readout sees x². With `pooling` "auto" it does.
     readout : {"ridge", "logistic"}, default="ridge"
         Ridge regression of class indicators, the scores being what it predicts, or multinomial
         logistic regression.
@@ -127,6 +155,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
+    pooling_ : {"mean", "last", "votes"} or int
+        How states are pooled: `pooling`, or what "auto" has chosen.
     label_per_ : {"sequence", "step"}
         What a label belongs to.
     reservoir_ : Reservoir
@@ -191,15 +221,15 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         n_units: int = 500,
         *,
         spectral_radius: float | None = 0.9,
-        leak_rate: float | ArrayLike = 1.0,
-        input_scaling: float | ArrayLike = 1.0,
+        leak_rate: float | ArrayLike = 0.3,
+        input_scaling: float | ArrayLike | None = None,
         bias_scaling: float = 0.2,
         connectivity: float = 10,
         topology: Any = "random",
         distribution: str = "uniform",
         activation: str | Callable[[Array], Array] = "tanh",
         bidirectional: bool = False,
-        pooling: Literal["mean", "last", "votes"] | int = "mean",
+        pooling: Literal["auto", "mean", "last", "votes"] | int = "auto",
         label_per: Literal["auto", "sequence", "step"] = "auto",
         washout: int = 0,
         include_input: bool = True,
@@ -299,16 +329,23 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
             )
             weights = by_class[codes]
         self.reservoir_ = self._draw_reservoir(inputs[0].shape[1])
-        pooled = None if self.label_per_ == "step" else self._pool(inputs)
-        if pooled is None or self.pooling == "votes":
+        pooled = None
+        self.pooling_: Pooling = self.pooling
+        if self.label_per_ == "step":
             readout = self._learn_from_steps(inputs, layout, codes, weights, folds)
-        elif len(pooled) < pooled.shape[1]:
-            # As many columns as there are rows say all that the readout can use.
-            basis = row_space(pooled)
-            readout = self._fit_readout(as_blocks(pooled @ basis), codes, weights, folds)
-            readout = readout.in_columns(basis)
+        elif self.pooling == "votes":
+            readout = self._learn_from_steps(inputs, layout, codes, weights, folds)
+            (pooled,) = self._pool(inputs, ["mean"])
         else:
-            readout = self._fit_readout(as_blocks(pooled), codes, weights, folds)
+            ways = _WAYS if self.pooling == "auto" else [self.pooling]
+            found = self._pool(inputs, ways)
+            readouts = [self._learn_from_pooled(rows, codes, weights, folds) for rows in found]
+            losses = [
+                _held_out_loss(one, rows, codes, folds) if len(ways) > 1 else 0.0
+                for one, rows in zip(readouts, found, strict=True)
+            ]
+            best = int(np.argmin(losses))
+            readout, pooled, self.pooling_ = readouts[best], found[best], ways[best]
         if self.cv is not None:
             cases = self._steps(inputs, layout) if pooled is None else as_blocks(pooled)
             readout = calibrate(readout, cases, codes, weights, folds)
@@ -441,6 +478,13 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
             )
         )
 
+    def _draw_reservoir(self, n_inputs: int, n_outputs: int = 0) -> Reservoir:
+        """Draw the reservoir; without an `input_scaling`, by the number of inputs."""
+        seeds, recipe = reservoir_seeds(self.random_state), self._recipe()
+        if recipe.input_scaling is None:
+            recipe = replace(recipe, input_scaling=1.0 / math.sqrt(n_inputs))
+        return recipe.draw(n_inputs, n_outputs, seeds)
+
     def _read_training(
         self, X: Any, y: Any, groups: Any, lengths: Any
     ) -> tuple[list[Array], NDArray[Any], Layout]:
@@ -448,7 +492,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         check_choice("label_per", self.label_per, ("auto", "sequence", "step"))
         check_choice("readout", self.readout, ("ridge", "logistic"))
         check_choice("solver", self.solver, ("auto", "gram", "qr"))
-        check_pooling(self.pooling, other=("votes",))
+        check_pooling(self.pooling, other=("votes", "auto"))
         if self.cv is not None:
             check_integer("cv", self.cv, minimum=2)
         if y is None:
@@ -475,7 +519,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         return getattr(self, "label_per_", "sequence") == "sequence"
 
     def _check_steps(self, layout: Layout) -> None:
-        self._check_washout(layout.lengths, n_directions=1 + bool(self.bidirectional))
+        self._check_washout(layout.lengths, n_directions=1 + self._is_bidirectional())
 
     def _folds(self, codes: Integers, layout: Layout) -> Integers:
         """Return the fold of each label; negative for steps of the washout."""
@@ -495,7 +539,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         """Say of each row whether it lies outside the washout."""
         kept = np.zeros(layout.n_rows, dtype=bool)
         for offset, length in zip(layout.offsets[:-1], layout.lengths, strict=True):
-            first, stop = kept_steps(length, self.washout, bool(self.bidirectional))
+            first, stop = kept_steps(length, self.washout, self._is_bidirectional())
             kept[offset + first : offset + stop] = True
         return kept
 
@@ -514,6 +558,17 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
             folds[~self._kept_rows(layout)] = -1
         return self._fit_readout(self._steps(inputs, layout), codes, weights, folds)
 
+    def _learn_from_pooled(
+        self, pooled: Floats, codes: Integers, weights: Floats | None, folds: Integers
+    ) -> ClassReadout:
+        """Fit the readout to one row a sequence."""
+        if len(pooled) >= pooled.shape[1]:
+            return self._fit_readout(as_blocks(pooled), codes, weights, folds)
+        # As many columns as there are rows say all that the readout can use.
+        basis = row_space(pooled)
+        readout = self._fit_readout(as_blocks(pooled @ basis), codes, weights, folds)
+        return readout.in_columns(basis)
+
     def _fit_readout(
         self, blocks: RowBlocks, codes: Integers, weights: Floats | None, folds: Integers
     ) -> ClassReadout:
@@ -525,18 +580,25 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         )
 
     def _feature_map(self) -> FeatureMap:
-        return FeatureMap(bool(self.include_input), bool(self.include_squares))
+        squares = bool(self.include_squares) or self._is_auto()
+        return FeatureMap(bool(self.include_input), squares)
 
-    def _pool(self, inputs: list[Array]) -> Floats:
-        """Return the features that the readout decides by, one row per sequence."""
-        return pool_sequences(
+    def _is_bidirectional(self) -> bool:
+        return bool(self.bidirectional) or self._is_auto()
+
+    def _is_auto(self) -> bool:
+        """Tell whether the features of a sequence are chosen by held-out folds."""
+        return self.pooling == "auto" and self.label_per_ == "sequence"
+
+    def _pool(self, inputs: list[Array], ways: Sequence[Pooling]) -> list[Floats]:
+        """Return what the readout decides by, one row a sequence, for each way of pooling."""
+        return pool_in_ways(
             self.reservoir_,
             self._feature_map(),
             inputs,
-            # The readout is linear: the mean of its scores is its score of the mean.
-            "mean" if self.pooling == "votes" else self.pooling,
+            ways,
             washout=self.washout,
-            bidirectional=bool(self.bidirectional),
+            bidirectional=self._is_bidirectional(),
         )
 
     def _steps(self, inputs: list[Array], layout: Layout) -> RowBlocks:
@@ -545,7 +607,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
 
         def blocks() -> Iterator[tuple[slice, Array]]:
             for index, start, states in iterate_states(
-                self.reservoir_, inputs, bidirectional=bool(self.bidirectional)
+                self.reservoir_, inputs, bidirectional=self._is_bidirectional()
             ):
                 stop = start + len(states)
                 rows = slice(offsets[index] + start, offsets[index] + stop)
@@ -568,7 +630,10 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         readout = Readout(self.coef_, self.intercept_)
         if self.label_per_ == "sequence":
             self._check_steps(layout)
-            return decisions_of(readout, self._pool(inputs)), layout
+            # The readout is linear: the mean of its scores is its score of the mean.
+            way = "mean" if self.pooling_ == "votes" else self.pooling_
+            (pooled,) = self._pool(inputs, [way])
+            return decisions_of(readout, pooled), layout
         decisions = np.empty((layout.n_rows, len(self.classes_)))
         for rows, features in self._steps(inputs, layout)():
             decisions[rows] = decisions_of(readout, features)

@@ -64,7 +64,8 @@ class ReservoirRecipe:
     leak_rate : float or array-like of shape (n_units,)
         Fraction a of the state replaced at each step, in (0, 1].
     input_scaling : float, array-like of shape (n_inputs,) or None
-        Scale of W_in, for all inputs or for each; None stands for 0.2 / √n_inputs.
+        Scale of W_in, for all inputs or for each; None stands for 0.1, and
+        for 0.3 / √n_inputs where there are more than nine.
     bias_scaling : float
         Scale of b.
     connectivity : int or float

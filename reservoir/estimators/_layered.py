@@ -59,9 +59,9 @@ class LayeredESNRegressor(ESNRegressor):
     leak_rate : float or list of float of length n_layers, default=1.0
         a_l. An entry of the list may itself be an array with one rate for each unit.
     input_scaling : float, None or list of these of length n_layers, default=None
-        Scale of the weights V_l of what drives a layer: the input, or the layer
-        below. None stands for 0.2 / √n_features where that is the input, and for 1 where it is
-        the layer below. An entry of the list may itself be an array with one scale per channel.
+        Scale of the weights V_l of what drives a layer: the input, or the layer below. None stands
+        for the default of `ESNRegressor` where that is the input, and for 1 where it is the layer
+        below. An entry of the list may itself be an array with one scale per channel.
     bias_scaling : float or list of float of length n_layers, default=0.2
         Scale of b_l.
     connectivity : int or float, default=10

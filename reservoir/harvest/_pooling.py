@@ -252,9 +252,31 @@ def pool_sequences(
     array([[2., 3.],
            [2., 2.]])
     """
+    (rows,) = pool_in_ways(
+        reservoir,
+        feature_map,
+        inputs,
+        [pooling],
+        washout=washout,
+        bidirectional=bidirectional,
+    )
+    return rows
+
+
+def pool_in_ways(
+    reservoir: Reservoir,
+    feature_map: FeatureMap,
+    inputs: Sequence[Array],
+    poolings: Sequence[Pooling],
+    *,
+    washout: int = 0,
+    bidirectional: bool = False,
+) -> list[NDArray[np.float64]]:
+    """Return what `pool_sequences` does for each of several ways of pooling, by one run."""
     lengths = [len(part) for part in inputs]
-    pool = Pool(lengths, pooling, washout=washout, bidirectional=bidirectional)
+    pools = [Pool(lengths, way, washout=washout, bidirectional=bidirectional) for way in poolings]
     for index, start, states in iterate_states(reservoir, inputs, bidirectional=bidirectional):
         part = inputs[index][start : start + len(states)]
-        pool.add(feature_map, index, start, states, part)
-    return pool.rows
+        for pool in pools:
+            pool.add(feature_map, index, start, states, part)
+    return [pool.rows for pool in pools]

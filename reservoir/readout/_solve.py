@@ -69,7 +69,17 @@ Sums = GramAccumulator | QRAccumulator
 
 # The candidates of estimators that are not told theirs: from what noise-free data can use to what
 # leaves little but the mean, one for each power of ten (of two, no error was better by 2 %).
+USUAL_TOLERANCE = 0.05
 USUAL_ALPHAS = tuple(float(alpha) for alpha in 10.0 ** np.arange(-6, 5))
+
+
+def tolerance_of(alpha: Any) -> float:
+    """Return the `tolerance` of `solve_ridge` for the parameter `alpha` of an estimator.
+
+    Of candidates that the user has named the best is taken; of the usual ones the largest that is
+    as good: what differs little one step ahead differs much where the output is fed back.
+    """
+    return USUAL_TOLERANCE if isinstance(alpha, tuple) and alpha == USUAL_ALPHAS else 0.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,7 @@ def solve_ridge(
     *,
     fit_intercept: bool = True,
     per_target: bool = False,
+    tolerance: float = 0.0,
     selection: Literal["gcv"]
     | Sequence[RidgeAccumulator | GramAccumulator | QRAccumulator] = "gcv",
 ) -> RidgeSolution:
@@ -149,6 +160,8 @@ def solve_ridge(
     per_target : bool, default=False
         Whether each target chooses its own alpha; otherwise the mean score over the targets
         decides, as in scikit-learn's RidgeCV: give targets of different units the same scale.
+    tolerance : float, default=0.0
+        Of several, the largest alpha is taken whose score is within that fraction of the lowest.
     selection : "gcv" or sequence of accumulators, default="gcv"
         How to choose; accumulators are those of the blocks that make up all rows.
 
@@ -218,7 +231,7 @@ def solve_ridge(
     # Of a target that is zero, a score of zero is exact.
     is_told = supported[:, None] & ((scores > noise) | (noise == 0.0))
     scores = np.where(is_told, scores, np.nan)
-    best = _best(scores, candidates)
+    best = _best(scores, candidates, tolerance)
     # An error that falls down to the smallest alpha that is told may go on falling.
     least_told = np.where(np.isfinite(scores), candidates[:, None], np.inf).min(axis=0)
     if not supported.all() and (best <= least_told).any():
@@ -258,10 +271,10 @@ def _solution(
     )
 
 
-def _best(scores: Floats, alphas: Floats) -> Floats:
+def _best(scores: Floats, alphas: Floats, tolerance: float) -> Floats:
     """Return, for each column of scores, the largest of the alphas that share the lowest."""
     finite = np.where(np.isfinite(scores), scores, np.inf)
-    lowest = finite == finite.min(axis=0)
+    lowest = finite <= (1.0 + tolerance) * finite.min(axis=0)
     best: Floats = np.where(lowest, alphas[:, None], 0.0).max(axis=0)
     return best
 

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from reservoir.readout._accumulator import RidgeAccumulator, as_factor
 from reservoir.readout._features import Readout
 from reservoir.readout._rows import Floats
-from reservoir.readout._solve import check_alphas, ridge_system, solve_ridge, squared_errors
+from reservoir.readout._solve import (
+    check_alphas,
+    ridge_system,
+    solve_ridge,
+    squared_errors,
+    tolerance_of,
+)
 from reservoir.readout._sums import GramAccumulator, QRAccumulator
 from reservoir.search._folds import Fold, Plan
 from reservoir.sequences._missing import is_known
@@ -67,6 +73,7 @@ class LaneSums:
         self._plan, self._options = plan, options
         self._learned = learned or self
         self._alphas = [check_alphas(alpha, name="alpha") for alpha in alphas]
+        self._tolerances = [tolerance_of(alpha) for alpha in alphas]
         # Each segment has about its share of the trace with which the smallest alpha is compared.
         n_segments = len(plan.segment_rows)
         smallest = min(float(alpha.min()) for alpha in self._alphas) / n_segments
@@ -147,13 +154,14 @@ class LaneSums:
             if alpha not in solved:
                 solved[float(alpha)] = system.solve(float(alpha))
         readouts: list[tuple[Readout, bool]] = []
-        for alpha in self._alphas:
+        for alpha, tolerance in zip(self._alphas, self._tolerances, strict=True):
             if alpha.ndim:
                 solution = solve_ridge(
                     rest,
                     alpha,
                     fit_intercept=self._options.fit_intercept,
                     per_target=self._options.per_target,
+                    tolerance=tolerance,
                 )
                 readouts.append((Readout(solution.coef, solution.intercept), True))
             else:

@@ -27,7 +27,8 @@ _INT32_MAX = 2**31 - 1
 
 # Enough for a reservoir of any size, and so the default; small reservoirs have fewer units.
 _USUAL_CONNECTIVITY = 10
-_USUAL_INPUT_SCALING = 0.2
+_USUAL_INPUT_SCALING = 0.1
+_LARGEST_SUM = 0.3
 
 
 _DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, Any], NDArray[np.float64]]] = {
@@ -354,12 +355,12 @@ def check_scaling(
 def check_input_scaling(scaling: Any, n_inputs: int) -> float | NDArray[np.float64]:
     """Return the `input_scaling` of an estimator, None standing for one by the number of inputs.
 
-    0.2 / √n_inputs: of standardised inputs, whatever their number, the summed input of a unit has a
-    deviation of 0.2 / √3, where tanh bends a little and saturates never. Chosen by the table of
-    `benchmarks.defaults`.
+    0.1, and 0.3 / √n_inputs for more than nine: of standardised inputs, whatever their number, the
+    summed input of a unit then has a deviation of at most 0.3 / √3, where tanh bends a little and
+    never saturates. Chosen by the table of `benchmarks.defaults`.
     """
     if scaling is None:
-        return _USUAL_INPUT_SCALING / math.sqrt(max(n_inputs, 1))
+        return min(_USUAL_INPUT_SCALING, _LARGEST_SUM / math.sqrt(max(n_inputs, 1)))
     return check_scaling(scaling, n_inputs, name="input_scaling")
 
 

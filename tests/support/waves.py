@@ -9,8 +9,9 @@ from reservoir import ESNClassifier
 
 
 def small(**parameters):
-    settings = {"n_units": 20, "connectivity": 5, "alpha": 1e-2, "random_state": 1, **parameters}
-    return ESNClassifier(**settings)
+    settings = {"n_units": 20, "connectivity": 5, "alpha": 1e-2, "random_state": 1}
+    plain = {"input_scaling": 1.0, "leak_rate": 1.0, "pooling": "mean"}
+    return ESNClassifier(**settings | plain | parameters)
 
 
 def noisy_waves(rng, n_sequences, priors=(0.5, 0.3, 0.2), noise=0.8, lengths=(9, 16)):

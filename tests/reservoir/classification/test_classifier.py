@@ -347,3 +347,67 @@ def test_use_before_fit_and_with_other_features(waves):
         small().fit(X, y).predict([x[:, :1] for x in X])
     with pytest.raises(ValueError, match="sequence 1 of the 2 in `X` has only 2 steps"):
         small(washout=2).fit(X, y).predict([X[0], X[1][:2]])
+
+
+# -- the defaults --------------------------------------------------------------------------------
+
+
+def bumps(rng, n, where):
+    """Noise with a bump that stands early or late, or has one form or the other."""
+    X, y = [], rng.integers(2, size=n)
+    for label in y:
+        x = 0.3 * rng.normal(size=(40, 1))
+        if where:
+            start = 5 if label else 25
+            x[start : start + 6] += 1.0
+        else:
+            start = rng.integers(2, 30)
+            x[start : start + 6] += np.resize([2.0, -2.0] if label else [2.0, 2.0, -2.0, -2.0], 6)[
+                :, None
+            ]
+        X.append(x)
+    return X, y
+
+
+@pytest.mark.parametrize("where", [True, False])
+def test_auto_takes_segments_where_they_matter(rng, where):
+    X, y = bumps(rng, 120, where)
+    esn = ESNClassifier(50, random_state=0).fit(X[:60], y[:60])
+    assert (esn.pooling_ != "mean") == where
+    assert esn.score(X[60:], y[60:]) > 0.85
+    told = ESNClassifier(
+        50, pooling=esn.pooling_, bidirectional=True, include_squares=True, random_state=0
+    ).fit(X[:60], y[:60])
+    np.testing.assert_array_equal(esn.coef_, told.coef_)
+    losses = [
+        ESNClassifier(50, pooling=way, bidirectional=True, include_squares=True, random_state=0)
+        .fit(X[:60], y[:60])
+        .alpha_scores_.min()
+        for way in ("mean", 5, 10)
+    ]
+    assert esn.alpha_scores_.min() == min(losses)
+
+
+@pytest.mark.parametrize("settings", [{"alpha": 1.0}, {"alpha": 1.0, "cv": None}])
+def test_auto_without_scores(rng, settings):
+    X, y = bumps(rng, 60, True)
+    esn = ESNClassifier(30, random_state=0, **settings).fit(X, y)
+    # The folds choose; without any the mean is taken.
+    assert (esn.pooling_ == "mean") == (len(settings) == 2)
+
+
+def test_auto_reads_steps_forwards(rng):
+    u = rng.normal(size=(300, 1))
+    y = (np.roll(u[:, 0], 1) > 0).astype(int)
+    esn = ESNClassifier(30, random_state=0).fit(u, y)
+    later = u.copy()
+    later[200:] = 5.0
+    np.testing.assert_allclose(
+        esn.decision_function(later)[:200], esn.decision_function(u)[:200], atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("n_units", [1, 3, 9])
+def test_fewer_units_than_connections(rng, n_units):
+    X, y = bumps(rng, 20, True)
+    assert ESNClassifier(n_units, random_state=0).fit(X, y).reservoir_.n_units == n_units

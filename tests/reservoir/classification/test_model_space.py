@@ -118,7 +118,7 @@ def test_pooled_states_stand_behind_the_models(sequences, pooling, bidirectional
     assert both.shape[1] == len(beside.get_feature_names_out())
     esn = ESNClassifier(
         n_units=15, connectivity=5, random_state=1, pooling=pooling, include_input=False, cv=None,
-        alpha=1.0, **settings,
+        alpha=1.0, input_scaling=1.0, leak_rate=1.0, **settings,
     ).fit(sequences, [0, 1, 0, 1])  # fmt: skip
     pooled = both[:, models.shape[1] :]
     decisions = pooled @ np.diff(esn.coef_, axis=0)[0] + np.diff(esn.intercept_)

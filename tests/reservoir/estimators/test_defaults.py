@@ -38,12 +38,14 @@ def test_standardised_channels_do_not_saturate(rng, n_channels):
 
 
 @pytest.mark.parametrize("kind", [ESNRegressor, ReservoirTransformer, LayeredESNRegressor])
-@pytest.mark.parametrize("n_channels", [1, 4])
+@pytest.mark.parametrize("n_channels", [1, 4, 25])
 def test_input_scaling_goes_with_the_number_of_inputs(rng, kind, n_channels):
     u = rng.normal(size=(50, n_channels))
     by_default = kind(20, random_state=0).fit(u, u[:, 0]).reservoir_
     told = kind(20, input_scaling=1.0, random_state=0).fit(u, u[:, 0]).reservoir_
-    np.testing.assert_allclose(by_default.input, told.input * 0.2 / np.sqrt(n_channels), rtol=1e-12)
+    np.testing.assert_allclose(
+        by_default.input, told.input * {1: 0.1, 4: 0.1, 25: 0.06}[n_channels], rtol=1e-12
+    )
     # What a layer hears of the one below is not the input.
     first = by_default.recurrent.toarray(), told.recurrent.toarray()
     np.testing.assert_allclose(first[0], first[1], rtol=1e-12)

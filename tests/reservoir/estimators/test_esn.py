@@ -110,10 +110,10 @@ def test_step_weights_of_zero_leave_steps_out_of_the_readout_only(memory_task):
 def test_several_alphas_choose_one_and_equal_a_fit_with_it(memory_task):
     u, y = memory_task
     alphas = np.logspace(-6, 4, 11)
-    path = small(alpha=alphas).fit(u, y)
+    path = small(input_scaling=1.0, alpha=alphas).fit(u, y)
     assert path.alpha_scores_.shape == (11,)
     assert path.alpha_ == alphas[np.argmin(path.alpha_scores_)]
-    single = small(alpha=path.alpha_).fit(u, y)
+    single = small(input_scaling=1.0, alpha=path.alpha_).fit(u, y)
     np.testing.assert_allclose(path.coef_, single.coef_, rtol=1e-6, atol=1e-9)
     assert not hasattr(single, "alpha_scores_")
     assert 1e-6 < path.alpha_ < 1e4

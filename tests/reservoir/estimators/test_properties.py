@@ -25,6 +25,7 @@ def estimator(kind, **parameters):
     if kind == "transformer":
         return ReservoirTransformer(**shared)
     if kind == "classifier":
+        shared |= {"pooling": "mean", "input_scaling": 0.5}
         return ESNClassifier(**shared, alpha=1.0, cv=None, washout=1, include_squares=True)
     feedback = {"feedback_scaling": 0.3} if kind == "feedback" else {}
     return ESNRegressor(**shared, **feedback, alpha=1.0, washout=1, include_squares=True)
