@@ -7,6 +7,7 @@ from reservoir.estimators._delays import DelayEmbedding
 from reservoir.estimators._esn import ESNRegressor
 from reservoir.estimators._layered import LayeredESNRegressor
 from reservoir.estimators._nvar import NVARRegressor
+from reservoir.estimators._scaled import ScaledForecaster
 from reservoir.estimators._transformer import ReservoirTransformer
 from reservoir.fields._estimator import LocalESNRegressor
 from reservoir.forecasting._estimator import ReservoirForecaster
@@ -28,6 +29,7 @@ __all__ = [
     "ReservoirForecaster",
     "ReservoirModelSpace",
     "ReservoirTransformer",
+    "ScaledForecaster",
     "__version__",
     "from_aeon",
     "limit_threads",

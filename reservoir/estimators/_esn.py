@@ -321,7 +321,7 @@ class ESNRegressor(PooledTargets):
         )
         self._check_washout(layout.lengths)
         self._begin(inputs[0].shape[1], targets[0].shape[1])
-        self._remember_names(y)
+        self._remember_targets(inputs, targets, y)
         self._adapt_reservoir(inputs, self._teachers(targets))
         return self._solve(self._take_in(inputs, targets, weights, n_blocks=self._n_blocks()))
 
@@ -454,7 +454,7 @@ class ESNRegressor(PooledTargets):
             if before is None:
                 self.target_per_ = "step"
                 self._begin(inputs[0].shape[1], targets[0].shape[1])
-                self._remember_names(y)
+                self._remember_targets(inputs, targets, y)
             self._check_n_outputs(targets[0].shape[1])
             before = np.array(to_host(inputs[0][-1]))
             yield inputs[0], targets[0]

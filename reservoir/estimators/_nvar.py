@@ -155,6 +155,10 @@ class NVARRegressor(SequenceRegressor):
     last_inputs_: Array
     last_output_: Array
 
+    @property
+    def _looks_back(self) -> bool:
+        return self.n_delays > 1
+
     def fit(
         self,
         X: Any,
@@ -189,7 +193,7 @@ class NVARRegressor(SequenceRegressor):
             X, y, groups, lengths, None
         )
         self._begin(inputs[0].shape[1], targets[0].shape[1])
-        self._remember_names(y)
+        self._remember_targets(inputs, targets, y)
         self._check_lengths(layout.lengths)
         return self._learn(inputs, targets)
 
@@ -233,7 +237,7 @@ class NVARRegressor(SequenceRegressor):
         )
         if first:
             self._begin(inputs[0].shape[1], targets[0].shape[1])
-            self._remember_names(y)
+            self._remember_targets(inputs, targets, y)
         else:
             self._check_n_outputs(targets[0].shape[1])
         self._check_lengths(layout.lengths[continues:])

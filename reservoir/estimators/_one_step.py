@@ -43,6 +43,58 @@ def output_places(sources: Integers, n_outputs: int) -> Integers:
     return places
 
 
+# In a forecast outputs take the place of inputs. Of one distribution, they differ by up to two
+# standard deviations; by more where they have not one unit.
+LARGEST_GAP = 2.0
+# Rows that tell it.
+_MOST_ROWS, _FEWEST_ROWS = 1000, 8
+
+
+def one_step_gap(inputs: Array, targets: Array, places: Integers) -> float:
+    """Return how far the targets of a series are from the inputs of the next step.
+
+    Parameters
+    ----------
+    inputs : ndarray of shape (n_steps, n_inputs)
+    targets : ndarray of shape (n_steps, n_outputs)
+    places : ndarray of shape (n_outputs,)
+        The input that each output is, -1 for none.
+
+    Returns
+    -------
+    float
+        Root of the mean squared difference, in standard deviations (the smaller of the two), of
+        the output of which it is largest; 0 where there are too few rows to tell.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(100, 1))
+    >>> one_step_gap(x[:-1], x[1:], np.array([0]))
+    0.0
+    >>> one_step_gap(x[:-1], 280 + 120 * x[1:], np.array([0])) > 100
+    True
+    """
+    largest = 0.0
+    rows, following = inputs[-_MOST_ROWS:][1:], targets[-_MOST_ROWS:][:-1]
+    for output in np.flatnonzero(places >= 0):
+        came = np.asarray(to_host(rows[:, places[output]]), dtype=np.float64)
+        wanted = np.asarray(to_host(following[:, output]), dtype=np.float64)
+        known = np.isfinite(came) & np.isfinite(wanted)
+        if known.sum() < _FEWEST_ROWS:
+            continue
+        came, wanted = came[known], wanted[known]
+        size = max(np.abs(came).max(), np.abs(wanted).max())
+        if size == 0:
+            continue
+        # Divided by their size first, so that no square overflows.
+        difference = np.sqrt(np.mean(((came - wanted) / size) ** 2))
+        spread = min(np.std(came / size), np.std(wanted / size))
+        # Differences of rounding are none, also of constants, which have no spread.
+        if difference > 1e-6:
+            largest = max(largest, float(difference / max(spread, 1e-12)))
+    return largest
+
+
 class OneStepAhead(SequenceEstimator):
     """What forecasts of an estimator feed back, by names and numbers of its columns."""
 
@@ -50,12 +102,17 @@ class OneStepAhead(SequenceEstimator):
     n_features_in_: int
     feature_names_in_: Any
 
-    def _remember_names(self, y: Any) -> None:
-        """Keep the names of the targets, where they have some: of the inputs that they continue."""
+    # So files from before load.
+    _gap = 0.0
+
+    def _remember_targets(self, inputs: Sequence[Array], targets: Sequence[Array], y: Any) -> None:
+        """Keep what says which inputs the targets continue: their names, and how far they are."""
         self.__dict__.pop("target_names_in_", None)
         names = column_names(y)
         if names is not None:
             self.target_names_in_ = np.array(names, dtype=object)
+        if self._looks_back:
+            self._gap = one_step_gap(inputs[-1], targets[-1], self._output_places())
 
     @property
     def input_sources_(self) -> Integers:
@@ -70,10 +127,22 @@ class OneStepAhead(SequenceEstimator):
             self.n_outputs_,
         )
 
+    @property
+    def _looks_back(self) -> bool:
+        """Whether rows are steps of a series, not samples of a map."""
+        return True
+
     def _check_forecast(self) -> None:
         """Raise unless outputs can take the place of inputs."""
         names = list(getattr(self, "target_names_in_", ()))
         features = list(getattr(self, "feature_names_in_", ()))
+        if self._gap > LARGEST_GAP:
+            raise ValueError(
+                "`forecast` feeds outputs back as inputs, but the targets of `fit` are not the "
+                f"inputs of the next step: they differ by {self._gap:.3g} standard deviations. Fit "
+                "on `series[:-1], series[1:]` in one unit. Where `X` is scaled and `y` is not, as "
+                "in a Pipeline, put the model into `reservoir.ScaledForecaster` instead."
+            )
         if set(names) & set(features) or self.n_outputs_ == self.n_features_in_:
             return
         if names and features and self.n_outputs_ < self.n_features_in_:

@@ -57,7 +57,7 @@ class ReservoirRegressor(ReservoirForecasts):
         self._check_washout(layout.lengths[continues:])
         if first:
             self._begin(inputs[0].shape[1], targets[0].shape[1])
-            self._remember_names(y)
+            self._remember_targets(inputs, targets, y)
         else:
             self._check_n_outputs(targets[0].shape[1])
         return inputs, targets, weights

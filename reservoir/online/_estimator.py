@@ -265,7 +265,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         )
         self._check_washout(layout.lengths)
         self._begin(inputs[0].shape[1], targets[0].shape[1])
-        self._remember_names(y)
+        self._remember_targets(inputs, targets, y)
         return self._learn(inputs, targets, weights)
 
     @with_few_threads

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 
 def column_names(values: Any) -> list[str] | None:
     """Return the names of the columns of a frame, or that of a series; None where there are none.
@@ -69,3 +71,27 @@ def by_name(row: Any, names: Any) -> Any:
     if names is None or set(row.index) != set(names):
         return row
     return row[list(names)]
+
+
+def framed_like(rows: Any, like: Any) -> Any:
+    """Return rows with the names, labels and number of axes of what they were made from.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_columns)
+    like : array-like of one or two axes, frame or series
+
+    Examples
+    --------
+    >>> framed_like(np.array([[1.0], [2.0]]), [3.0, 4.0])
+    array([1., 2.])
+    """
+    is_one = np.asarray(like).ndim == 1
+    library = type(like).__module__.partition(".")[0]
+    if library == "pandas":
+        if is_one:
+            return type(like)(rows[:, 0], index=like.index, name=like.name)
+        return type(like)(rows, index=like.index, columns=like.columns)
+    if library == "polars":
+        return type(like)(like.name, rows[:, 0]) if is_one else type(like)(rows, like.columns)
+    return rows[:, 0] if is_one else rows
