@@ -128,5 +128,6 @@ def test_free_run_needs_a_forecaster(generator, rng):
         free_lyapunov_exponents(two, 300)
     with pytest.raises(ValueError, match=r"`n_steps` is 100, .*more steps than `washout`"):
         free_lyapunov_exponents(generator, 100)
+    ahead = small().fit(SERIES[:-1], SERIES[1:])
     with pytest.raises(ValueError, match=r"`X` holds 2 series, but one was expected"):
-        free_lyapunov_exponents(generator, 300, X=np.ones((2, 5, 1)))
+        free_lyapunov_exponents(ahead, 300, X=np.ones((2, 5, 1)))
