@@ -13,6 +13,7 @@ from reservoir.estimators._reservoir_regressor import ReservoirRegressor
 from reservoir.estimators._runs import InitialState
 from reservoir.harvest._pooling import check_pooling, pool_sequences
 from reservoir.readout._accumulator import RidgeAccumulator
+from reservoir.sequences._kinds import refuse_kinds
 from reservoir.sequences._layout import Layout, stack_sequences
 from reservoir.sequences._missing import is_known
 from reservoir.sequences._panels import is_panel, labels_in_order
@@ -84,6 +85,7 @@ class PooledTargets(ReservoirRegressor):
 
     def _find_target_per(self, X: Any, y: Any, groups: Any, lengths: Any, *, first: bool) -> bool:
         """Return whether there is one target per sequence, as in the calls before."""
+        refuse_kinds(X, "X")
         found = "step"
         if self.target_per != "auto" or not _are_of_steps(X, y, groups, lengths):
             _, layout = stack_sequences(X, groups=groups, lengths=lengths)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.sequences._kinds import refuse_kinds, with_gaps
 from reservoir.sequences._panels import as_panel, check_same_rows, is_panel, panel_lengths
 from reservoir.utils.device import is_on_device, namespace_of, to_host
 
@@ -114,11 +115,13 @@ def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple
     """
     if groups is not None and lengths is not None:
         raise ValueError("Both `groups` and `lengths` were given. Pass one of the two.")
+    refuse_kinds(X, "X")
+    X = with_gaps(X)
     if is_panel(X) and groups is None and lengths is None:
         rows = X.to_frame() if X.ndim == 1 else X
         return rows, Layout(panel_lengths(X.index, "X"), "panel", X.index)
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and is_series_list(list(X)):
-        X = list(X)
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and len(X):
+        X = list(X) if all(isinstance(part, np.ndarray) for part in X) else X
     if _is_list_of_sequences(X):
         _refuse_cuts(groups, lengths, "a list of sequences")
         return _stack_list(X)
@@ -128,7 +131,7 @@ def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple
             "Pass a list of arrays of shape (n_steps, n_features)."
         )
     if not hasattr(X, "shape"):
-        X = np.asarray(X)
+        X = _as_one_array(X)
     if len(X.shape) == 3:
         _refuse_cuts(groups, lengths, "3-D")
         # A memory-mapped array stays one, and is not copied; one on a device stays there.
@@ -176,6 +179,8 @@ def stack_like(values: Any, layout: Layout, *, name: str) -> Any:
     >>> stack_like([[1, 2], [3]], Layout((2, 1), "list"), name="y")
     array([1, 2, 3])
     """
+    refuse_kinds(values, name)
+    values = with_gaps(values)
     if layout.form == "rows":
         return values
     if layout.form == "panel":
@@ -328,7 +333,17 @@ def _stack_list(X: list[Any] | tuple[Any, ...]) -> tuple[NDArray[Any], Layout]:
 
 def _as_array(values: Any) -> Any:
     """Return values as an array, where they lie."""
-    return values if is_on_device(values) else np.asarray(values)
+    return values if is_on_device(values) else np.asarray(with_gaps(values))
+
+
+def _as_one_array(X: Any) -> Any:
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise ValueError(
+            f"`X` of type {type(X).__name__} can't be read as one array ({error}). Pass an array "
+            "of shape (n_steps, n_features), or a list of such."
+        ) from None
 
 
 def _refuse_cuts(groups: Any, lengths: Any, form: str) -> None:

@@ -88,7 +88,7 @@ def test_a_score_is_the_mean_over_free_runs():
 def test_forecasts_that_diverge_score_worst(rng):
     u = rng.normal(size=(301, 1))
     esn = small(activation="relu", spectral_radius=0.9, alpha=1e-9, bias_scaling=1.0)
-    y = 3 * u[:-1]  # each output three times its input: a loop that explodes
+    y = 1.6 * u[:-1]  # each output more than its input: a loop that explodes
     search = ReservoirSearchCV(
         esn, {"input_scaling": [1.0]}, cv=0.5, scoring="neg_forecast_nrmse", horizon=100
     )
