@@ -40,10 +40,11 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
     ----------
     n_units : int, default=100
         Units of a recurrent layer.
-    cell : {"vanilla", "multiplicative", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"}, \
-default="vanilla"
-        How a state follows from the one before: `ElmanCell`, `MultiplicativeCell` [3]_,
-        `TensorCell`, or one with gates: `LSTMCell`, `GRUCell`, `MUT1Cell`, `MUT2Cell`, `MUT3Cell`.
+    cell : str, default="vanilla"
+        How a state follows from the one before: "vanilla" (`ElmanCell`), "multiplicative"
+        (`MultiplicativeCell` [3]_), "tensor" (`TensorCell`), or one with gates: "lstm"
+        (`LSTMCell`), "gru" (`GRUCell`), "mut1", "mut2", "mut3" (`MUT1Cell`, `MUT2Cell`,
+        `MUT3Cell`).
     n_layers : int, default=1
         Recurrent layers on top of each other, each of `n_units` units; see `StackedCell`.
     n_factors : int, optional
