@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from reservoir.dynamics._reservoir import Reservoir
+from reservoir.utils.types import Array
 
 __all__ = ["group_reservoirs", "stack_reservoirs"]
-
-Array = NDArray[np.floating[Any]]
 
 
 def stack_reservoirs(layers: Sequence[Reservoir]) -> Reservoir:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 from scipy.special import expit
 from sklearn.base import BaseEstimator
@@ -16,11 +15,10 @@ from reservoir.dynamics._driven import iterate_sequences
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.utils.persistence import register
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer, check_real
 
 __all__ = ["IntrinsicPlasticity"]
-
-Array = NDArray[np.floating[Any]]
 
 
 @register

@@ -45,11 +45,8 @@ from reservoir.utils.device import host_state, in_kind
 from reservoir.utils.fitted import as_fitted
 from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
-from reservoir.utils.types import Floats, Integers
+from reservoir.utils.types import Array, Floats, Integers
 from reservoir.utils.validation import check_choice, check_integer
-
-Array = NDArray[np.floating]
-
 
 # What `pooling` "auto" chooses from: where a sequence is when does not matter, or does.
 _WAYS: tuple[Pooling, ...] = ("mean", 5, 10)
@@ -503,17 +500,17 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
             refuse_targets(y)
         # Labels, not what a fit before had, say what the rows of a table are.
         reader = replace(self._reader(), is_per_sequence=True)
-        xp = reader.take_namespace(X=X)
-        X = reader.turned(X, y, self.label_per, groups, lengths)
-        rows, layout = reader.stacked(X, groups, lengths, reset=True)
-        by_row, self.label_per_ = labels_by_row(y, layout, self.label_per)
-        with np.errstate(over="ignore"):  # what float32 can't hold is refused below
-            rows, labels = reader.validated(rows, by_row, reset=True)
+
+        def labels_of(layout: Layout) -> Any:
+            by_row, self.label_per_ = labels_by_row(y, layout, self.label_per)
+            return by_row
+
+        inputs, labels, layout = reader.labelled(X, y, self.label_per, groups, lengths, labels_of)
         check_classification_targets(labels)
         self._check_steps(layout)
         if self.label_per_ == "sequence":
             labels = labels[layout.offsets[:-1]]
-        return reader.moved(xp, reader.checked(rows, layout), layout), labels, layout
+        return inputs, labels, layout
 
     def _gives_one_per_sequence(self) -> bool:
         return getattr(self, "label_per_", "sequence") == "sequence"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, Self, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.linalg import eigh
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -22,13 +22,8 @@ from reservoir.readout._sums import GramAccumulator
 from reservoir.sequences._layout import Layout
 from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import check_choice, check_integer, check_real
-
-Array = NDArray[np.floating]
-
-
-Floats = NDArray[np.float64]
-
 
 STATES = FeatureMap(include_input=False)
 

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh, solve
 
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_real
-
-Floats = NDArray[np.float64]
-
 
 # Eigenvalues of a conceptor this close to 0 are taken for 0; from rounding, they are off by 1e-16.
 _ZERO = 1e-12

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from reservoir.conceptors._conceptors import check_finite, conceptor
@@ -28,12 +28,8 @@ from reservoir.readout._features import Readout
 from reservoir.readout._solve import solve_ridge
 from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import check_integer, check_real
-
-Array = NDArray[np.floating]
-
-
-Floats = NDArray[np.float64]
 
 _REMEDY = (
     "Take a bounded activation, a smaller `aperture`, or a mixture of conceptors that does not go "

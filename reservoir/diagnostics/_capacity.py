@@ -19,9 +19,9 @@ from reservoir.readout._normal_equations import NormalEquations
 from reservoir.readout._sums import GramAccumulator, QRAccumulator
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_integer, check_real
 
-Floats = NDArray[np.float64]
 # One factor of a basis function: (delay in steps, input channel, degree of the polynomial).
 Factor = tuple[int, int, int]
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reservoir.diagnostics._system import check_inputs, draw_states, driven_system, stream
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_integer, check_real
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from reservoir.diagnostics._system import (
@@ -22,9 +21,9 @@ from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._maps import drive_weights
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_integer, check_real
 
-Floats = NDArray[np.float64]
 # Stretches of a run whose means give the standard error.
 _STRETCHES = 20
 

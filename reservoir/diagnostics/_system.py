@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from reservoir.dynamics._driven import iterate_sequences
 from reservoir.dynamics._free import free_run
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import as_series
 from reservoir.readout._features import Readout
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_real
 
 # Rows of states in memory at a time, over all trajectories.

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir.dynamics._reservoir import Array, DivergenceError
+from reservoir.dynamics._reservoir import DivergenceError
 from reservoir.utils.device import module_of, to_host
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_real
 
 # Ranges of the training targets that an output may leave that range by. Of 112 forecasts of 14

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import (
     LANE_PIECE,
     PIECE,
@@ -23,6 +23,7 @@ from reservoir.dynamics.loops._choose import check_engine, choose_loop
 from reservoir.utils.device import namespace_of
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer, check_real
 
 # Rows of states in memory, unless the caller says.

@@ -10,7 +10,7 @@ import numpy as np
 
 from reservoir.dynamics._bounds import Departure, as_bounds, find_departure, refuse_departures
 from reservoir.dynamics._closing import check_loop, closing_of, external_inputs, external_part
-from reservoir.dynamics._reservoir import Array, DivergenceError, Reservoir
+from reservoir.dynamics._reservoir import DivergenceError, Reservoir
 from reservoir.dynamics._series import PIECE, as_vector
 from reservoir.dynamics._variants import Variants, variant
 from reservoir.dynamics.cuda._free import FreeLanes, free_lanes, parts_of
@@ -19,7 +19,7 @@ from reservoir.dynamics.loops._maps import Closing, LaneScales
 from reservoir.readout._features import Readout
 from reservoir.utils.device import MEMORY_REMEDY, namespace_of, naming_remedy, to_host, to_namespace
 from reservoir.utils.threads import with_few_threads
-from reservoir.utils.types import Integers
+from reservoir.utils.types import Array, Integers
 from reservoir.utils.validation import check_integer
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from reservoir.dynamics._closing import closing_of
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.readout._features import Readout
+from reservoir.utils.types import Array
 
 
 class LiveRun:

@@ -8,10 +8,10 @@ import numpy as np
 
 from reservoir.dynamics._bounds import Departure, as_bounds, find_departure, refuse_departures
 from reservoir.dynamics._closing import check_loop
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.readout._features import Readout
-from reservoir.utils.types import Integers
+from reservoir.utils.types import Array, Integers
 
 
 class ManyStarts(NamedTuple):

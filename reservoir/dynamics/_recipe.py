@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer, check_real
 from reservoir.weights._draw import (
     bias_weights,

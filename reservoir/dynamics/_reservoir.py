@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, issparse
 
 from reservoir.utils.persistence import require_array
-
-Array = NDArray[np.floating[Any]]
-
+from reservoir.utils.types import Array
 
 ACTIVATIONS = ("tanh", "relu", "identity", "logistic")
 

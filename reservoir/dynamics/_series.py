@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir.dynamics._reservoir import Array, DivergenceError
+from reservoir.dynamics._reservoir import DivergenceError
 from reservoir.utils.device import is_on_device, to_host
+from reservoir.utils.types import Array
 
 
 def as_vector(name: str, value: Any, length: int, dtype: np.dtype[Any]) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import (
     LANE_PIECE,
     PIECE,
@@ -21,6 +21,7 @@ from reservoir.dynamics._series import (
 from reservoir.dynamics.cuda._variants import DeviceVariants
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.dynamics.loops._maps import LaneScales
+from reservoir.utils.types import Array
 
 
 @dataclass(frozen=True, eq=False)

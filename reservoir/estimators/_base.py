@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from reservoir.dynamics._recipe import ReservoirRecipe, reservoir_seeds
@@ -20,10 +20,8 @@ from reservoir.utils.device import (
     to_host,
 )
 from reservoir.utils.persistence import SavableMixin, register, require_array
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
-
-Array = NDArray[np.floating]
-
 
 register(Reservoir)
 

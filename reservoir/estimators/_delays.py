@@ -14,9 +14,8 @@ from reservoir.sequences._layout import Layout
 from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.device import refuse_device_arrays
 from reservoir.utils.persistence import SavableMixin
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
-
-Array = NDArray[np.floating]
 
 
 def embed_delays(series: Array, delays: Sequence[int]) -> Array:

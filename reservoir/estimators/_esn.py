@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from reservoir.dynamics._bounds import OUTPUT_LIMIT
@@ -25,9 +25,8 @@ from reservoir.readout._solve import (
 from reservoir.sequences._chunks import ROWS_PER_BLOCK, check_chunk, pair, recut
 from reservoir.sequences._missing import fed_back, hold
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, naming_remedy, to_host
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
-
-Array = NDArray[np.floating]
 
 
 class ESNRegressor(PooledTargets):

@@ -13,14 +13,13 @@ from numpy.typing import ArrayLike
 from reservoir.dynamics._free import FreeRun, FreeStart, free_run_sequences
 from reservoir.dynamics._many import ManyStarts, free_run_many
 from reservoir.dynamics._reservoir import DivergenceError
-from reservoir.estimators._base import Array
 from reservoir.estimators._live_runs import LiveReservoir
 from reservoir.estimators._runs import InitialState, RunStarts
 from reservoir.estimators._state import ReservoirState
 from reservoir.harvest._map import final_states, states_at
 from reservoir.sequences._layout import Layout
 from reservoir.utils.device import in_kind, module_of, to_host
-from reservoir.utils.types import Integers
+from reservoir.utils.types import Array, Integers
 from reservoir.utils.validation import check_integer
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from reservoir.architectures import group_reservoirs, stack_reservoirs
 from reservoir.dynamics._bounds import OUTPUT_LIMIT
@@ -18,10 +18,8 @@ from reservoir.dynamics._reservoir import Reservoir
 from reservoir.estimators._esn import ESNRegressor
 from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.readout._solve import USUAL_ALPHAS
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
-
-Array = NDArray[np.floating]
-
 
 # What each layer may have of its own.
 _PER_LAYER = ("n_units", "spectral_radius", "leak_rate", "input_scaling", "bias_scaling")

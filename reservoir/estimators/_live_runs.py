@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike
 
 from reservoir.dynamics._bounds import as_bounds, find_departure, refuse_departure
 from reservoir.dynamics._live import LiveRun
-from reservoir.estimators._base import Array
 from reservoir.estimators._runs import InitialState, ReservoirRuns
 from reservoir.estimators._state import ReservoirState
 from reservoir.sequences._names import by_name
 from reservoir.utils.device import to_host
 from reservoir.utils.fitted import as_fitted
+from reservoir.utils.types import Array
 
 
 class _Live(NamedTuple):

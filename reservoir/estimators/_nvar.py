@@ -17,13 +17,13 @@ from reservoir.dynamics._bounds import (
     note_departures,
     refuse_departures,
 )
-from reservoir.estimators._base import Array
 from reservoir.estimators._sequence_regressor import SequenceRegressor
 from reservoir.harvest._fold import ROWS_PER_FOLD
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._monomials import MonomialMap, delay_vectors
 from reservoir.readout._solve import check_alphas, solve_ridge
 from reservoir.utils.persistence import register, require_array
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
 
 register(MonomialMap)

@@ -10,11 +10,11 @@ import numpy as np
 
 from reservoir.dynamics._recipe import has_feedback
 from reservoir.dynamics._series import Noise
-from reservoir.estimators._base import Array
 from reservoir.estimators._forecasts import ReservoirForecasts
 from reservoir.harvest._fold import TrainingSequence
 from reservoir.utils.device import to_host
 from reservoir.utils.seeds import child_generator
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_real
 
 

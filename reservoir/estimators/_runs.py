@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from reservoir.dynamics._free import FreeStart, free_run_sequences
-from reservoir.estimators._base import Array, ReservoirEstimator
+from reservoir.estimators._base import ReservoirEstimator
 from reservoir.estimators._sequence_regressor import SequenceRegressor
 from reservoir.estimators._state import ReservoirState
 from reservoir.harvest._map import final_states, map_sequences
@@ -20,7 +20,7 @@ from reservoir.sequences._chunks import check_chunk
 from reservoir.sequences._layout import Layout
 from reservoir.utils.device import in_kind, module_of, to_host
 from reservoir.utils.persistence import require_array
-from reservoir.utils.types import Floats
+from reservoir.utils.types import Array, Floats
 
 InitialState = Literal["last"] | ArrayLike | ReservoirState | None
 

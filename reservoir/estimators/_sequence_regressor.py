@@ -12,7 +12,6 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from reservoir.dynamics._bounds import bounds_around, range_of
 from reservoir.dynamics._reservoir import DivergenceError
-from reservoir.estimators._base import Array
 from reservoir.estimators._one_step import OneStepAhead
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._solve import RidgeSolution
@@ -23,6 +22,7 @@ from reservoir.sequences._names import check_target_names
 from reservoir.sequences._panels import continue_panel
 from reservoir.utils.device import in_kind, namespace_of, to_host
 from reservoir.utils.persistence import register, require_array
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
 
 for _class in (GramAccumulator, QRAccumulator, RidgeAccumulator):

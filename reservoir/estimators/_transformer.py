@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,8 +13,7 @@ from reservoir.estimators._base import ReservoirEstimator
 from reservoir.harvest._map import all_states
 from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.utils.device import in_kind
-
-Array = NDArray[np.floating]
+from reservoir.utils.types import Array
 
 
 class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReservoirEstimator):

@@ -10,11 +10,11 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from reservoir.dynamics._bounds import OUTPUT_LIMIT
-from reservoir.estimators._base import Array, ReservoirEstimator
+from reservoir.estimators._base import ReservoirEstimator
 from reservoir.estimators._one_step import input_sources
 from reservoir.estimators._sequence_regressor import SequenceRegressor
 from reservoir.fields._fold import fold_patches, solve_patches
@@ -28,12 +28,10 @@ from reservoir.sequences._names import column_names
 from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.persistence import register
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import check_choice, check_integer
 
 register(Patches)
-
-
-Floats = NDArray[np.float64]
 
 
 # Patches whose sums are held at a time by one worker: as many as the compiled loop takes side by

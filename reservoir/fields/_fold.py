@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.harvest._fold import TrainingSequence, fold_sequences
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._features import FeatureMap
 from reservoir.readout._solve import RidgeSolution, solve_ridge
-
-Floats = NDArray[np.float64]
+from reservoir.utils.types import Array, Floats
 
 
 def fold_patches(

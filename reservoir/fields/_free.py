@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from reservoir.dynamics._bounds import Departure, as_bounds, note_departures, refuse_departures
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.fields._patches import Patches
 from reservoir.readout._features import Readout
+from reservoir.utils.types import Array
 
 
 def run_fields_free(

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from reservoir.dynamics.cuda._blocks import StateBlock, stack
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import namespace_of, to_host
-
-Array = NDArray[np.floating]
+from reservoir.utils.types import Array
 
 
 def fold_blocks(

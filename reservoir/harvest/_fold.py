@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from reservoir.dynamics._driven import NO_NOISE, drive_sequences, iterate_blocks
@@ -23,6 +22,7 @@ from reservoir.readout._features import FeatureMap
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy
 from reservoir.utils.threads import allowed_threads, with_few_threads
+from reservoir.utils.types import Array
 
 # Rows folded at a time: with fewer than about 2,048 the Gram product costs more per row (measured).
 ROWS_PER_FOLD = 2048
@@ -34,9 +34,6 @@ STEPS_PER_CHUNK = 256
 
 # Multiply-adds of a fold that are worth another thread: about 2 ms.
 _LEAST_WORK = 2e7
-
-
-Array = NDArray[np.floating]
 
 
 class Accumulator(Protocol):

@@ -11,10 +11,11 @@ from reservoir.dynamics._driven import drive_sequences, iterate_blocks
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import DrivenSequence
 from reservoir.harvest._blocks import keep_all_last, map_blocks
-from reservoir.harvest._fold import STEPS_PER_CHUNK, Array
+from reservoir.harvest._fold import STEPS_PER_CHUNK
 from reservoir.readout._features import Readout
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Array
 
 
 @with_few_threads

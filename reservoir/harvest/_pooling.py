@@ -12,13 +12,11 @@ from reservoir.dynamics._driven import iterate_sequences
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.readout._features import FeatureMap
 from reservoir.utils.device import module_of, to_host
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
 
 # Rows of both directions in memory at a time: sequences are run together up to this many steps.
 _ROWS_TOGETHER = 8192
-
-
-Array = NDArray[np.floating]
 
 
 Pooling = str | int

@@ -8,13 +8,14 @@ import numpy as np
 from tqdm import tqdm
 
 from reservoir.dynamics._bounds import as_bounds, find_departure, refuse_departure
-from reservoir.dynamics._reservoir import Array, DivergenceError, Reservoir
+from reservoir.dynamics._reservoir import DivergenceError, Reservoir
 from reservoir.dynamics._series import LANE_PIECE, Noise, Series, as_series, as_vector
-from reservoir.online._learner import Floats, Learner
+from reservoir.online._learner import Learner
 from reservoir.online._stepping import Stepper
 from reservoir.readout._features import FeatureMap
 from reservoir.readout._rows import raise_if_not_finite
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import check_integer, check_real
 
 

@@ -28,9 +28,8 @@ from reservoir.online._stepping import Stepper
 from reservoir.utils.fitted import as_fitted
 from reservoir.utils.persistence import register
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice
-
-Array = NDArray[np.floating]
 
 for _class in (RecursiveLeastSquares, LeastMeanSquares):
     register(_class)

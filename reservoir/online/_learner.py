@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from reservoir.dynamics._reservoir import DivergenceError
 from reservoir.readout._rows import check_rows, raise_if_not_finite
 from reservoir.utils.persistence import require_array
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_choice, check_integer
-
-Floats = NDArray[np.float64]
 
 
 class Learner:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
 
-from reservoir.online._learner import Floats, Learner
+from reservoir.online._learner import Learner
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_integer, check_real
 
 # How far a coefficient's penalty may fade before it is topped up: two decades, so that one top-up

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reservoir.online._learner import Floats, Learner
+from reservoir.online._learner import Learner
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_real
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import refuse_divergence
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.readout._features import FeatureMap
+from reservoir.utils.types import Array
 
 
 class Stepper:

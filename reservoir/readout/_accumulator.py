@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 from scipy.linalg import blas
 
 from reservoir.readout._resolution import resolves_best_alpha
-from reservoir.readout._rows import Floats, check_rows, raise_if_not_finite, sum_of_squares
+from reservoir.readout._rows import check_rows, raise_if_not_finite, sum_of_squares
 from reservoir.readout._sums import EPS, GRAM_MARGIN, GramAccumulator, QRAccumulator, Solver
 from reservoir.utils.device import to_host
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_choice, check_real
 
 # Growth of the rows after which sums are asked again whether they resolve the best alpha.

@@ -12,14 +12,11 @@ import importlib
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import blas, eigh, lapack, svd
 
 from reservoir.utils.device import is_on_device, namespace_of, scipy_module, to_host
 from reservoir.utils.threads import large_call
-
-Floats = NDArray[np.float64]
-
+from reservoir.utils.types import Floats
 
 # Columns of a tpqrt panel: 32 to 64 are within the noise of one another, 16 costs a third more.
 _PANEL = 48

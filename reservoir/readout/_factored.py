@@ -9,10 +9,9 @@ import numpy as np
 from scipy.linalg import blas
 
 from reservoir.readout._algebra import algebra_of
-from reservoir.readout._rows import Floats
 from reservoir.readout._sums import EPS, QRAccumulator, Solver
 from reservoir.utils.device import to_host
-from reservoir.utils.types import Booleans, Integers
+from reservoir.utils.types import Booleans, Floats, Integers
 
 # Rounding moves the singular values of R by 1 to 2 times eps σ_max (2-norm; measured against
 # matrices of known rank), and eps σ_max lies between 0.1 and 1 times eps ‖R‖_F.

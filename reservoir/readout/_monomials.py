@@ -10,9 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
-
-Array = NDArray[np.floating]
 
 
 def delay_vectors(rows: Array, history: Array, n_delays: int, stride: int) -> Array:

@@ -5,19 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigvalsh_tridiagonal, lapack
 
 from reservoir.readout._algebra import algebra_of
 from reservoir.readout._protocols import Spectrum
-from reservoir.readout._rows import Floats
 from reservoir.readout._sums import EPS, GRAM_MARGIN, RESIDUAL_MARGIN, GramAccumulator, Solver
 from reservoir.utils.device import is_on_device, to_host
-
-Integers = NDArray[np.intp]
-
-
-Booleans = NDArray[np.bool_]
+from reservoir.utils.types import Booleans, Floats, Integers
 
 
 class _NormalSpectrum:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from reservoir.readout._rows import Floats
 from reservoir.readout._sums import Solver
-from reservoir.utils.types import Booleans, Integers
+from reservoir.utils.types import Booleans, Floats, Integers
 
 
 class Spectrum(Protocol):

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from reservoir.readout._normal_equations import NormalEquations
-from reservoir.readout._rows import Floats
 from reservoir.readout._sums import GramAccumulator
 from reservoir.utils.device import is_on_device
-from reservoir.utils.types import Booleans
+from reservoir.utils.types import Booleans, Floats
 
 # Alphas compared on rows held out, spread over the path: a Cholesky factor each.
 _HELD_OUT_ALPHAS = 4

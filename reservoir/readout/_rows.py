@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from reservoir.utils.device import module_of, namespace_of, to_host
-
-Floats = NDArray[np.float64]
+from reservoir.utils.types import Floats
 
 
 def check_rows(

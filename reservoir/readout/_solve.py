@@ -16,11 +16,10 @@ from reservoir.readout._algebra import algebra_of
 from reservoir.readout._factored import FactoredSystem
 from reservoir.readout._normal_equations import NormalEquations
 from reservoir.readout._protocols import RidgeSystem, Spectrum
-from reservoir.readout._rows import Floats
 from reservoir.readout._sums import EPS, RESIDUAL_MARGIN, GramAccumulator, QRAccumulator, Solver
 from reservoir.utils.device import to_host
 from reservoir.utils.threads import with_few_threads
-from reservoir.utils.types import Integers
+from reservoir.utils.types import Floats, Integers
 
 
 def ridge_system(sums: GramAccumulator | QRAccumulator, fit_intercept: bool) -> RidgeSystem:

@@ -11,7 +11,6 @@ from scipy.linalg import eigh, qr
 
 from reservoir.readout._algebra import algebra_of, host_sums
 from reservoir.readout._rows import (
-    Floats,
     check_rows,
     first_shift,
     raise_if_not_finite,
@@ -20,6 +19,7 @@ from reservoir.readout._rows import (
 )
 from reservoir.utils.device import host_state, module_of, to_host
 from reservoir.utils.persistence import require_array
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_integer
 
 Solver = Literal["gram", "qr"]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
-from reservoir.dynamics._reservoir import Array
 from reservoir.dynamics._variants import Variants
+from reservoir.utils.types import Array
 from reservoir.utils.validation import check_real
 from reservoir.weights._draw import check_input_scaling, check_scaling
 

@@ -30,9 +30,7 @@ from reservoir.search._sums import LaneByLane, LaneSums
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
 from reservoir.utils.threads import with_few_threads
-
-Array = NDArray[np.floating]
-Floats = NDArray[np.float64]
+from reservoir.utils.types import Array, Floats
 
 # The sums of all lanes, of either kind.
 Sums = LaneByLane | StackedSums

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reservoir.dynamics._recipe import ReservoirRecipe, has_feedback, reservoir_seeds
 from reservoir.dynamics._reservoir import Reservoir
@@ -19,11 +18,8 @@ from reservoir.search._scoring import Scoring
 from reservoir.search._sums import ReadoutOptions
 from reservoir.sequences._missing import fed_back, is_known
 from reservoir.utils.seeds import child_generator
-from reservoir.utils.types import Integers
+from reservoir.utils.types import Array, Floats, Integers
 from reservoir.utils.validation import check_choice, check_real
-
-Array = NDArray[np.floating]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reservoir.dynamics._bounds import as_bounds, find_departure
 from reservoir.dynamics._free import FreeStart, VariantRun, free_run, free_run_variants
-from reservoir.dynamics._reservoir import Array, DivergenceError, Reservoir
+from reservoir.dynamics._reservoir import DivergenceError, Reservoir
 from reservoir.dynamics._variants import Variants, variant
 from reservoir.estimators._one_step import output_places
 from reservoir.metrics import nrmse, valid_prediction_time
@@ -20,10 +20,8 @@ from reservoir.readout._features import Readout
 from reservoir.search._folds import Plan
 from reservoir.sequences._missing import check_values, first_unknown, is_known
 from reservoir.utils.device import module_of, to_host
-from reservoir.utils.types import Integers
+from reservoir.utils.types import Array, Floats, Integers
 from reservoir.utils.validation import check_choice, check_integer, check_real
-
-Floats = NDArray[np.float64]
 
 ONE_STEP = ("r2", "neg_mean_squared_error", "neg_nrmse")
 CLOSED_LOOP = ("valid_time", "neg_forecast_nrmse")

@@ -34,9 +34,8 @@ from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.device import is_on_device, to_host
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_choice, check_integer
-
-Floats = NDArray[np.float64]
 
 
 class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reservoir.readout._features import Readout
-from reservoir.readout._rows import Floats
 from reservoir.readout._sums import EPS, GRAM_MARGIN
 from reservoir.search._folds import Fold, Plan
 from reservoir.search._sums import ReadoutOptions
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import module_of, to_host
-from reservoir.utils.types import Booleans
+from reservoir.utils.types import Booleans, Floats
 
 
 class Stack(NamedTuple):

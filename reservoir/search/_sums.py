@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from reservoir.readout._accumulator import RidgeAccumulator, as_factor
 from reservoir.readout._features import Readout
-from reservoir.readout._rows import Floats
 from reservoir.readout._solve import (
     check_alphas,
     ridge_system,
@@ -24,7 +23,7 @@ from reservoir.readout._sums import GramAccumulator, QRAccumulator
 from reservoir.search._folds import Fold, Plan
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import module_of, to_host
-from reservoir.utils.types import Booleans
+from reservoir.utils.types import Booleans, Floats
 
 Sums = GramAccumulator | QRAccumulator
 

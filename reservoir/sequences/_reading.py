@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
@@ -92,7 +94,29 @@ class SequenceReader:
         rows, layout = self.stacked(X, groups, lengths, reset=reset)
         with np.errstate(over="ignore"):  # what float32 can't hold is refused below
             rows = self.validated(rows, reset=reset)
-        return self.moved(xp, self.checked(rows, layout, before), layout), layout
+        return self._moved(xp, self._checked(rows, layout, before), layout), layout
+
+    def labelled(
+        self,
+        X: Any,
+        y: Any,
+        label_per: LabelPer | None,
+        groups: Any,
+        lengths: Any,
+        labels_of: Callable[[Layout], Any],
+    ) -> tuple[list[Array], NDArray[Any], Layout]:
+        """Return the sequences of `X` to be fitted, and a label for each of their rows.
+
+        `labels_of` returns the labels, once it knows the layout of the rows. `y` and `label_per`
+        say what the rows of a table are. The rest is as of `inputs`.
+        """
+        xp = self.take_namespace(X=X)
+        X = self.turned(X, y, label_per, groups, lengths)
+        rows, layout = self.stacked(X, groups, lengths, reset=True)
+        by_row = labels_of(layout)
+        with np.errstate(over="ignore"):  # what float32 can't hold is refused below
+            rows, labels = self.validated(rows, by_row, reset=True)
+        return self._moved(xp, self._checked(rows, layout), layout), labels, layout
 
     def turned(self, X: Any, y: Any, label_per: LabelPer | None, groups: Any, lengths: Any) -> Any:
         """Return `X` to be fitted, its rows as series of one feature where `y` says so."""
@@ -214,7 +238,7 @@ class SequenceReader:
         rows = rows.astype(self.dtype, copy=False)
         return rows if y is None else (rows, checked[1])
 
-    def moved(self, xp: Any, parts: list[Array], layout: Layout) -> list[Array]:
+    def _moved(self, xp: Any, parts: list[Array], layout: Layout) -> list[Array]:
         """Return sequences in a namespace, moved there as one array."""
         if xp is np or is_on_device(parts[0]):
             return parts
@@ -227,7 +251,7 @@ class SequenceReader:
         dtype = self.dtype
         return dtype if self.missing is None else kept_dtype(rows, dtype)
 
-    def checked(self, rows: Array, layout: Layout, before: Array | None = None) -> list[Array]:
+    def _checked(self, rows: Array, layout: Layout, before: Array | None = None) -> list[Array]:
         """Return the sequences of rows without NaN and infinity, or raise."""
         remedy, holds = "Fill it, or leave the row out.", False
         if self.missing is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._maps import Closing, LaneScales, connection_rows, drive_weights
 from reservoir.dynamics.loops._numba_kernels import (
     FEW_COLUMNS,
@@ -19,6 +19,7 @@ from reservoir.dynamics.loops._numba_kernels import (
     advance_lanes,
 )
 from reservoir.dynamics.loops._numpy import NumpyLoop
+from reservoir.utils.types import Array
 
 
 class NumbaLoop:

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.special import expit
 
-from reservoir.dynamics._reservoir import Array, Reservoir
+from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._maps import Closing, LaneScales, drive_weights
+from reservoir.utils.types import Array
 
 try:  # Private, and four times cheaper for a small matrix than `matrix @ vector` with its checks.
     from scipy.sparse._sparsetools import csr_matvec, csr_matvecs
