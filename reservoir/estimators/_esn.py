@@ -127,8 +127,9 @@ class ESNRegressor(PooledTargets):
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
         Seed of weights and noise.
     n_jobs : int or None, default=None
-        Workers among which several sequences are spread while learning, as in joblib; on a GPU
-        there is one.
+        Workers among which several sequences are spread while learning, as in joblib: threads,
+        unless its `parallel_config` names another backend such as loky or dask. On a GPU there is
+        one.
     verbose : bool, default=False
         Whether learning shows a progress bar.
 
@@ -563,7 +564,7 @@ class ESNRegressor(PooledTargets):
         folded = (
             [function(*arguments, **settings) for function, arguments, settings in calls]
             if n_workers == 1
-            else Parallel(n_jobs=n_workers)(calls)
+            else Parallel(n_jobs=n_workers, prefer="threads")(calls)
         )
         end = (folded[-1].last_states[-1], folded[-1].last_generator)
         if in_place:

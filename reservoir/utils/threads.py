@@ -90,12 +90,11 @@ class _Pools:
             return True
 
     def allowed(self) -> int:
-        """Return how many threads may compute side by side."""
-        if self.chosen is not None:
-            return self.chosen
+        """Return how many threads each thread that computes may have, itself among them."""
         with self._lock:
+            n_inside = max(1, self._n_inside)
             sizes = self._sizes if self._n_inside else [p.num_threads for p in self._controllers()]
-        return int(min([*sizes, available_cores()]))
+        return max(1, (self.chosen or min([*sizes, available_cores()])) // n_inside)
 
     def _controllers(self) -> list[Any]:
         if self._pools is None:
