@@ -172,7 +172,7 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
 
         Parameters
         ----------
-        X : array-like of shape (n_steps, n_features), list of such, or 3-D array
+        X : array-like of shape (n_steps, n_features), list of such, 3-D array, or panel
             One series or several.
         y : object
             Not used.

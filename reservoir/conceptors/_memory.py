@@ -338,7 +338,7 @@ class ConceptorMemory(ReservoirEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_steps, n_features), list of such, or 3-D array
+        X : array-like of shape (n_steps, n_features), list of such, 3-D array, or panel
             One pattern or several.
         y : object
             Not used.

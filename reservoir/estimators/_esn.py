@@ -290,7 +290,7 @@ class ESNRegressor(PooledTargets):
 
         Parameters
         ----------
-        X : array-like of shape (n_steps, n_features), list of such, or 3-D array
+        X : array-like of shape (n_steps, n_features), list of such, 3-D array, or panel
             Inputs; see the class for several sequences. A memory-mapped array is read in place.
         y : array-like of shape (n_steps,) or (n_steps, n_outputs), or as `X` several of them
             Targets, one row per step; NaN where there is none. Or, for several sequences,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -269,14 +268,8 @@ class ReservoirForecasts(LiveReservoir):
 
     def _starts_without_context(self, initial_state: Any, initial_output: Any) -> RunStarts:
         """Return where forecasts go on that no context precedes."""
-        if initial_state is None and initial_output is None and self._ends_panel:
-            warnings.warn(
-                f"`X` is None, and {type(self).__name__} saw several sequences: the forecast "
-                "continues the last of them. Pass what is to be continued as `X`, or "
-                '`initial_state="last"`.',
-                UserWarning,
-                stacklevel=3,
-            )
+        if initial_state is None and initial_output is None:
+            self._warn_of_panel(', or `initial_state="last"`')
         n_sequences = 1
         if isinstance(initial_state, ReservoirState):
             n_sequences = len(initial_state.state)

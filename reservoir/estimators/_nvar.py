@@ -170,7 +170,7 @@ class NVARRegressor(SequenceRegressor):
 
         Parameters
         ----------
-        X : array-like of shape (n_steps, n_features), list of such, or 3-D array
+        X : array-like of shape (n_steps, n_features), list of such, 3-D array, or panel
             Inputs.
         y : array-like of shape (n_steps,) or (n_steps, n_outputs), or as `X` several of them
             Targets, one row per step.
@@ -194,6 +194,7 @@ class NVARRegressor(SequenceRegressor):
         )
         self._begin(inputs[0].shape[1], targets[0].shape[1])
         self._remember_targets(inputs, targets, y)
+        self._ends_panel = len(inputs) > 1
         self._check_lengths(layout.lengths)
         return self._learn(inputs, targets)
 
@@ -238,8 +239,11 @@ class NVARRegressor(SequenceRegressor):
         if first:
             self._begin(inputs[0].shape[1], targets[0].shape[1])
             self._remember_targets(inputs, targets, y)
+            self._ends_panel = False
         else:
             self._check_n_outputs(targets[0].shape[1])
+        n_sequences = len(inputs) + (not first and not continues)
+        self._ends_panel = self._ends_panel or n_sequences > 1
         self._check_lengths(layout.lengths[continues:])
         return self._learn(inputs, targets, continues=continues)
 
@@ -328,6 +332,7 @@ class NVARRegressor(SequenceRegressor):
         n_steps = check_integer("n_steps", n_steps, minimum=1)
         self._check_forecast()
         if X is None:
+            self._warn_of_panel()
             (external,) = self._read_future(future, n_steps, 1)
             row = self._as_inputs(self.last_output_, external[0])
             known = np.concatenate([self.last_inputs_, row[None]])

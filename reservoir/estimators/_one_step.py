@@ -11,6 +11,7 @@ from reservoir.estimators._base import SequenceEstimator
 from reservoir.sequences._names import column_names
 from reservoir.utils.device import to_host
 from reservoir.utils.types import Array, Integers
+from reservoir.utils.validation import warn_caller
 
 
 def input_sources(
@@ -104,6 +105,8 @@ class OneStepAhead(SequenceEstimator):
 
     # So files from before load.
     _gap = 0.0
+    # Whether what a forecast without a context continues is the last of several sequences.
+    _ends_panel = False
 
     def _remember_targets(self, inputs: Sequence[Array], targets: Sequence[Array], y: Any) -> None:
         """Keep what says which inputs the targets continue: their names, and how far they are."""
@@ -131,6 +134,14 @@ class OneStepAhead(SequenceEstimator):
     def _looks_back(self) -> bool:
         """Whether rows are steps of a series, not samples of a map."""
         return True
+
+    def _warn_of_panel(self, also: str = "") -> None:
+        """Warn if nothing says which of several training sequences a forecast is to continue."""
+        if self._ends_panel:
+            warn_caller(
+                f"`X` is None, and {type(self).__name__} saw several sequences: the forecast "
+                f"continues the last of them. Pass what is to be continued as `X`{also}."
+            )
 
     def _check_forecast(self) -> None:
         """Raise unless outputs can take the place of inputs."""

@@ -53,9 +53,8 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
     last_output_: Array
     _last_input: Array
     _steps_of_last: int
-    # Of the output that `last_output_` is, and of what it is the end; so files from before load.
+    # Of the output that `last_output_` is; so files from before load.
     _is_ahead = False
-    _ends_panel = False
 
     def predict(
         self,

@@ -115,7 +115,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
 
         Parameters
         ----------
-        X : array-like of shape (n_steps, n_features), list of such, or 3-D array
+        X : array-like of shape (n_steps, n_features), list of such, 3-D array, or panel
             One series or several.
         y : object
             Not used.

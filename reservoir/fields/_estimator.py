@@ -218,7 +218,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_steps, n_sites), list of such, or 3-D array
+        X : array-like of shape (n_steps, n_sites), list of such, 3-D array, or panel
             Fields; see the class for several sequences.
         y : array-like of shape (n_steps, n_sites), or as `X` several of them
             Targets, one field a step.
@@ -262,6 +262,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         self.n_outputs_ = n_sites
         self.last_output_ = targets[-1][-1].astype(self.reservoir_.dtype)
         self._begin_range(n_sites)
+        self._ends_panel = len(inputs) > 1
         self._take_range(targets)
         self._learn(inputs, targets, alphas)
         return self
@@ -336,6 +337,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         check_is_fitted(self, "coef_")
         n_steps = check_integer("n_steps", n_steps, minimum=1)
         if X is None:
+            self._warn_of_panel()
             with self._shaping_outputs():
                 return self._run_free(n_steps, self.last_state_[None], self.last_output_[None])[0]
         contexts, layout = self._reader().inputs(X, None, None)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from reservoir.forecasting._clock import Clock
+from reservoir.sequences._panels import is_panel
 from reservoir.utils.persistence import register
 from reservoir.utils.types import Floats
 
@@ -82,6 +83,12 @@ def read_series(y: Any, argument: str = "y") -> tuple[list[Floats], SeriesForm]:
     ValueError
         If it has more than two axes, or an index that is irregular.
     """
+    if is_panel(y):
+        raise ValueError(
+            f"The rows of `{argument}` have several labels, but one for the time was expected. Of "
+            "a panel (instance, time), pass "
+            f"`[part.droplevel(0) for _, part in {argument}.groupby(level=0)]`."
+        )
     if is_pandas(y, "Series"):
         values = _numbers(y.to_numpy(dtype=object), argument, None)
         return [values], SeriesForm("series", [_clock(y.index, argument)], [_plain(y.name)], [])

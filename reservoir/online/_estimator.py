@@ -234,7 +234,7 @@ class OnlineESNRegressor(ReservoirRegressor):
 
         Parameters
         ----------
-        X : array-like of shape (n_steps, n_features), list of such, or 3-D array
+        X : array-like of shape (n_steps, n_features), list of such, 3-D array, or panel
             Inputs; several sequences as in `ESNRegressor`.
         y : array-like of shape (n_steps,) or (n_steps, n_outputs), or as `X` several of them
             Targets, one row per step.

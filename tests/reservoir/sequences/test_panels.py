@@ -12,6 +12,7 @@ from reservoir import (
     ESNRegressor,
     LocalESNRegressor,
     NVARRegressor,
+    ReservoirForecaster,
     ReservoirTransformer,
 )
 from reservoir.sequences import Layout, stack_like, stack_sequences
@@ -239,3 +240,33 @@ def test_times_of_groups_and_of_trading_days_are_looked_at_by_themselves(rng):
     days = pd.bdate_range("2020-01-01", periods=250).delete([40, 100, 180])
     ReservoirTransformer(5).fit(pd.DataFrame(rng.normal(size=(247, 1)), index=days, columns=["a"]))
     StandardScaler().fit(d)  # which looks at no times
+
+
+# -- which sequence goes on ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["esn", "nvar", "local"])
+def test_a_forecast_of_several_sequences_says_which_it_continues(kind):
+    parts = [np.sin(0.2 * np.arange(60) + k)[:, np.newaxis].repeat(2, axis=1) for k in range(3)]
+    inputs, targets = [part[:-1] for part in parts], [part[1:] for part in parts]
+    model = {
+        "esn": esn(alpha=1e-6),
+        "nvar": NVARRegressor(2),
+        "local": LocalESNRegressor(10, patch_size=1, overlap=0, washout=3, random_state=0),
+    }[kind].fit(inputs, targets)
+    with pytest.warns(UserWarning, match="several sequences: the forecast continues the last"):
+        found = model.forecast(2)
+    np.testing.assert_allclose(found, model.forecast(2, parts)[2], rtol=1e-6)
+    model.fit(inputs[0], targets[0]).forecast(2)
+    if kind == "nvar":
+        model.partial_fit(inputs[1], targets[1])
+        with pytest.warns(UserWarning, match="continues the last"):
+            model.forecast(2)
+
+
+def test_the_forecaster_of_series_names_what_it_takes_of_a_panel(rng):
+    X, _ = panel_of(rng)
+    with pytest.raises(ValueError, match=r"Of a panel \(instance, time\), pass `\[part.droplevel"):
+        ReservoirForecaster().fit(X["u"])
+    parts = [part.droplevel(0) for _, part in X["u"].groupby(level=0)]
+    assert len(ReservoirForecaster(members="ar").fit(parts).forecast(2)) == 3
