@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from hessianfree.batch import Batch
 from hessianfree.estimators._named_optimizers import Counts, resolve_optimizer, uses_curvature
@@ -18,7 +18,6 @@ from hessianfree.estimators._sequence_data import (
     as_symbols,
     check_count,
     make_batch,
-    predict_sequences,
     read_targets,
 )
 from hessianfree.estimators._trained import SLICE_ROWS, STOP_REASONS, TrainedNetworkMixin
@@ -217,6 +216,10 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             per_sequence=self._per_sequence,
         )
         self._learn(batch, data, continues, was_changed)
+        self._remember_end(sequences[-1])
+
+    def _remember_end(self, sequence: NDArray[Any]) -> None:
+        """Keep what a run that goes on after training starts from."""
 
     def _on_host(self, X: Any, **others: Any) -> tuple[Any, ...]:
         """Return arguments on the host, where sequences are cut and padded, after a check.
@@ -393,42 +396,6 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             n_layers=self.n_layers,
         )
 
-    # -- predicting -------------------------------------------------------------------------------
-
-    def _outputs(self, X: Any, groups: Any, lengths: Any) -> tuple[Array, Layout]:
-        """Return the outputs of the net, one row per target, and the layout of the inputs."""
-        check_is_fitted(self, "params_")
-        (X,) = self._on_host(X)
-        sequences, layout = self._read(X, groups, lengths)
-        network = self._architecture.build(device=self.device)
-        outputs = predict_sequences(network, self._net_params(), sequences)
-        if self._per_sequence:
-            return np.stack([rows[-1] for rows in outputs]), layout
-        return np.concatenate(outputs), layout
-
     def _net_params(self) -> Array:
         """Return the parameters that predictions are computed with."""
         return self.params_
-
-    def _restore(self, rows: NDArray[Any], layout: Layout) -> Any:
-        """Return one row per target in the form that the targets came in."""
-        if not self._per_sequence:
-            return layout.restore(rows)
-        return rows[:, None] if self._is_single_row else rows
-
-    def _stack_for_score(
-        self, X: Any, y: Any, predicted: Any, sample_weight: Any, groups: Any, lengths: Any
-    ) -> tuple[Any, Any, Any]:
-        """Return targets, predictions and weights, one row per target."""
-        X, y, predicted, sample_weight = host_state([X, y, predicted, sample_weight])
-        _, layout = stack_sequences(X, groups=groups, lengths=lengths)
-        is_cut = groups is not None or lengths is not None
-        target = "sequence" if self._per_sequence else "step"
-        names = {"y": y, "sample_weight": sample_weight, "prediction": predicted}
-        stacked = {
-            name: None
-            if values is None
-            else read_targets(values, layout, is_cut=is_cut, target=target, name=name)[0]
-            for name, values in names.items()
-        }
-        return stacked["y"], stacked["prediction"], stacked["sample_weight"]

@@ -11,12 +11,12 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from hessianfree.estimators._base import RNNEstimator
+from hessianfree.estimators._runs import InitialState, RunningRNN
 from reservoir.utils.device import in_kind
 from reservoir.utils.types import Array
 
 
-class RNNClassifier(ClassifierMixin, RNNEstimator):
+class RNNClassifier(ClassifierMixin, RunningRNN):
     r"""Recurrent net that predicts classes, trained by Hessian-free or first-order optimization.
 
     .. math:: P(y_t = k) = \mathrm{softmax}(W_{oh}\, h_t + b_o)_k
@@ -64,6 +64,8 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
     stop_reason_ : {"max_iter", "converged", "callback", "interrupted", "running"}
         Why training ended; "converged" after `n_iter_no_change` iterations. "running" for a
         callback before the last iteration, and in what it saved.
+    last_state_ : ndarray of shape (state_size,)
+        Where the last training sequence ended, or the last `step`: what "last" stands for.
     device_ : {"cpu", "cuda"}
         Where `fit` computed.
     n_features_in_ : int
@@ -92,7 +94,12 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
     classes_: NDArray[Any]
 
     def predict(
-        self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
+        self,
+        X: Any,
+        groups: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+        initial_state: InitialState = None,
+        return_state: bool = False,
     ) -> Any:
         """Return the most probable label for each step, or each sequence, of `X`.
 
@@ -100,25 +107,40 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         ----------
         X, groups, lengths
             As in `fit`.
+        initial_state : None, "last" or array-like of shape (n_sequences, state_size), default=None
+            State before the first step: the learned one; "last", for a single sequence, where the
+            last training sequence ended, or the last `step`; or what a call with `return_state`
+            returned, (state_size,) for one sequence. `predict` itself does not move "last".
+        return_state : bool, default=False
+            Whether to return the states after the last step as well.
 
         Returns
         -------
-        ndarray or list of ndarray
+        labels : ndarray or list of ndarray
             One label per step, arranged as the steps of `X` are, or, where `fit` had one label per
             sequence, an array of shape (n_sequences,).
+        states : ndarray of shape (n_sequences, state_size)
+            Only with `return_state`: h of the cell, of an LSTM [h, c], of several layers side by
+            side, the lowest first.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             Before `fit`.
-        ValueError
-            If `X` does not match what the model was fitted with.
+        ValueError, TypeError
+            If `X` does not match what the model was fitted with, or `initial_state` does not fit.
         """
-        probabilities, layout = self._probabilities(X, groups, lengths)
-        return self._restore(self.classes_[np.argmax(probabilities, axis=1)], layout)
+        outputs, states, layout = self._run_outputs(X, groups, lengths, initial_state, return_state)
+        restored = self._restore(self._labels(self._probabilities(outputs)), layout)
+        return (restored, states) if return_state else restored
 
     def predict_proba(
-        self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
+        self,
+        X: Any,
+        groups: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+        initial_state: InitialState = None,
+        return_state: bool = False,
     ) -> Any:
         """Return the probability of each class for each step, or each sequence, of `X`.
 
@@ -126,14 +148,41 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         ----------
         X, groups, lengths
             As in `fit`.
+        initial_state, return_state
+            As in `predict`.
 
         Returns
         -------
-        ndarray or list of ndarray
-            As those of `predict`, with one more axis: the classes, in the order of `classes_`.
+        probabilities : ndarray or list of ndarray
+            As the labels of `predict`, with one more axis: the classes, in the order of `classes_`.
+        states : ndarray of shape (n_sequences, state_size)
+            Only with `return_state`.
         """
-        probabilities, layout = self._probabilities(X, groups, lengths)
-        return self._restore(in_kind(probabilities, X), layout)
+        outputs, states, layout = self._run_outputs(X, groups, lengths, initial_state, return_state)
+        restored = self._restore(in_kind(self._probabilities(outputs), X), layout)
+        return (restored, states) if return_state else restored
+
+    def step(self, x: Any) -> Any:
+        """Take the input of one step, and return the label of that step: for live data.
+
+        It goes on from "last", as `RNNRegressor.step` does; the labels are those of `predict`.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,), or a number where there is one feature
+            Input of this step.
+
+        Returns
+        -------
+        label
+            One of `classes_`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError, ValueError, TypeError
+            As in `RNNRegressor.step`.
+        """
+        return self._labels(self._probabilities(self._step_outputs(x)))[0]
 
     def score(
         self,
@@ -163,14 +212,19 @@ class RNNClassifier(ClassifierMixin, RNNEstimator):
         )
         return float(accuracy_score(true, predicted, sample_weight=weights))
 
-    def _probabilities(self, X: Any, groups: Any, lengths: Any) -> tuple[Array, Any]:
-        """Return float64 probabilities, one row per target, and the layout of the inputs."""
-        outputs, layout = self._outputs(X, groups, lengths)
+    def _probabilities(self, outputs: Array) -> Array:
+        """Return float64 probabilities of all classes, one row per target."""
         outputs = outputs.astype(np.float64)
         if len(self.classes_) == 2:
             outputs = np.column_stack([1 - outputs, outputs])
         # Rows that sum to 1 in float32 do not in float64.
-        return outputs / outputs.sum(axis=1, keepdims=True), layout
+        normalized: Array = outputs / outputs.sum(axis=1, keepdims=True)
+        return normalized
+
+    def _labels(self, probabilities: Array) -> NDArray[Any]:
+        """Return the most probable class of each row."""
+        labels: NDArray[Any] = self.classes_[np.argmax(probabilities, axis=1)]
+        return labels
 
     def _check_targets(self, y: Any, is_scored: NDArray[np.bool_] | None) -> NDArray[Any]:
         labels: NDArray[Any] = column_or_1d(y, warn=True)

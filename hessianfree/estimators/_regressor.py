@@ -11,7 +11,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array
 
 from hessianfree.batch import Batch
-from hessianfree.estimators._base import RNNEstimator
+from hessianfree.estimators._runs import InitialState, RunningRNN
 from hessianfree.network._network import SequenceNetwork
 from reservoir.utils.device import in_kind
 from reservoir.utils.types import Array
@@ -23,7 +23,7 @@ from reservoir.utils.types import Array
 _TARGET_SCALE = 0.2
 
 
-class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
+class RNNRegressor(MultiOutputMixin, RegressorMixin, RunningRNN):
     r"""Recurrent net that predicts numbers, trained by Hessian-free or first-order optimization.
 
     .. math:: h_t = \varphi(W_{hh}\, h_{t-1} + W_{hx}\, x_t + b), \quad o_t = W_{oh}\, h_t + b_o
@@ -143,6 +143,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
     stop_reason_ : {"max_iter", "converged", "callback", "interrupted", "running"}
         Why training ended; "converged" after `n_iter_no_change` iterations. "running" for a
         callback before the last iteration, and in what it saved.
+    last_state_ : ndarray of shape (state_size,)
+        Where the last training sequence ended, or the last `step`: what "last" stands for.
     device_ : {"cpu", "cuda"}
         Where `fit` computed.
     n_outputs_ : int
@@ -206,7 +208,12 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
     _target_scale: Array
 
     def predict(
-        self, X: Any, groups: ArrayLike | None = None, lengths: ArrayLike | None = None
+        self,
+        X: Any,
+        groups: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+        initial_state: InitialState = None,
+        return_state: bool = False,
     ) -> Any:
         """Return the output for each step, or each sequence, of `X`.
 
@@ -214,25 +221,76 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RNNEstimator):
         ----------
         X, groups, lengths
             As in `fit`.
+        initial_state : None, "last" or array-like of shape (n_sequences, state_size), default=None
+            State before the first step: the learned one; "last", for a single sequence, where the
+            last training sequence ended, or the last `step`; or what a call with `return_state`
+            returned, (state_size,) for one sequence. `predict` itself does not move "last".
+        return_state : bool, default=False
+            Whether to return the states after the last step as well.
 
         Returns
         -------
-        ndarray or list of ndarray
+        outputs : ndarray or list of ndarray
             In float64, one prediction for each target, in the form of `y`: per step, arranged as
             the steps of `X` are, or per sequence, an array of shape (n_sequences,), (n_sequences,
             n_outputs) or (n_sequences, 1, n_outputs).
+        states : ndarray of shape (n_sequences, state_size)
+            Only with `return_state`: h of the cell, of an LSTM [h, c], of several layers side by
+            side, the lowest first.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             Before `fit`.
-        ValueError
-            If `X` does not match what the model was fitted with.
+        ValueError, TypeError
+            If `X` does not match what the model was fitted with, or `initial_state` does not fit.
         """
-        outputs, layout = self._outputs(X, groups, lengths)
+        outputs, states, layout = self._run_outputs(X, groups, lengths, initial_state, return_state)
         outputs = outputs.astype(np.float64) + self._target_mean
         outputs = in_kind(outputs[:, 0] if self._y_is_1d else outputs, X)
-        return self._restore(outputs, layout)
+        restored = self._restore(outputs, layout)
+        return (restored, states) if return_state else restored
+
+    def step(self, x: Any) -> Any:
+        """Take the input of one step, and return the output of that step: for live data.
+
+        It goes on from "last", where the last training sequence ended, or, after `reset_state`,
+        from the learned initial state, and moves it. The numbers are those of `predict`, to
+        rounding. What it needs is prepared at the first call.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,), or a number where there is one feature
+            Input of this step.
+
+        Returns
+        -------
+        ndarray of shape (n_outputs,), or float if a target of `fit` was one number
+            In float64. Where `fit` had one target per sequence, the one for a sequence that ended
+            here.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If the shape does not fit, or a number is NaN, infinite or no symbol; the state is then
+            what it was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from hessianfree import RNNRegressor
+        >>> X = np.random.default_rng(0).uniform(-1, 1, size=(30, 20, 1))
+        >>> rnn = RNNRegressor(n_units=10, max_iter=3, target="step", random_state=0)
+        >>> rnn = rnn.fit(X, np.roll(X[..., 0], 1, axis=1))
+        >>> rnn.reset_state()
+        >>> steps = [rnn.step(x) for x in X[0]]
+        >>> np.allclose(steps, rnn.predict(X[:1])[0], atol=1e-6)
+        True
+        """
+        outputs = self._step_outputs(x)[0].astype(np.float64) + self._target_mean
+        return float(outputs[0]) if self._y_is_1d else outputs
 
     def score(
         self,

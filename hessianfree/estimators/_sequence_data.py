@@ -165,39 +165,73 @@ def make_batch(
 
 
 def predict_sequences(
-    network: SequenceNetwork, params: Array, sequences: list[NDArray[Any]]
-) -> list[Array]:
-    """Return the outputs of the network for each sequence, of shape (n_steps_i, n_outputs).
+    network: SequenceNetwork,
+    params: Array,
+    sequences: list[NDArray[Any]],
+    initial_states: Array | None = None,
+    *,
+    return_state: bool = False,
+) -> tuple[list[Array], Array | None]:
+    """Return the outputs of the network for each sequence, and the states that they end in.
 
-    Sequences of similar length run side by side, in portions of limited memory.
+    Sequences of similar length run side by side, in portions of limited memory; of the same length
+    where the last states are asked for.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+    params : ndarray of shape (n_params,)
+    sequences : list of ndarray of shape (n_steps_i, n_inputs) or (n_steps_i,)
+    initial_states : ndarray of shape (n_sequences, state_size), optional
+        In place of the learned initial state.
+    return_state : bool, default=False
+
+    Returns
+    -------
+    outputs : list of ndarray of shape (n_steps_i, n_outputs)
+    states : ndarray of shape (n_sequences, state_size), or None unless asked for
     """
     lengths = np.array([len(sequence) for sequence in sequences], dtype=np.intp)
     max_rows = max(1, _MAX_NUMBERS // (network.cell.n_units + network.n_outputs))
     outputs: list[Any] = [None] * len(sequences)
-    for chosen in bucket_sequences(lengths, step_rows(network), max_rows):
+    states = None
+    if return_state:
+        states = np.empty((len(sequences), network.cell.state_size), dtype=params.dtype)
+        buckets = [
+            inside[part]
+            for length in np.unique(lengths)
+            for inside in [np.flatnonzero(lengths == length)]
+            for part in bucket_sequences(lengths[inside], 0, max_rows)
+        ]
+    else:
+        buckets = bucket_sequences(lengths, step_rows(network), max_rows)
+    for chosen in buckets:
         first = sequences[chosen[0]]
         shape = (lengths[chosen].max(), len(chosen), *first.shape[1:])
         padded = np.zeros(shape, dtype=first.dtype)
         for column, index in enumerate(chosen):
             padded[: lengths[index], column] = sequences[index]
-        predictions = network.predict(params, padded)
+        starts = None if initial_states is None else initial_states[chosen]
+        predictions, ends = network.run(params, padded, starts)
+        if states is not None:
+            states[chosen] = ends
         for column, index in enumerate(chosen):
             # A copy, so that no portion is kept alive by what is left of it.
             outputs[index] = predictions[: lengths[index], column].copy()
-    return outputs
+    return outputs, states
 
 
-def as_symbols(rows: Array, n_symbols: int) -> NDArray[np.intp]:
+def as_symbols(rows: Array, n_symbols: int, name: str = "X") -> NDArray[np.intp]:
     """Return the only column of `rows` as integers from 0 to n_symbols - 1."""
     if rows.shape[1] != 1:
         raise ValueError(
-            f"`X` has {rows.shape[1]} features, but with `n_symbols` one column of symbols was "
-            "expected. Pass sequences of shape (n_steps, 1), or leave `n_symbols` out."
+            f"`{name}` has {rows.shape[1]} features, but with `n_symbols` one column of symbols "
+            "was expected. Pass sequences of shape (n_steps, 1), or leave `n_symbols` out."
         )
     symbols = rows[:, 0].astype(np.intp)
     if np.any(symbols != rows[:, 0]) or symbols.min() < 0 or symbols.max() >= n_symbols:
         raise ValueError(
-            f"`X` has symbols from {rows.min():g} to {rows.max():g}, but integers from 0 to "
+            f"`{name}` has symbols from {rows.min():g} to {rows.max():g}, but integers from 0 to "
             f"{n_symbols - 1} were expected. Number the symbols from 0, or raise `n_symbols`."
         )
     return symbols
