@@ -79,6 +79,13 @@ class SeriesData:
         """Return the first rows; inputs stay, as they are known ahead."""
         return SeriesData(self.y[:n_steps], self.observed[:n_steps], self.inputs)
 
+    def followed_by(self, y: Floats) -> SeriesData:
+        """Return the series continued by a forecast, whose values count as gaps."""
+        gaps = np.zeros(len(y), dtype=bool)
+        return SeriesData(
+            np.concatenate([self.y, y]), np.concatenate([self.observed, gaps]), self.inputs
+        )
+
     def after(self, origins: Integers, horizon: int) -> tuple[Floats, Booleans]:
         """Return the values after some origins, (n_origins, horizon), and which were observed."""
         at = origins[:, None] + np.arange(horizon)

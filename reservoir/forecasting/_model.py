@@ -206,8 +206,28 @@ class SeriesModel:
         if self.floor:
             # Values that came later may be 0 or below, which has no logarithm.
             data = replace(data, y=np.maximum(data.y, self.floor))
-        backtest = Backtest(origins, min(horizon, self.settings.horizon))
+        reach = min(horizon, self.settings.horizon)
         bounds = bounds_at(data.y, origins, self.floor)
+        near = self._stretch(data, reservoir, Backtest(origins, reach), bounds)
+        if horizon == reach:
+            return near
+        far = [
+            self._beyond(
+                data.until(int(origin)),
+                reservoir,
+                mean,
+                horizon,
+                Bounds(bounds.low[[index]], bounds.high[[index]]),
+            )
+            for index, (origin, mean) in enumerate(zip(origins, near.mean))
+        ]
+        pairs = zip(near, zip(*far, strict=True), strict=True)
+        return Combined(*(np.hstack([one, np.vstack(others)]) for one, others in pairs))
+
+    def _stretch(
+        self, data: SeriesData, reservoir: Reservoir, backtest: Backtest, bounds: Bounds
+    ) -> Combined:
+        """Return the forecasts of at most the horizon of the fit."""
         forecasts = [
             part.forecast(data, reservoir, self.settings, backtest, bounds) for part in self.parts
         ]
@@ -215,26 +235,29 @@ class SeriesModel:
             np.clip(simple.forecast(data.y, *backtest), *bounds) for simple in self.simple
         ]
         weights = np.array([member.weight for member in self.members])
-        near = combine(np.stack(forecasts), weights, bool(self.floor))
-        if horizon <= self.settings.horizon:
-            return near
-        far = [
-            self._beyond(data.until(int(origin)), reservoir, mean, horizon - len(mean))
-            for origin, mean in zip(origins, near.mean)
-        ]
-        pairs = zip(near, zip(*far, strict=True), strict=True)
-        return Combined(*(np.hstack([one, np.vstack(others)]) for one, others in pairs))
+        return combine(np.stack(forecasts), weights, bool(self.floor))
 
     def _beyond(
-        self, data: SeriesData, reservoir: Reservoir, mean: Floats, n_steps: int
+        self,
+        data: SeriesData,
+        reservoir: Reservoir,
+        mean: Floats,
+        horizon: int,
+        bounds: Bounds,
     ) -> Combined:
-        """Return the forecasts of the steps after `mean`, which continues the series."""
-        longer = SeriesData(
-            np.concatenate([data.y, mean]),
-            np.concatenate([data.observed, np.zeros(len(mean), dtype=bool)]),
-            data.inputs,
-        )
-        return self.forecast(longer, reservoir, np.array([len(longer)]), n_steps)
+        """Return the forecasts after `mean`, which continues one series, up to a horizon.
+
+        Bounds stay those of the series itself: else each stretch would widen those of the next.
+        """
+        stretches: list[Combined] = []
+        n_left = horizon - len(mean)
+        while n_left > 0:
+            data = data.followed_by(mean)
+            backtest = Backtest(np.array([len(data)]), min(n_left, self.settings.horizon))
+            stretches.append(self._stretch(data, reservoir, backtest, bounds))
+            mean = stretches[-1].mean[0]
+            n_left -= len(mean)
+        return Combined(*(np.hstack(parts) for parts in zip(*stretches, strict=True)))
 
     def bounds_of(self, combined: Combined, level: float) -> tuple[Floats, Floats]:
         """Return the lower and the upper end of intervals at a level in percent.
@@ -245,7 +268,9 @@ class SeriesModel:
         half = self.intervals.half_widths(level, combined.variance)
         lower, upper = combined.mean - half, combined.mean + half
         if self.log_intervals is not None and self.log_share:
-            factor = np.exp(self.log_intervals.half_widths(level, combined.log_variance))
+            # Far ahead a factor could overflow.
+            widths = np.minimum(self.log_intervals.half_widths(level, combined.log_variance), 300)
+            factor = np.exp(widths)
             lower += self.log_share * (combined.mean / factor - lower)
             upper += self.log_share * (combined.mean * factor - upper)
         if self.floor is not None:
