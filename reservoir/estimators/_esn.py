@@ -141,6 +141,10 @@ class ESNRegressor(PooledTargets):
         W_out, for the columns [u; x; x²] as far as they are included.
     intercept_ : ndarray of shape (n_outputs,) or float
         c.
+    readout_ : Readout
+        Both, in the dtype of the model, as `reservoir.dynamics.free_run` takes them.
+    input_sources_ : ndarray of int of shape (n_features,)
+        The output that takes the place of each input in a forecast, -1 for none.
     alpha_ : float or ndarray of shape (n_outputs,)
         The penalty taken.
     alpha_scores_ : ndarray of shape (n_alphas,) or (n_alphas, n_outputs)
