@@ -148,7 +148,7 @@ class LayeredESNRegressor(ESNRegressor):
         include_input: bool = True,
         include_squares: bool = False,
         alpha: float | ArrayLike = USUAL_ALPHAS,
-        alpha_cv: int | None = None,
+        alpha_cv: int | Literal["auto"] | None = "auto",
         alpha_per_target: bool = False,
         fit_intercept: bool = True,
         solver: Literal["auto", "gram", "qr"] = "auto",

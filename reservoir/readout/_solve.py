@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ def solve_ridge(
     fit_intercept: bool = True,
     per_target: bool = False,
     tolerance: float = 0.0,
+    n_spared: int = 0,
     selection: Literal["gcv"]
     | Sequence[RidgeAccumulator | GramAccumulator | QRAccumulator] = "gcv",
 ) -> RidgeSolution:
@@ -161,6 +163,8 @@ def solve_ridge(
         decides, as in scikit-learn's RidgeCV: give targets of different units the same scale.
     tolerance : float, default=0.0
         Of several, the largest alpha is taken whose score is within that fraction of the lowest.
+    n_spared : int, default=0
+        Blocks at the start that are learned from and never held out.
     selection : "gcv" or sequence of accumulators, default="gcv"
         How to choose; accumulators are those of the blocks that make up all rows.
 
@@ -224,7 +228,9 @@ def solve_ridge(
         spectrum = system.decompose()
         scores, noise, supported = _cross_validation_scores(system, spectrum, candidates)
     else:
-        scores, noise, supported = _held_out_scores(sums, selection, candidates, fit_intercept)
+        scores, noise, supported = _held_out_scores(
+            sums, selection, candidates, fit_intercept, n_spared
+        )
     if not per_target:
         scores, noise = (values.mean(axis=1, keepdims=True) for values in (scores, noise))
     # Of a target that is zero, a score of zero is exact.
@@ -294,7 +300,7 @@ def _cross_validation_scores(
 
 
 def _held_out_scores(
-    total: Sums, blocks: Sequence[Any], alphas: Floats, fit_intercept: bool
+    total: Sums, blocks: Sequence[Any], alphas: Floats, fit_intercept: bool, n_spared: int
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Return mean squared errors / scale² on held-out blocks, and which readouts are supported.
 
@@ -316,7 +322,7 @@ def _held_out_scores(
     errors, noise = np.zeros((2, len(pairs)))
     supported = np.ones(len(alphas), dtype=bool)
     weight = 0.0
-    for block, rest in zip(parts, leave_one_out(parts)):
+    for block, rest in itertools.islice(zip(parts, leave_one_out(parts)), n_spared, None):
         system = ridge_system(rest, fit_intercept)
         spectrum = system.decompose()
         supported &= spectrum.supports(alphas)

@@ -371,7 +371,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
                     f"`plasticity` is {parameters['plasticity']}, but candidates whose units learn "
                     "can't share W. Set it to None, or use scikit-learn's GridSearchCV."
                 )
-            if np.ndim(parameters["alpha"]) and parameters["alpha_cv"] is not None:
+            if np.ndim(parameters["alpha"]) and parameters["alpha_cv"] not in (None, "auto"):
                 raise ValueError(
                     f"`alpha_cv` is {parameters['alpha_cv']}, but a search has held-out blocks of "
                     "its own. Set it to None, or pass each alpha as a candidate."

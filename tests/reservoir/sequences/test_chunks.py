@@ -143,7 +143,6 @@ def test_recut_pieces_together_are_the_rows(rng, n_rows):
         ([([np.zeros((5, 1))], [np.zeros(5)])], {}, ValueError, "holds a list"),
         ([(np.zeros((5, 1)), np.zeros(4))], {}, ValueError, "inconsistent numbers"),
         ([(np.zeros((5, 1)), np.zeros(5))] * 2, {"washout": 10}, ValueError, "only 10 steps"),
-        ([(np.zeros((5, 1)), np.zeros(5))], {"alpha_cv": 2}, ValueError, "`alpha_cv` is 2"),
         (
             [(np.zeros((5, 1)), np.zeros(5)), (np.zeros((5, 2)), np.zeros(5))],
             {},
