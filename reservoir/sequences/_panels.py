@@ -180,6 +180,8 @@ def _as_numbers(index: Any, are_of_panel: bool) -> Integers | None:
 def _first_hole(index: Any, steps: Integers) -> int | None:
     if index.dtype.kind in "iuf":
         return None
+    if steps.max() <= _HOLE * steps.min():
+        return None  # which is all that most need
     most = np.quantile(steps, _MOST, method="lower")
     holes = np.flatnonzero(steps > _HOLE * most)
     if not len(holes):

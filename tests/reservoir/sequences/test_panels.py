@@ -108,6 +108,16 @@ def test_hierarchies_and_series(rng):
     assert list(rows.columns) == ["u"]
 
 
+def test_polars_frames_are_cut_by_a_column_of_instances(rng):
+    X, parts = panel_of(rng)
+    frame = pl.from_pandas(X.reset_index())
+    targets = [part.cumsum(axis=0) for part in parts]
+    model = esn().fit(frame[["u", "v"]], np.concatenate(targets), groups=frame["instance"])
+    found = model.predict(frame[["u", "v"]], groups=frame["instance"])
+    expected = esn().fit(parts, targets).predict(parts)
+    np.testing.assert_array_equal(found, np.concatenate(expected))
+
+
 def test_a_panel_that_is_cut_otherwise_is_rows(rng):
     X, _ = panel_of(rng)
     assert stack_sequences(X, lengths=[75])[1] == Layout((75,), "rows")
