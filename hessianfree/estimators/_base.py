@@ -216,9 +216,11 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             per_sequence=self._per_sequence,
         )
         self._learn(batch, data, continues, was_changed)
-        self._remember_end(sequences[-1])
+        self._remember_end(sequences[-1], checked, weights, y)
 
-    def _remember_end(self, sequence: NDArray[Any]) -> None:
+    def _remember_end(
+        self, sequence: NDArray[Any], targets: NDArray[Any], weights: Array | None, y: Any
+    ) -> None:
         """Keep what a run that goes on after training starts from."""
 
     def _on_host(self, X: Any, **others: Any) -> tuple[Any, ...]:

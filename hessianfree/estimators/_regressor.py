@@ -11,7 +11,8 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array
 
 from hessianfree.batch import Batch
-from hessianfree.estimators._runs import InitialState, RunningRNN
+from hessianfree.estimators._forecasts import ForecastingRNN
+from hessianfree.estimators._runs import InitialState
 from hessianfree.network._network import SequenceNetwork
 from reservoir.utils.device import in_kind
 from reservoir.utils.types import Array
@@ -23,7 +24,7 @@ from reservoir.utils.types import Array
 _TARGET_SCALE = 0.2
 
 
-class RNNRegressor(MultiOutputMixin, RegressorMixin, RunningRNN):
+class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
     r"""Recurrent net that predicts numbers, trained by Hessian-free or first-order optimization.
 
     .. math:: h_t = \varphi(W_{hh}\, h_{t-1} + W_{hx}\, x_t + b), \quad o_t = W_{oh}\, h_t + b_o
@@ -204,7 +205,6 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, RunningRNN):
     n_outputs_: int
 
     _takes_several = True
-    _target_mean: Array
     _target_scale: Array
 
     def predict(

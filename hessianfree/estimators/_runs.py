@@ -43,7 +43,9 @@ class RunningRNN(RNNEstimator):
         check_is_fitted(self, "params_")
         self.last_state_ = self._first_state()
 
-    def _remember_end(self, sequence: NDArray[Any]) -> None:
+    def _remember_end(
+        self, sequence: NDArray[Any], targets: NDArray[Any], weights: Array | None, y: Any
+    ) -> None:
         """Run the last of the training sequences once more, for the state that it ends in."""
         network = self._architecture.build()
         views = network.layout.views(self._net_params())

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from reservoir.estimators._base import SequenceEstimator
 from reservoir.sequences._names import column_names
 from reservoir.utils.device import to_host
 from reservoir.utils.types import Array, Integers
@@ -96,9 +95,10 @@ def one_step_gap(inputs: Array, targets: Array, places: Integers) -> float:
     return largest
 
 
-class OneStepAhead(SequenceEstimator):
+class OneStepAhead:
     """What forecasts of an estimator feed back, by names and numbers of its columns."""
 
+    dtype: Any
     n_outputs_: int
     n_features_in_: int
     feature_names_in_: Any
@@ -190,7 +190,7 @@ class OneStepAhead(SequenceEstimator):
     def _read_future(self, future: Any, n_steps: int, n_sequences: int) -> list[Array]:
         """Return the inputs that are no output, (n_steps, n_external) for each sequence."""
         outside = np.flatnonzero(self.input_sources_ < 0)
-        dtype = self._checked_dtype()
+        dtype = np.dtype(self.dtype)
         if not len(outside):
             if future is not None:
                 raise ValueError(
@@ -228,7 +228,7 @@ class OneStepAhead(SequenceEstimator):
                     "are needed. Add it."
                 )
             future = future[names]
-        rows = np.asarray(to_host(future), dtype=self._checked_dtype())
+        rows = np.asarray(to_host(future), dtype=np.dtype(self.dtype))
         if rows.ndim == 1 and len(outside) == 1:
             rows = rows[:, np.newaxis]
         if rows.ndim != 2 or rows.shape[1] != len(outside) or len(rows) < n_steps:

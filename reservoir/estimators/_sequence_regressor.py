@@ -12,6 +12,7 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from reservoir.dynamics._bounds import bounds_around, range_of
 from reservoir.dynamics._reservoir import DivergenceError
+from reservoir.estimators._base import SequenceEstimator
 from reservoir.estimators._one_step import OneStepAhead
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._solve import RidgeSolution
@@ -29,7 +30,7 @@ for _class in (GramAccumulator, QRAccumulator, RidgeAccumulator):
     register(_class)
 
 
-class SequenceRegressor(MultiOutputMixin, RegressorMixin, OneStepAhead):
+class SequenceRegressor(MultiOutputMixin, RegressorMixin, OneStepAhead, SequenceEstimator):
     """What the regressors of sequences with a ridge readout share."""
 
     washout: int
