@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,8 +15,10 @@ from hessianfree.batch import Batch
 from hessianfree.estimators._named_optimizers import Counts, resolve_optimizer, uses_curvature
 from hessianfree.estimators._sequence_data import (
     TARGETS,
+    Reading,
     as_symbols,
     check_count,
+    known_targets,
     make_batch,
     read_targets,
 )
@@ -39,6 +41,14 @@ from reservoir.utils.validation import check_choice, check_integer, check_real
 
 # Order of the independent streams that one `random_state` is split into.
 _PARAMS, _DATA, _VALIDATION = range(3)
+
+
+class _Targets(NamedTuple):
+    """Targets as they were read: values, their weights, and where sequences begin and end."""
+
+    values: NDArray[Any]
+    weights: Array | None
+    unit: Layout
 
 
 class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
@@ -105,9 +115,12 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
     _per_sequence: bool
     _y_is_1d: bool = True
     _is_single_row: bool = False
+    _is_validated: bool
 
     # -- what a subclass defines for its targets --------------------------------------------------
 
+    # Of those that have the parameter.
+    class_weight: Any = None
     # Whether a target may be several numbers.
     _takes_several: ClassVar[bool] = False
 
@@ -118,16 +131,23 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         """
         raise NotImplementedError
 
-    def _encode(self, y: NDArray[Any], weights: Array | None, keeps: bool) -> NDArray[Any]:
-        """Return checked targets in the form that a net learns.
+    def _define(self, y: NDArray[Any], weights: Array | None, keeps: bool) -> None:
+        """Set what checked targets define (classes, scales).
 
-        What they define (classes, scales) is set, or, where training goes on with the same data,
-        kept.
+        Where training goes on with the same data it is kept.
         """
         raise NotImplementedError
 
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return checked targets in the form that a net learns, after `_define`."""
+        raise NotImplementedError
+
+    def _weigh(self, y: NDArray[Any], weights: Array | None) -> Array | None:
+        """Return the weights of checked targets, after `_define`; None where all count the same."""
+        return weights
+
     def _loss_and_outputs(self) -> tuple[str, int]:
-        """Return the name of the loss and the number of outputs, after `_encode`."""
+        """Return the name of the loss and the number of outputs, after `_define`."""
         raise NotImplementedError
 
     # -- fitting ----------------------------------------------------------------------------------
@@ -139,6 +159,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         groups: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
         step_weight: Any = None,
+        validation_data: tuple[Any, Any] | None = None,
     ) -> Self:
         """Learn all weights, and the initial state, from sequences and their targets.
 
@@ -150,7 +171,9 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             One target per step, in the form of `X`: for a 2-D `X` of shape (n_steps,) or (n_steps,
             n_outputs), for a 3-D one (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs).
             Or one target per sequence, for its last step: of shape (n_sequences,), (n_sequences,
-            n_outputs) or (n_sequences, 1, n_outputs). `target` says which.
+            n_outputs) or (n_sequences, 1, n_outputs). `target` says which. A target that is NaN,
+            or a label that is None, is not known: nothing is learned from it. Of several outputs
+            all are known, or none.
         groups : array-like of shape (n_steps,), optional
             Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
         lengths : array-like of int of shape (n_sequences,), optional
@@ -159,6 +182,10 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             Weight of the loss of each target, in the form of `y`; 0 leaves a step out, and its
             target may be anything, NaN too. Not called `sample_weight`, since a step of weight two
             is not a step that comes twice.
+        validation_data : tuple (X, y), optional
+            Sequences and targets of your own to validate with, in the forms of `X` and `y`, in
+            place of a `validation_fraction`: the loss on them has to improve, and the parameters
+            that had the lowest are kept.
 
         Returns
         -------
@@ -176,10 +203,14 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         fitted with what was learned up to there. Where `fit` raises an exception, the estimator is
         as it was before the call.
         """
-        self._restored_on_failure(lambda: self._fit(X, y, groups, lengths, step_weight))
+        self._restored_on_failure(
+            lambda: self._fit(X, y, groups, lengths, step_weight, validation_data)
+        )
         return self
 
-    def _fit(self, X: Any, y: Any, groups: Any, lengths: Any, step_weight: Any) -> None:
+    def _fit(
+        self, X: Any, y: Any, groups: Any, lengths: Any, step_weight: Any, validation_data: Any
+    ) -> None:
         """Read the sequences and their targets, and learn."""
         self._check_parameters()
         self.device_ = resolve_device(self.device)
@@ -192,31 +223,73 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
             )
         is_cut = groups is not None or lengths is not None
-        values, read = read_targets(
-            y, layout, is_cut=is_cut, target=self.target, takes_several=self._takes_several
-        )
+        targets, read = self._read_targets(y, layout, step_weight, is_cut, self.target)
         self._per_sequence, self._is_single_row = read.per_sequence, read.is_single_row
-        unit = Layout((1,) * len(sequences), "list") if self._per_sequence else layout
+        others = None if validation_data is None else self._read_validation(validation_data)
+        known_ahead = [] if others is None else [*others[0], *others[1][:2]]
+        class_weight = [] if self.class_weight is None else [self.class_weight]
+        data = digest_of(
+            *sequences,
+            *targets[:2],
+            self._per_sequence,
+            float(self.validation_fraction),
+            *known_ahead,
+            *class_weight,
+        )
+        self._define(*targets[:2], continues and self._is_on(data))
+        batch = self._as_batch(sequences, targets)
+        held_out = None if others is None else self._as_batch(*others)
+        self._learn(batch, held_out, data, continues, was_changed)
+        self._remember_end(sequences[-1], *targets[:2], y)
+
+    def _read_targets(
+        self, y: Any, layout: Layout, step_weight: Any, is_cut: bool, target: str
+    ) -> tuple[_Targets, Reading]:
+        """Return targets, checked, with their weights, and how they were read."""
+        values, read = read_targets(
+            y, layout, is_cut=is_cut, target=target, takes_several=self._takes_several
+        )
+        per_sequence = read.per_sequence
+        unit = Layout((1,) * len(layout.lengths), "list") if per_sequence else layout
         weights = None
         if step_weight is not None:
-            weights = self._read_weights(step_weight, layout, unit, is_cut)
+            weights = self._read_weights(step_weight, layout, unit, is_cut, per_sequence)
         if hasattr(values, "__len__"):
-            check_count("y", len(values), unit, self._per_sequence)
+            check_count("y", len(values), unit, per_sequence)
+            known = known_targets(values, None if weights is None else weights > 0)
+            if not known.all():
+                weights = known.astype(np.float64) if weights is None else weights * known
         checked = self._check_targets(values, None if weights is None else weights > 0)
-        check_count("y", len(checked), unit, self._per_sequence)
-        data = digest_of(
-            *sequences, checked, weights, self._per_sequence, float(self.validation_fraction)
-        )
-        targets = self._encode(checked, weights, continues and self._is_on(data))
-        parts = [part[0] if self._per_sequence else part for part in unit.split(targets)]
-        batch = make_batch(
+        check_count("y", len(checked), unit, per_sequence)
+        return _Targets(checked, weights, unit), read
+
+    def _read_validation(self, validation_data: Any) -> tuple[list[NDArray[Any]], _Targets]:
+        """Return the sequences that validate, and their targets."""
+        if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+            raise TypeError(
+                f"`validation_data` is of type {type(validation_data).__name__}, but a tuple of "
+                "sequences and targets was expected. Pass (X, y)."
+            )
+        if self.validation_fraction > 0:
+            raise ValueError(
+                f"`validation_data` was given, but `validation_fraction` is "
+                f"{self.validation_fraction}, and either of them validates. Set it to 0."
+            )
+        X, y = self._on_host(X=validation_data[0], y=validation_data[1])
+        sequences, layout = self._read(X, None, None)
+        target = "sequence" if self._per_sequence else "step"
+        return sequences, self._read_targets(y, layout, None, False, target)[0]
+
+    def _as_batch(self, sequences: list[NDArray[Any]], targets: _Targets) -> Batch:
+        """Return a batch of what was read, after `_define`."""
+        encoded, unit = self._encode(targets.values), targets.unit
+        weights = self._weigh(targets.values, targets.weights)
+        return make_batch(
             sequences,
-            parts,
+            [part[0] if self._per_sequence else part for part in unit.split(encoded)],
             None if weights is None else unit.split(weights),
             per_sequence=self._per_sequence,
         )
-        self._learn(batch, data, continues, was_changed)
-        self._remember_end(sequences[-1], checked, weights, y)
 
     def _remember_end(
         self, sequence: NDArray[Any], targets: NDArray[Any], weights: Array | None, y: Any
@@ -272,14 +345,14 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         return layout.split(rows), layout
 
     def _read_weights(
-        self, step_weight: Any, layout: Layout, unit: Layout, is_cut: bool
+        self, step_weight: Any, layout: Layout, unit: Layout, is_cut: bool, per_sequence: bool
     ) -> NDArray[Any]:
         """Return one weight per target."""
         values, _ = read_targets(
             step_weight,
             layout,
             is_cut=is_cut,
-            target="sequence" if self._per_sequence else "step",
+            target="sequence" if per_sequence else "step",
             name="step_weight",
         )
         weights: NDArray[Any] = check_array(
@@ -290,7 +363,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
                 f"`step_weight` has shape {weights.shape}, but one number per target was expected. "
                 "Drop the last axis."
             )
-        check_count("step_weight", len(weights), unit, self._per_sequence)
+        check_count("step_weight", len(weights), unit, per_sequence)
         if np.any(weights < 0) or not np.any(weights):
             raise ValueError(
                 "`step_weight` holds a negative weight, or nothing but zeros. Pass weights of 0 "
@@ -298,8 +371,10 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             )
         return weights
 
-    def _learn(self, batch: Batch, data: str, continues: bool, was_changed: bool) -> None:
-        """Train the net on the sequences of `batch`, those held out for validation excepted."""
+    def _learn(
+        self, batch: Batch, held_out: Batch | None, data: str, continues: bool, was_changed: bool
+    ) -> None:
+        """Train the net on the sequences of `batch`, but those that are to be held out of them."""
         streams = seed_sequence(self.random_state).spawn(3)
         optimizer, counts = self._optimizer_and_counts()
         architecture = self._describe()
@@ -313,7 +388,10 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
                 was_changed=was_changed,
                 is_validated=self.validation_fraction > 0,
             )
-        training, held_out = hold_out(batch, self.validation_fraction, progress.held_out_rng())
+        training = batch
+        if held_out is None:
+            training, held_out = hold_out(batch, self.validation_fraction, progress.held_out_rng())
+        self._is_validated = held_out is not None
         source = self._batches_of(training, optimizer, counts)
         max_rows = max(SLICE_ROWS, largest_rows(training, source.curvature_size or 0))
         network = architecture.build(max_rows, self.device_)
@@ -373,7 +451,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         """Take over what training has come to, the curve of this fit among it."""
         super()._adopt(state, progress, reason)
         self.__dict__.pop("validation_curve_", None)
-        if self.validation_fraction > 0:
+        if self._is_validated:
             self.validation_curve_ = progress.validation_curve.copy()
 
     def _recentred(self, network: SequenceNetwork, params: Array, training: Batch) -> Array:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from hessianfree.estimators._runs import InitialState, RunningRNN
+from hessianfree.optimize._protocols import Optimizer
 from reservoir.utils.device import in_kind
 from reservoir.utils.types import Array
 
@@ -40,6 +42,10 @@ class RNNClassifier(ClassifierMixin, RunningRNN):
     n_jobs
         As in `RNNRegressor`. A label is one value: a row of as many labels as steps is one per
         step.
+    class_weight : {"balanced"}, dict or None, default=None
+        Weights of the classes in the loss, times `step_weight`, where something is held out there
+        too: by label, 1 for those left out; or "balanced", n / (n_classes · n_k) for a class of
+        n_k of the n labels.
 
     Attributes
     ----------
@@ -92,6 +98,68 @@ class RNNClassifier(ClassifierMixin, RunningRNN):
     """
 
     classes_: NDArray[Any]
+    _weight_of_class: Array | None
+
+    def __init__(
+        self,
+        n_units: int = 100,
+        *,
+        cell: Literal[
+            "vanilla", "multiplicative", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"
+        ] = "vanilla",
+        n_layers: int = 1,
+        n_factors: int | None = None,
+        gain: Literal["auto", "linear", "shifted_tanh"] = "auto",
+        activation: Literal["tanh", "logistic", "relu"] = "tanh",
+        n_symbols: int | None = None,
+        learned_initial_state: bool = True,
+        initialization: Literal["sparse", "echo_state"] = "sparse",
+        optimizer: str | Optimizer[Any] = "hessian-free",
+        gradient_batch_size: int | Literal["auto"] = "auto",
+        curvature_batch_size: int = 200,
+        max_iter: int | Literal["auto"] = "auto",
+        tol: float = 1e-4,
+        n_iter_no_change: int | Literal["auto"] = "auto",
+        l2: float = 0.0,
+        validation_fraction: float = 0.0,
+        target: Literal["step", "sequence", "auto"] = "auto",
+        warm_start: bool = False,
+        dtype: Literal["float32", "float64"] = "float32",
+        random_state: Any = None,
+        verbose: bool = False,
+        callback: Callable[[Any], Any] | None = None,
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
+        n_jobs: int | None = None,
+        class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
+    ) -> None:
+        super().__init__(
+            n_units,
+            cell=cell,
+            n_layers=n_layers,
+            n_factors=n_factors,
+            gain=gain,
+            activation=activation,
+            n_symbols=n_symbols,
+            learned_initial_state=learned_initial_state,
+            initialization=initialization,
+            optimizer=optimizer,
+            gradient_batch_size=gradient_batch_size,
+            curvature_batch_size=curvature_batch_size,
+            max_iter=max_iter,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            l2=l2,
+            validation_fraction=validation_fraction,
+            target=target,
+            warm_start=warm_start,
+            dtype=dtype,
+            random_state=random_state,
+            verbose=verbose,
+            callback=callback,
+            device=device,
+            n_jobs=n_jobs,
+        )
+        self.class_weight = class_weight
 
     def predict(
         self,
@@ -232,21 +300,19 @@ class RNNClassifier(ClassifierMixin, RunningRNN):
             # One of those that count, in their type: NaN makes integers floats, None objects.
             scored = labels[is_scored]
             scored = np.array(scored.tolist()) if labels.dtype == object else scored
-            labels = np.full(len(labels), scored[0])
+            labels = np.full(len(labels), scored[0], dtype=scored.dtype)
             labels[is_scored] = scored
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         return labels
 
-    def _encode(self, y: NDArray[Any], weights: Array | None, keeps: bool) -> NDArray[Any]:
-        """Return class numbers (n,), or for two classes 0 and 1 as a column."""
+    def _define(self, y: NDArray[Any], weights: Array | None, keeps: bool) -> None:
+        """Set the classes, and the weight of each."""
         classes = np.unique(y)
         if self._continues():
-            if not np.isin(classes, self.classes_).all():
-                raise ValueError(
-                    f"`y` holds the classes {classes.tolist()}, but the call before had "
-                    f"{self.classes_.tolist()}. Pass no new ones, or set `warm_start` to False."
-                )
+            self._check_classes(
+                "y", y, "the call before had", "Pass no new ones, or set `warm_start` to False."
+            )
         elif len(classes) < 2:
             raise ValueError(
                 f"`y` holds the one class {classes.tolist()}, but at least 2 classes were "
@@ -254,10 +320,36 @@ class RNNClassifier(ClassifierMixin, RunningRNN):
             )
         else:
             self.classes_ = classes
+        self._weight_of_class = None
+        if self.class_weight is not None:
+            scored = y if weights is None else y[weights > 0]
+            by_class = compute_class_weight(self.class_weight, classes=classes, y=scored)
+            self._weight_of_class = np.ones(len(self.classes_))
+            self._weight_of_class[np.searchsorted(self.classes_, classes)] = by_class
+
+    def _check_classes(self, name: str, y: NDArray[Any], before: str, remedy: str) -> None:
+        """Raise if there are classes that are not known."""
+        classes = np.unique(y)
+        if not np.isin(classes, self.classes_).all():
+            raise ValueError(
+                f"`{name}` holds the classes {classes.tolist()}, but {before} "
+                f"{self.classes_.tolist()}. {remedy}"
+            )
+
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return class numbers (n,), or for two classes 0 and 1 as a column."""
+        self._check_classes("validation_data", y, "`y` has", "Leave out the others.")
         numbers: NDArray[Any] = np.searchsorted(self.classes_, y)
         if len(self.classes_) == 2:
             return numbers[:, None].astype(np.float64)
         return numbers
+
+    def _weigh(self, y: NDArray[Any], weights: Array | None) -> Array | None:
+        """Return the weights of the labels times those of their classes."""
+        if self._weight_of_class is None:
+            return weights
+        of_class: Array = self._weight_of_class[np.searchsorted(self.classes_, y)]
+        return of_class if weights is None else weights * of_class
 
     def _loss_and_outputs(self) -> tuple[str, int]:
         n_classes = len(self.classes_)

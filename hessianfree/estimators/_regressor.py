@@ -337,8 +337,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
             assert_all_finite(targets, input_name="y")
         return targets
 
-    def _encode(self, y: NDArray[Any], weights: Array | None, keeps: bool) -> NDArray[Any]:
-        """Return targets of mean 0 and a standard deviation of 0.2, of shape (n, n_outputs)."""
+    def _define(self, y: NDArray[Any], weights: Array | None, keeps: bool) -> None:
+        """Set the number of outputs, and means and deviations of the targets."""
         self._y_is_1d = y.ndim == 1
         targets = y.reshape(len(y), -1)
         self.n_outputs_ = targets.shape[1]
@@ -347,6 +347,15 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
             squares = (targets - self._target_mean) ** 2
             deviation = np.sqrt(np.average(squares, axis=0, weights=weights))
             self._target_scale = np.where(deviation > 0, deviation / _TARGET_SCALE, 1)
+
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return targets of mean 0 and a standard deviation of 0.2, of shape (n, n_outputs)."""
+        targets = y.reshape(len(y), -1)
+        if targets.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"`validation_data` has {targets.shape[1]} outputs, but `y` has "
+                f"{self.n_outputs_}. Pass as many."
+            )
         encoded: Array = (targets - self._target_mean) / self._target_scale
         return encoded
 

@@ -10,7 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from hessianfree.cells._single_step import DrivenStep, driven_step_of
 from hessianfree.estimators._base import RNNEstimator
-from hessianfree.estimators._sequence_data import as_symbols, predict_sequences, read_targets
+from hessianfree.estimators._sequence_data import (
+    as_symbols,
+    known_targets,
+    predict_sequences,
+    read_targets,
+)
 from hessianfree.network._losses import Loss
 from reservoir.sequences._layout import Layout, stack_sequences
 from reservoir.sequences._names import by_name
@@ -206,4 +211,12 @@ class RunningRNN(RNNEstimator):
             else read_targets(values, layout, is_cut=is_cut, target=target, name=name)[0]
             for name, values in names.items()
         }
-        return stacked["y"], stacked["prediction"], stacked["sample_weight"]
+        true, weights = stacked["y"], stacked["sample_weight"]
+        known = known_targets(true)
+        if known.all():
+            return true, stacked["prediction"], weights
+        return (
+            np.asarray(true)[known],
+            np.asarray(stacked["prediction"])[known],
+            None if weights is None else np.asarray(weights)[known],
+        )

@@ -146,6 +146,54 @@ def _parts(values: Any) -> list[NDArray[Any]]:
     return [np.asarray(part) for part in values]
 
 
+def known_targets(
+    values: Any, is_scored: NDArray[np.bool_] | None = None, name: str = "y"
+) -> NDArray[np.bool_]:
+    """Return which targets are known, (n,): those that are neither NaN nor None.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,) or (n, n_outputs)
+    is_scored : ndarray of bool of shape (n,), optional
+        Those that count; of others a part may be known.
+    name : str
+        Of the argument, for the errors.
+
+    Raises
+    ------
+    ValueError
+        If none of those that count is known, or of one only some outputs.
+
+    Examples
+    --------
+    >>> known_targets([1.0, np.nan, 3.0]), known_targets(["up", None])
+    (array([ True, False,  True]), array([ True, False]))
+    """
+    array: NDArray[Any] = np.asarray(values)
+    unknown: Any
+    if array.dtype == object:
+        missing = [one is None or (isinstance(one, float) and one != one) for one in array.flat]
+        unknown = np.array(missing, dtype=bool).reshape(array.shape)
+    elif array.dtype.kind == "f":
+        unknown = array != array
+    else:
+        return np.ones(len(array), dtype=bool)
+    unknown = np.reshape(unknown, (len(array), -1))
+    known: NDArray[np.bool_] = ~unknown.any(axis=1)
+    counts = np.ones(len(known), dtype=bool) if is_scored is None else is_scored
+    partly = np.flatnonzero(~known & ~unknown.all(axis=1) & counts)
+    if len(partly):
+        raise ValueError(
+            f"`{name}` has NaN in some outputs of row {partly[0]}, but all outputs of a target are "
+            "known, or none. Make the whole row NaN, or give each output a net of its own."
+        )
+    if len(known) and not (known & counts).any():
+        raise ValueError(
+            f"`{name}` holds nothing but NaN, and nothing can be learned. Pass known targets."
+        )
+    return known
+
+
 def make_batch(
     inputs: list[NDArray[Any]],
     targets: list[NDArray[Any]],
