@@ -628,7 +628,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         if self.label_per_ == "sequence":
             self._check_steps(layout)
             # The readout is linear: the mean of its scores is its score of the mean.
-            way = "mean" if self.pooling_ == "votes" else self.pooling_
+            way: Pooling = getattr(self, "pooling_", self.pooling)  # files from before have none
+            way = "mean" if way == "votes" else way
             (pooled,) = self._pool(inputs, [way])
             return decisions_of(readout, pooled), layout
         decisions = np.empty((layout.n_rows, len(self.classes_)))
