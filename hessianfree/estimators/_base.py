@@ -36,6 +36,7 @@ from hessianfree.training._stopping import Progress, Validation, digest_of, hold
 from reservoir.sequences._layout import Layout, stack_sequences
 from reservoir.utils.device import door_namespace, host_state, is_on_device, resolve_device
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
@@ -152,6 +153,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
 
     # -- fitting ----------------------------------------------------------------------------------
 
+    @transaction()
     def fit(
         self,
         X: Any,
@@ -203,9 +205,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         fitted with what was learned up to there. Where `fit` raises an exception, the estimator is
         as it was before the call.
         """
-        self._restored_on_failure(
-            lambda: self._fit(X, y, groups, lengths, step_weight, validation_data)
-        )
+        self._fit(X, y, groups, lengths, step_weight, validation_data)
         return self
 
     def _fit(

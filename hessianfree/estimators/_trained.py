@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -28,6 +27,7 @@ from hessianfree.training._stopping import Progress
 from reservoir.utils.device import Device, move_state
 from reservoir.utils.persistence import SavableMixin, register, require_array
 from reservoir.utils.types import Array
+from reservoir.utils.validation import warn_caller
 
 for _class in (
     BacktrackingLineSearch,
@@ -108,16 +108,6 @@ class TrainedNetworkMixin(SavableMixin):
         """Return whether `fit` goes on with the last run."""
         return bool(self.warm_start) and hasattr(self, "_state")
 
-    def _restored_on_failure(self, fit: Callable[[], None]) -> None:
-        """Call what fits the estimator; where it raises, leave the estimator as it was before."""
-        before = dict(vars(self))
-        try:
-            fit()
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
     def _in_units_of_targets(self, params: Array) -> Array:
         """Return the parameters of the net whose outputs are what predictions are made of."""
         return params
@@ -153,11 +143,10 @@ class TrainedNetworkMixin(SavableMixin):
         if not (is_other or was_changed):
             return state, progress
         if is_other and is_validated:
-            warnings.warn(
+            warn_caller(
                 "`warm_start` is True and the data are others than in the call before: what is held"
                 " out was drawn anew, and the lowest validation loss starts afresh. Sequences that "
                 "were learned from before may be among those held out.",
-                stacklevel=5,
             )
         given = self._architecture.build().layout.check(np.asarray(self.params_), "params_")
         params = self._in_units_of_net(given).astype(self.dtype)
@@ -210,21 +199,19 @@ class TrainedNetworkMixin(SavableMixin):
     def _warn(self) -> None:
         """Say what a user could miss."""
         if self.stop_reason_ == "interrupted":
-            warnings.warn(
+            warn_caller(
                 f"Training was interrupted after {self.n_iter_} iterations; the estimator has what "
                 "was learned up to there.",
-                stacklevel=4,
             )
             return
         last = self.history_.last
         figures = {"loss": last["loss"], "norm of the gradient": last.get("gradient_norm", 0.0)}
         broken = [f"{name} is {value}" for name, value in figures.items() if not np.isfinite(value)]
         if broken:
-            warnings.warn(
+            warn_caller(
                 f"The {' and the '.join(broken)}, and no step could be made. Scale the inputs "
                 "to about unit variance, or take activation='tanh'.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
 
     # -- files ------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from hessianfree.training._stop_reason import TrainingStop
 from hessianfree.training._stopping import Progress, digest_of
 from reservoir.utils.device import resolve_device
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.transactions import transaction
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
 # Order of the independent streams that one `random_state` is split into.
@@ -262,6 +263,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
 
     # -- fitting ----------------------------------------------------------------------------------
 
+    @transaction()
     def fit(self, X: Any, y: None = None) -> Self:
         """Learn a text.
 
@@ -289,7 +291,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         with what was learned up to there. Where `fit` raises an exception, the model is as it was
         before the call.
         """
-        self._restored_on_failure(lambda: self._fit(X))
+        self._fit(X)
         return self
 
     def _fit(self, X: Any) -> None:

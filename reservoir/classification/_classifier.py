@@ -45,6 +45,7 @@ from reservoir.utils.device import host_state, in_kind
 from reservoir.utils.fitted import as_fitted
 from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array, Floats, Integers
 from reservoir.utils.validation import check_choice, check_integer
 
@@ -266,6 +267,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         self.device = device
         self.random_state = random_state
 
+    @transaction()
     @with_few_threads
     def fit(
         self,

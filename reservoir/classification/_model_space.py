@@ -22,6 +22,7 @@ from reservoir.readout._sums import GramAccumulator
 from reservoir.sequences._layout import Layout
 from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
@@ -160,6 +161,7 @@ class ReservoirModelSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Res
         self.dtype = dtype
         self.random_state = random_state
 
+    @transaction()
     @with_few_threads
     def fit(
         self,

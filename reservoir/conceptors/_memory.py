@@ -28,6 +28,7 @@ from reservoir.readout._features import Readout
 from reservoir.readout._solve import solve_ridge
 from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import check_integer, check_real
 
@@ -326,6 +327,7 @@ class ConceptorMemory(ReservoirEstimator):
         require_array("coef_", self.coef_, (self.n_features_in_, n_units))
         require_array("intercept_", self.intercept_, (self.n_features_in_,))
 
+    @transaction()
     @with_few_threads
     def fit(
         self,

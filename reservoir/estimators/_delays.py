@@ -14,6 +14,7 @@ from reservoir.sequences._layout import Layout
 from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.device import refuse_device_arrays
 from reservoir.utils.persistence import SavableMixin
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
 
@@ -106,6 +107,7 @@ class DelayEmbedding(TransformerMixin, SavableMixin, BaseEstimator):
     def __init__(self, delays: Sequence[int] = (0, 1)) -> None:
         self.delays = delays
 
+    @transaction()
     def fit(
         self,
         X: Any,

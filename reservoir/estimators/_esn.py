@@ -26,6 +26,7 @@ from reservoir.readout._solve import (
 from reservoir.sequences._chunks import ROWS_PER_BLOCK, check_chunk, pair, recut
 from reservoir.sequences._missing import fed_back, hold
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, naming_remedy, to_host
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
 
@@ -292,6 +293,7 @@ class ESNRegressor(PooledTargets):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @transaction()
     def fit(
         self,
         X: Any,
@@ -342,6 +344,7 @@ class ESNRegressor(PooledTargets):
         self._stretches = blocks
         return self._solve(blocks)
 
+    @transaction()
     def fit_stream(self, chunks: Iterable[tuple[Any, Any]]) -> Self:
         """Learn from one series that comes in chunks, as `fit` from all of it.
 
@@ -405,6 +408,7 @@ class ESNRegressor(PooledTargets):
         self._check_washout([self._steps_of_last])
         return self._solve(self._stretches)
 
+    @transaction("_accumulator")
     def partial_fit(
         self,
         X: Any,

@@ -23,6 +23,7 @@ from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._monomials import MonomialMap, delay_vectors
 from reservoir.readout._solve import check_alphas, solve_ridge
 from reservoir.utils.persistence import register, require_array
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
 
@@ -159,6 +160,7 @@ class NVARRegressor(SequenceRegressor):
     def _looks_back(self) -> bool:
         return self.n_delays > 1
 
+    @transaction()
     def fit(
         self,
         X: Any,
@@ -198,6 +200,7 @@ class NVARRegressor(SequenceRegressor):
         self._check_lengths(layout.lengths)
         return self._learn(inputs, targets)
 
+    @transaction("_accumulator")
     def partial_fit(
         self,
         X: Any,

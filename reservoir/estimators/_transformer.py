@@ -13,6 +13,7 @@ from reservoir.estimators._base import ReservoirEstimator
 from reservoir.harvest._map import all_states
 from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.utils.device import in_kind
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
 
 
@@ -104,6 +105,7 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         self.device = device
         self.random_state = random_state
 
+    @transaction()
     def fit(
         self,
         X: Any,

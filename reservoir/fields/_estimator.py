@@ -28,6 +28,7 @@ from reservoir.sequences._names import column_names
 from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.persistence import register
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import check_choice, check_integer
 
@@ -206,6 +207,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         tags.target_tags.single_output = False
         return tags
 
+    @transaction()
     @with_few_threads
     def fit(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
@@ -31,8 +30,9 @@ from reservoir.forecasting._reading import (
 )
 from reservoir.forecasting._results import BacktestResult, Forecast, check_levels
 from reservoir.utils.persistence import SavableMixin, register
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Floats
-from reservoir.utils.validation import check_choice, check_integer, check_real
+from reservoir.utils.validation import check_choice, check_integer, check_real, warn_caller
 
 register(Reservoir)
 
@@ -177,6 +177,7 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
     _offsets: list[int]
     _known: KnownInputs
 
+    @transaction()
     def fit(self, y: Any, X: Any = None) -> Self:
         """Backtest all members, choose among them, and learn from the whole series.
 
@@ -333,6 +334,7 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
             )
         return results[0] if self._form.is_one else results
 
+    @transaction()
     def update(self, y_new: Any, X_new: Any = None, *, learn: bool = False) -> Self:
         """Go on with values that came after the series.
 
@@ -503,12 +505,10 @@ class ReservoirForecaster(SavableMixin, BaseEstimator):
         short = [index for index, model in enumerate(self.models_) if not model.parts]
         if short:
             others = f" and {len(short) - 1} more" if len(short) > 1 else ""
-            warnings.warn(
+            warn_caller(
                 f"{self._form.where(short[0])}{others}: {len(self._data[short[0]])} rows are too "
                 "few to learn a readout from, or hardly vary. The forecast is a mean of naive, "
                 "drift and seasonal naive forecasts.",
-                UserWarning,
-                stacklevel=3,
             )
         per_series: list[tuple[Any, ...]] = [
             (model.members, model.settings.seasons, model.settings.horizon)

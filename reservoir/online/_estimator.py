@@ -28,6 +28,7 @@ from reservoir.online._stepping import Stepper
 from reservoir.utils.fitted import as_fitted
 from reservoir.utils.persistence import register
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice
 
@@ -221,6 +222,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         intercept = self.learner_.intercept
         return float(intercept[0]) if self._y_is_1d else intercept
 
+    @transaction()
     @with_few_threads
     def fit(
         self,
@@ -267,6 +269,7 @@ class OnlineESNRegressor(ReservoirRegressor):
         self._remember_targets(inputs, targets, y)
         return self._learn(inputs, targets, weights)
 
+    @transaction("learner_")
     @with_few_threads
     def partial_fit(
         self,

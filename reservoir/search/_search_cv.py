@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -34,8 +33,9 @@ from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.device import is_on_device, to_host
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
+from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Floats
-from reservoir.utils.validation import check_choice, check_integer
+from reservoir.utils.validation import check_choice, check_integer, warn_caller
 
 
 class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
@@ -211,6 +211,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         tags.input_tags.allow_nan = of_estimator.input_tags.allow_nan
         return tags
 
+    @transaction()
     @with_few_threads
     def fit(
         self,
@@ -301,13 +302,11 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         """Warn if free runs of the best candidate diverge on the data that it was fitted with."""
         n_left, n_runs = count_departures(self.best_estimator_, job)
         if n_left:
-            warnings.warn(
+            warn_caller(
                 f"The best candidate, {describe(self.best_params_)}, diverges in {n_left} of "
                 f"{n_runs} free runs of {job.scoring.horizon} steps on the data that it was "
                 "refitted with: its forecasts may do so too. Try larger alphas, smaller input "
                 "scalings or spectral radii, or noise.",
-                UserWarning,
-                stacklevel=3,
             )
 
     def predict(self, X: Any, **arguments: Any) -> Any:
@@ -431,21 +430,19 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
             n_diverged[part.indices] = part.n_diverged
         diverged = [index for part in parts for index in part.diverged]
         if diverged:
-            warnings.warn(
+            warn_caller(
                 f"For {len(diverged)} of {len(candidates)} candidates, among them "
                 f"{describe(candidates[diverged[0]])}, states overflow: they score "
                 "-inf. Lower the spectral radius, or take a bounded activation.",
                 FitFailedWarning,
-                stacklevel=3,
             )
         unsupported = [index for part in parts for index in part.unsupported]
         if unsupported:
-            warnings.warn(
+            warn_caller(
                 f"For {len(unsupported)} of {len(candidates)} candidates, among them "
                 f"{describe(candidates[unsupported[0]])}, alpha cannot be told from rounding. "
                 'Raise it, or take solver="qr".',
                 LinAlgWarning,
-                stacklevel=3,
             )
         return scores, n_diverged
 

@@ -14,6 +14,7 @@ from reservoir.sequences._layout import Layout, stack_sequences
 from reservoir.sequences._names import with_names
 from reservoir.sequences._recognition import turn_as_fitted
 from reservoir.utils.device import refuse_device_arrays
+from reservoir.utils.transactions import transaction
 from reservoir.utils.validation import check_methods
 
 
@@ -65,6 +66,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     def __init__(self, transformer: Any = None) -> None:
         self.transformer = transformer
 
+    @transaction()
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit the transformer to the steps of all sequences.
 

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from reservoir.utils.transactions import transaction
+
 # They draw and learn anew, with the parameters as they are.
 _FITS = ("fit", "fit_stream")
 
@@ -90,13 +92,7 @@ def as_fitted(method: Callable[..., Any]) -> Callable[..., Any]:
         record = self.__dict__.get("_fitted_with")
         if name in _FITS or (record is None and name in _MAY_BEGIN):
             self._fitted_with = self._plain_parameters()
-            try:
-                return method(self, *arguments, **settings)
-            except BaseException:
-                del self._fitted_with
-                if record is not None:
-                    self._fitted_with = record
-                raise
+            return method(self, *arguments, **settings)
         if record is None:
             return method(self, *arguments, **settings)
         fitted = self._as_fitted(record)
@@ -107,6 +103,9 @@ def as_fitted(method: Callable[..., Any]) -> Callable[..., Any]:
         return self if result is fitted else result
 
     vars(call)["_knows_fit"] = True
+    if name in _FITS + _MAY_BEGIN or hasattr(method, "in_place"):
+        # Around all of it: the record is part of what a fit that fails leaves as it was.
+        return transaction(*getattr(method, "in_place", ()))(call)
     return call
 
 

@@ -134,9 +134,10 @@ expected. Pass a file.
         )
 
 
-def warn_caller(message: str) -> None:
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line that called the package, however deep in it the cause is found."""
     level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals["__name__"].startswith("reservoir."):
+    ours = ("reservoir.", "hessianfree.")
+    while frame is not None and frame.f_globals["__name__"].startswith(ours):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
