@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reservoir.utils.device import refuse_device_arrays
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class Batch:
     r"""Sequences side by side, time first, padded at the end to a common length.
@@ -245,6 +247,7 @@ def check_initial_inputs(initial_inputs: Any, n_sequences: int) -> None:
         )
 
 
+@explained
 def take_sequences(batch: Batch, indices: NDArray[np.intp]) -> Batch:
     """Return the sequences of a batch with the given indices, in their order.
 

@@ -10,11 +10,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from reservoir.dynamics._reservoir import Reservoir
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 __all__ = ["group_reservoirs", "stack_reservoirs"]
 
 
+@explained
 def stack_reservoirs(layers: Sequence[Reservoir]) -> Reservoir:
     r"""Return the deep reservoir in which the input of each layer is the states below.
 
@@ -93,6 +95,7 @@ def stack_reservoirs(layers: Sequence[Reservoir]) -> Reservoir:
     return _joined(layers, sp.block_array(blocks, format="csr"), [first.input, silent])
 
 
+@explained
 def group_reservoirs(members: Sequence[Reservoir]) -> Reservoir:
     """Return the reservoir of several ones side by side, all driven by the same input.
 

@@ -8,11 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reservoir.utils.explained import explained
 from reservoir.utils.validation import check_choice, check_real
 
 __all__ = ["nrmse", "valid_prediction_time"]
 
 
+@explained
 def nrmse(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -79,6 +81,7 @@ def nrmse(
     return error if multioutput == "raw_values" else float(error.mean())
 
 
+@explained
 def valid_prediction_time(
     y_true: ArrayLike,
     y_pred: ArrayLike,

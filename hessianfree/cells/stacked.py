@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hessianfree.cells.base import Cell, ParameterBlocks
 from reservoir.utils.device import module_of
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
@@ -39,6 +40,7 @@ class StackedTrajectory:
         return sum(layer.nbytes for layer in self.layers)
 
 
+@explained
 class StackedCell:
     """Recurrent layers on top of each other [1]_.
 

@@ -18,6 +18,7 @@ from hessianfree.batch import Batch
 from hessianfree.comparison._protocols import Budget, Contender, Problem, Run, TrainingRun
 from hessianfree.comparison._watch import Watch
 from hessianfree.training._history import json_line
+from reservoir.utils.explained import explained
 from reservoir.utils.files import write_atomically
 from reservoir.utils.validation import check_integer
 
@@ -29,6 +30,7 @@ N_FRESH = 5_000
 N_VALIDATION = 200
 
 
+@explained
 def compare(
     contenders: Sequence[Contender],
     problems: Sequence[Problem],
@@ -115,6 +117,7 @@ def compare(
     return list(tqdm(runs, total=len(jobs), disable=not progress, desc="runs"))
 
 
+@explained
 def run_contender(
     contender: Contender, problem: Problem, seed: int, budget: Budget, *, n_evaluations: int = 100
 ) -> Run:
@@ -173,6 +176,7 @@ def _search(candidates: list[TrainingRun], held_out: Batch, watch: Watch) -> Tra
     return candidates[0]
 
 
+@explained
 def load_runs(folder: str | Path) -> list[Run]:
     """Return the runs that `compare` left in a folder, whoever made them and when.
 

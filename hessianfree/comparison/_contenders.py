@@ -28,6 +28,7 @@ from reservoir.dynamics._driven import run as run_reservoir
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._solve import solve_ridge
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice
 from reservoir.weights._draw import bias_weights, input_weights, recurrent_weights
@@ -42,6 +43,7 @@ _SLICE_SIZE = 200
 _NO_LIMIT = sys.maxsize
 
 
+@explained
 @dataclass(frozen=True)
 class NetContender:
     """A recurrent net, where it starts, and how it is trained.
@@ -177,6 +179,7 @@ class _NetRun:
         return self._network.predict(self._state.params, batch.inputs)
 
 
+@explained
 @dataclass(frozen=True)
 class EchoStateContender:
     """An echo state network with a ridge readout, its scales searched within the budget.

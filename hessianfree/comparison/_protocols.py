@@ -10,10 +10,12 @@ import numpy as np
 
 from hessianfree.batch import Batch
 from hessianfree.tasks._task import Task, make_task
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_real
 
 
+@explained
 @dataclass(frozen=True)
 class Problem:
     """A task at one length; see `make_task`."""
@@ -30,6 +32,7 @@ class Problem:
         return make_task(self.task, self.n_steps)
 
 
+@explained
 @dataclass(frozen=True)
 class Budget:
     """What a run may cost, its search for a learning rate included; the first limit met ends it.

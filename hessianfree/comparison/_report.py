@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from hessianfree.comparison._protocols import Run
+from reservoir.utils.explained import explained
 from reservoir.utils.files import write_atomically
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
@@ -35,6 +36,7 @@ _QUANTITY_LABELS: dict[Quantity, str] = {
 }
 
 
+@explained
 def success_interval(
     n_solved: int, n_runs: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:
@@ -75,6 +77,7 @@ def success_interval(
     return max(0.0, float((middle - half) / scale)), min(1.0, float((middle + half) / scale))
 
 
+@explained
 def markdown_table(runs: Sequence[Run]) -> str:
     """Return a table in Markdown: a line for each problem and contender.
 
@@ -113,6 +116,7 @@ def markdown_table(runs: Sequence[Run]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@explained
 def settings_table(runs: Sequence[Run]) -> str:
     """Return a table in Markdown of the settings that contenders ended with, and how often.
 
@@ -134,6 +138,7 @@ def settings_table(runs: Sequence[Run]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@explained
 def plot_curves(
     runs: Sequence[Run],
     *,
@@ -194,6 +199,7 @@ def plot_curves(
     return ax
 
 
+@explained
 def plot_success(runs: Sequence[Run], *, ax: Any = None) -> Any:
     """Draw the success rate against the number of steps, with 95 % intervals.
 
@@ -254,6 +260,7 @@ def plot_success(runs: Sequence[Run], *, ax: Any = None) -> Any:
     return ax
 
 
+@explained
 def write_report(runs: Sequence[Run], folder: str | Path, *, title: str = "Comparison") -> Path:
     """Write a report in Markdown with its figures.
 
@@ -298,6 +305,7 @@ def write_report(runs: Sequence[Run], folder: str | Path, *, title: str = "Compa
     return path
 
 
+@explained
 def share_legend(figure: Any) -> None:
     """Put one legend below the axes of a figure in the place of theirs, which are alike.
 

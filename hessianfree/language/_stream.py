@@ -14,6 +14,7 @@ from hessianfree.language._text import Symbols, TextWindows
 from hessianfree.network._losses import SoftmaxCrossEntropy
 from hessianfree.network._network import SequenceNetwork
 from reservoir.utils.device import refuse_device_arrays
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 # Symbols of a stream that are run at once, and steps times windows side by side: bounds of memory.
@@ -26,6 +27,7 @@ _MAX_ROWS = 2**16
 _MAX_OUTPUTS = 2**22  # of these rows: with thousands of symbols they are what takes memory
 
 
+@explained
 class NetworkStream:
     """Run a net over symbols that come bit by bit.
 
@@ -156,6 +158,7 @@ class NetworkStream:
         return rows
 
 
+@explained
 def bits_in_stream(network: SequenceNetwork, params: Array, symbols: Symbols) -> Array:
     r"""Return what each symbol but the first costs a net that has read all before.
 
@@ -179,6 +182,7 @@ def bits_in_stream(network: SequenceNetwork, params: Array, symbols: Symbols) ->
     return np.concatenate(bits)
 
 
+@explained
 def bits_in_windows(network: SequenceNetwork, params: Array, windows: TextWindows) -> Array:
     """Return what each symbol but the first costs a net that has read the ones just before.
 
@@ -220,6 +224,7 @@ def bits_in_windows(network: SequenceNetwork, params: Array, windows: TextWindow
     return bits
 
 
+@explained
 def generate(
     stream: NetworkStream,
     outputs: Array,

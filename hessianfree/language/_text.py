@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.batch import Batch
+from reservoir.utils.explained import explained
 from reservoir.utils.persistence import register
 from reservoir.utils.validation import check_integer
 
@@ -19,6 +20,7 @@ UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 Symbols = NDArray[np.intp]
 
 
+@explained
 @register
 @dataclass(frozen=True)
 class Vocabulary:
@@ -169,6 +171,7 @@ class Vocabulary:
         return np.concatenate([end, *(np.append(self.encode(text), end) for text in texts)])
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class TextWindows:
     r"""Windows of a stream of symbols, each to be predicted from the ones before.

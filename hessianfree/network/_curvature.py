@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_real
 
@@ -21,6 +22,7 @@ class HasGaussNewtonProduct(Protocol):
         ...
 
 
+@explained
 class GaussNewtonOperator(LinearOperator):
     r"""The Gauss-Newton matrix of a linearization, damped or bare, without forming it.
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from hessianfree.batch import Batch
 from hessianfree.network._losses import outputs_of
 from hessianfree.network._network import SequenceNetwork
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer, check_real
@@ -22,6 +23,7 @@ from reservoir.weights._spectral_radius import spectral_radius as radius_of
 RECURRENT = ("recurrent", "state_to_factor", "factor_to_state")
 
 
+@explained
 def sparse_parameters(
     network: SequenceNetwork,
     *,
@@ -110,6 +112,7 @@ def sparse_parameters(
     return network.layout.flatten(blocks, dtype)
 
 
+@explained
 def echo_state_parameters(
     network: SequenceNetwork,
     *,
@@ -209,6 +212,7 @@ INITIALIZATIONS: dict[str, Callable[..., Array]] = {
 }
 
 
+@explained
 def mean_target_bias(network: SequenceNetwork, batch: Batch) -> Array:
     r"""Return the output bias of the best constant prediction on a batch.
 

@@ -14,6 +14,7 @@ from hessianfree.network._curvature import GaussNewtonOperator
 from hessianfree.network._definition import NetworkDefinition
 from hessianfree.network._prepared import PreparedBatch, blocks_of_rows, prepare_for
 from reservoir.utils.device import module_of, namespace_of, to_namespace
+from reservoir.utils.explained import explained
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
 
@@ -21,6 +22,7 @@ from reservoir.utils.types import Array
 OVERFLOW_IS_A_RESULT: Any = {"over": "ignore", "invalid": "ignore"}
 
 
+@explained
 class NetworkLinearization:
     r"""A `SequenceNetwork` around one point, on one batch, with the forward pass kept.
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from reservoir.utils.device import module_of, scipy_module
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
@@ -109,6 +110,15 @@ class LogisticCrossEntropy:
 
     takes_classes = False
 
+    def check_targets(self, targets: Array) -> None:
+        """Raise unless scored targets (n_rows, n_outputs) lie between 0 and 1."""
+        fits = (targets >= 0) & (targets <= 1)
+        if not fits.all():
+            raise ValueError(
+                f"`targets` holds {targets[~fits][0]}, but numbers from 0 to 1 were expected by "
+                'the logistic loss. Scale them, or use the loss "squared_error".'
+            )
+
     def predict(self, outputs: Array, out: Array | None = None) -> Array:
         """Return the probabilities 1 / (1 + exp(-o)), of shape (n_rows, n_outputs)."""
         expit = scipy_module(module_of(outputs), "special").expit
@@ -157,6 +167,15 @@ class SoftmaxCrossEntropy:
 
     takes_classes = True
 
+    def check_targets(self, targets: Array) -> None:
+        """Raise unless scored rows of targets (n_rows, n_outputs) are probabilities."""
+        fits = (targets >= 0).all(axis=1) & (abs(targets.sum(axis=1) - 1) < 1e-3)
+        if not fits.all():
+            raise ValueError(
+                f"`targets` has the row {targets[~fits][0]}, but probabilities that sum to 1 were "
+                "expected by the softmax loss. Pass such, or integer classes."
+            )
+
     def predict(self, outputs: Array, out: Array | None = None) -> Array:
         """Return the probabilities of the classes, of shape (n_rows, n_outputs)."""
         xp = module_of(outputs)
@@ -201,6 +220,7 @@ class SoftmaxCrossEntropy:
         return out
 
 
+@explained
 def outputs_of(loss: Loss, predictions: Array, margin: float = 0.001) -> Array:
     """Return pre-activations that a loss links to given predictions.
 

@@ -226,6 +226,12 @@ class SequenceNetwork(NetworkDefinition):
                 initial_state = to_namespace(xp, initial_state)
             if initial_inputs is not None:
                 initial_inputs = to_namespace(xp, initial_inputs)
+        if inputs.ndim == 2 and inputs.dtype.kind not in "iu":
+            raise TypeError(
+                f"`inputs` has dtype {inputs.dtype} and shape {inputs.shape}, but integer symbols, "
+                "or real numbers of shape (n_steps, n_sequences, n_inputs), were expected. Add an "
+                "axis."
+            )
         dtype = np.intp if inputs.ndim == 2 else params.dtype
         views = self.layout.views(params)
         if initial_state is None:

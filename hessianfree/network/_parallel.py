@@ -17,6 +17,7 @@ from hessianfree.network._curvature import GaussNewtonOperator
 from hessianfree.network._linearization import NetworkLinearization
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.network._prepared import extent_of
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import check_integer
 
@@ -203,6 +204,7 @@ class _ShardedBatch:
         return total
 
 
+@explained
 class ParallelObjective:
     r"""A `SequenceNetwork` that computes on several cores or machines: an `Objective` on a `Batch`.
 

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from reservoir.utils.device import module_of
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
+@explained
 class ParameterLayout:
     """Where each named block lies in a flat parameter vector.
 

@@ -149,6 +149,10 @@ def _checked_slices(
                 f"`targets` has classes up to {high} and down to {low}, but 0 to "
                 f"{network.n_outputs - 1} were expected. Number the classes from 0."
             )
+    check_targets = getattr(network.loss, "check_targets", None)
+    if check_targets is not None and not classes:
+        for part in slices:
+            check_targets(part.targets[part.coefficients[:, 0] > 0])
     if network.device != "cpu":
         for part in slices:
             check_inputs(part.inputs, network.cell.n_inputs)

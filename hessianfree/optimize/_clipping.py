@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
+@explained
 def vector_norm(vector: Array) -> float:
     """Return ‖v‖₂, in float64 and without overflow on the way.
 
@@ -25,6 +27,7 @@ def vector_norm(vector: Array) -> float:
     return largest * math.sqrt(float(scaled @ scaled))
 
 
+@explained
 def clip_by_norm(gradient: Array, max_norm: float) -> Array:
     r"""Return a gradient of the same direction, no longer than `max_norm` [1]_.
 
@@ -60,6 +63,7 @@ def clip_by_norm(gradient: Array, max_norm: float) -> Array:
     return clipped
 
 
+@explained
 def clip_by_value(gradient: Array, limit: float) -> Array:
     """Return a gradient no component of which is beyond ±`limit`.
 

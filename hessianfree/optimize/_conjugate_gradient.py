@@ -15,6 +15,7 @@ from hessianfree.optimize._progress import (
     StoppingRule,
 )
 from reservoir.utils.device import fused, module_of
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 # Iterations between two checks of the numbers of a run on a GPU: a check waits for all that was
@@ -29,6 +30,7 @@ _SAFE_EXPONENT = 20
 
 
 # An overflow ends the run, and the result reports it; it needs no warning besides.
+@explained
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def conjugate_gradient(
     product: Callable[[Array], Array],

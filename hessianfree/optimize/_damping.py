@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from reservoir.utils.explained import explained
 
+
+@explained
 @dataclass(frozen=True)
 class LevenbergMarquardt:
     r"""Raise and lower the damping λ by how well the model predicted the loss [1]_.
@@ -115,6 +118,7 @@ class LevenbergMarquardt:
         return max(damping * self.decrease, self.initial)
 
 
+@explained
 def reduction_ratio(change: float, predicted_change: float) -> float:
     r"""Return the decrease of the loss over the one that the model predicted.
 

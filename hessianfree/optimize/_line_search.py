@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
@@ -28,6 +29,7 @@ class Choice:
     n_values: int
 
 
+@explained
 def backtrack(value: Callable[[Array], float], iterates: Sequence[Array]) -> Choice:
     """Walk back along the iterates of conjugate gradients while the loss falls.
 
@@ -88,6 +90,7 @@ class LineSearchResult:
     n_values: int
 
 
+@explained
 @dataclass(frozen=True)
 class BacktrackingLineSearch:
     r"""Shorten a step until the loss falls enough.

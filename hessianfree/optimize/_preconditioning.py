@@ -10,6 +10,7 @@ import numpy as np
 
 from hessianfree.optimize._protocols import FisherObjective, Objective
 from reservoir.utils.device import module_of
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
@@ -103,6 +104,7 @@ class FisherPreconditioner:
         return diagonal
 
 
+@explained
 @dataclass(frozen=True)
 class JacobiPreconditioner:
     r"""Precondition by the diagonal of the system's own matrix.

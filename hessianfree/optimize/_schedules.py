@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from reservoir.utils.explained import explained
 from reservoir.utils.persistence import register
 from reservoir.utils.validation import check_integer, check_real
 
@@ -40,6 +41,7 @@ def value_at(name: str, schedule: float | Schedule, n_steps: int) -> float:
     return check_real(name, schedule(n_steps) if callable(schedule) else schedule, minimum=0)
 
 
+@explained
 @register
 @dataclass(frozen=True)
 class PiecewiseConstant:

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.batch import Batch
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
+@explained
 def wrong_numbers(predictions: Array, batch: Batch, tolerance: float = 0.04) -> NDArray[np.bool_]:
     """Say which sequences have an error of more than 0.04 at a scored step.
 
@@ -35,6 +37,7 @@ def wrong_numbers(predictions: Array, batch: Batch, tolerance: float = 0.04) -> 
     return _any_scored(~right, batch)
 
 
+@explained
 def wrong_bits(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
     """Say which sequences have a wrong bit at a scored step, a prediction above 1/2 being a 1.
 
@@ -51,6 +54,7 @@ def wrong_bits(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
     return _any_scored(~np.all(right, axis=2), batch)
 
 
+@explained
 def wrong_classes(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
     """Say which sequences have a wrong class at a scored step.
 

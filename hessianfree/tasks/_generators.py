@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.batch import Batch
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
 
 
+@explained
 def binary_addition(
     n_bits: int, n_sequences: int, rng: np.random.Generator, *, as_symbols: bool = False
 ) -> Batch:
@@ -62,6 +64,7 @@ def binary_addition(
     return Batch(inputs, targets)
 
 
+@explained
 def adding(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
     """Return sequences of random numbers whose two marked ones have to be averaged.
 
@@ -93,6 +96,7 @@ def adding(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
     return _two_marked_numbers(n_steps, n_sequences, rng, lambda x, y: (x + y) / 2)
 
 
+@explained
 def multiplication(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
     """Return sequences of random numbers whose two marked ones have to be multiplied.
 
@@ -116,6 +120,7 @@ def multiplication(n_steps: int, n_sequences: int, rng: np.random.Generator) -> 
     return _two_marked_numbers(n_steps, n_sequences, rng, lambda x, y: x * y)
 
 
+@explained
 def xor(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
     """Return sequences of random bits whose two marked ones have to be compared.
 
@@ -149,6 +154,7 @@ def xor(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
     return _scored_at_the_end(inputs, lengths, target[:, None].astype(float))
 
 
+@explained
 def temporal_order(
     n_steps: int, n_sequences: int, rng: np.random.Generator, *, n_symbols: int = 2
 ) -> Batch:
@@ -190,6 +196,7 @@ def temporal_order(
     return _scored_at_the_end(inputs, lengths, target)
 
 
+@explained
 def random_permutation(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
     """Return sequences whose first symbol has to be recalled after many others.
 
@@ -223,6 +230,7 @@ def random_permutation(n_steps: int, n_sequences: int, rng: np.random.Generator)
     return _scored_at_the_end(inputs, lengths, first[0])
 
 
+@explained
 def memorization(
     n_steps: int,
     n_sequences: int,
@@ -261,6 +269,7 @@ def memorization(
     return _repeat(rng.integers(n_kinds, size=(n_symbols, n_sequences)), n_steps, n_kinds)
 
 
+@explained
 def all_patterns(n_steps: int, n_bits: int = 5) -> Batch:
     """Return the 2^n_bits strings of the n-bit memorization problem, as one batch.
 

@@ -21,6 +21,7 @@ from hessianfree.tasks._generators import (
     temporal_order,
     xor,
 )
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice
 
@@ -76,6 +77,7 @@ class Task:
         return total
 
 
+@explained
 def make_task(name: str, n_steps: int) -> Task:
     """Return one of the problems by its name.
 

@@ -17,6 +17,7 @@ from hessianfree.optimize._protocols import Optimizer, OptimizerState
 from hessianfree.training._history import History
 from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.device import host_state
+from reservoir.utils.explained import explained
 from reservoir.utils.files import load_arrays, save_arrays
 from reservoir.utils.persistence import refuse_unknown, require_array
 from reservoir.utils.types import Array
@@ -65,6 +66,7 @@ class TrainingState:
         return self.optimizer_state.params
 
 
+@explained
 def save_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> None:
     """Write a state to an `.npz` file, in one piece or not at all, and without pickle.
 
@@ -182,6 +184,7 @@ def _read_history(path: str | os.PathLike[str], history: dict[str, Any]) -> Hist
     return whole
 
 
+@explained
 def load_checkpoint(path: str | os.PathLike[str], optimizer: Optimizer[Any]) -> TrainingState:
     """Read a state that `save_checkpoint` wrote.
 

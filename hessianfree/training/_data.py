@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.batch import Batch, take_sequences
+from reservoir.utils.explained import explained
 from reservoir.utils.validation import check_integer, check_real
 
 
@@ -25,6 +26,7 @@ class DataSource(Protocol):
         ...
 
 
+@explained
 @dataclass(frozen=True)
 class FreshBatches:
     """Data drawn afresh for every iteration.
@@ -83,6 +85,7 @@ class FreshBatches:
         return gradient_batch, self.draw(round(factor * self.curvature_size), rng)
 
 
+@explained
 @dataclass(frozen=True)
 class Minibatches:
     """Slices of a data set, shuffled anew each epoch.

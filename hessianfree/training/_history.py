@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.utils.explained import explained
 from reservoir.utils.files import write_atomically
 
 
+@explained
 class History:
     """A table with one row per step: numbers, booleans and strings under fixed names.
 

@@ -18,12 +18,14 @@ from hessianfree.training._data import DataSource
 from hessianfree.training._history import History, append_line
 from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.device import module_of, move_state
+from reservoir.utils.explained import explained
 from reservoir.utils.locks import only_user
 from reservoir.utils.seeds import RandomState, seed_sequence
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer, check_methods
 
 
+@explained
 def start(
     optimizer: Optimizer[Any], params: Array, random_state: RandomState = None
 ) -> TrainingState:
@@ -46,6 +48,7 @@ def start(
     return TrainingState(optimizer.init(params), 0, seed, History())
 
 
+@explained
 def train(
     objective: Objective,
     optimizer: Optimizer[Any],

@@ -20,6 +20,7 @@ from hessianfree.training._checkpoints import TrainingState
 from hessianfree.training._history import History, append_line
 from hessianfree.training._stop_reason import TrainingStop
 from reservoir.utils.device import refuse_device_arrays
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer
 
@@ -35,6 +36,7 @@ class ScipyState:
     n_steps: int
 
 
+@explained
 def train_scipy(
     objective: Objective,
     params: Array,

@@ -9,6 +9,7 @@ import numpy as np
 
 from hessianfree.batch import Batch
 from hessianfree.optimize._protocols import Objective, Optimizer, StepInfo
+from reservoir.utils.explained import explained
 from reservoir.utils.persistence import register
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer, check_methods
@@ -27,6 +28,7 @@ class Chunk(Batch):
     continues: bool = False
 
 
+@explained
 @dataclass(frozen=True)
 class Chunks:
     """A `DataSource` that cuts long sequences into chunks and hands them out in order of time.
@@ -136,6 +138,7 @@ class TruncatedState:
         return params
 
 
+@explained
 @register
 @dataclass(frozen=True)
 class TruncatedBackpropagation:

@@ -10,6 +10,7 @@ from scipy.special import log_softmax
 
 from reservoir.classification._readout import ClassReadout, RowBlocks, held_out_decisions
 from reservoir.readout._features import Readout
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Floats, Integers
 
 # Scores that differ by less than this, relative to the largest, are equal.
@@ -51,6 +52,7 @@ def calibrate(
     return replace(readout, map=log_odds)
 
 
+@explained
 def fit_calibration(decisions: Floats, codes: Integers, weights: Floats) -> tuple[float, Floats]:
     """Return the β and b with which softmax(β d + b) fits the classes of held-out rows best.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reservoir.readout._features import Readout
 from reservoir.utils.device import module_of, to_host
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Floats, Integers
 
 # Yields the numbers of the next rows, and their features.
@@ -56,6 +57,7 @@ def as_blocks(features: Floats) -> RowBlocks:
     return lambda: iter([(slice(0, len(features)), features)])
 
 
+@explained
 def row_space(features: Floats) -> Floats:
     """Return an orthonormal basis of what the differences of rows span.
 
@@ -75,6 +77,7 @@ def row_space(features: Floats) -> Floats:
     return basis
 
 
+@explained
 def stratified_folds(codes: Integers, n_folds: int) -> Integers:
     """Return a fold for each unit: within each class, contiguous runs of nearly equal lengths.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh, solve
 
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_real
 
@@ -16,6 +17,7 @@ from reservoir.utils.validation import check_real
 _ZERO = 1e-12
 
 
+@explained
 def correlation(states: ArrayLike) -> Floats:
     """Return how the units of a reservoir go together: the mean of x xᵀ.
 
@@ -58,6 +60,7 @@ def correlation(states: ArrayLike) -> Floats:
     return product
 
 
+@explained
 def conceptor(correlation: ArrayLike, aperture: float = 10.0) -> Floats:
     """Return the conceptor of states: close to 1 in directions they use, to 0 in the others.
 
@@ -108,6 +111,7 @@ def conceptor(correlation: ArrayLike, aperture: float = 10.0) -> Floats:
     return _from_spectrum(variances / (variances + aperture**-2), vectors)
 
 
+@explained
 def adapt_aperture(conceptor: ArrayLike, factor: float) -> Floats:
     """Return the conceptor that a wider or narrower aperture would have given.
 
@@ -145,6 +149,7 @@ def adapt_aperture(conceptor: ArrayLike, factor: float) -> Floats:
     return _from_spectrum(values / (values + factor**-2 * (1 - values)), vectors)
 
 
+@explained
 def conceptor_not(conceptor: ArrayLike) -> Floats:
     """Return the conceptor of all that a given one suppresses.
 
@@ -179,6 +184,7 @@ def conceptor_not(conceptor: ArrayLike) -> Floats:
     return _from_spectrum(1 - values, vectors)
 
 
+@explained
 def conceptor_and(first: ArrayLike, second: ArrayLike) -> Floats:
     r"""Return the conceptor of what both of two let through.
 
@@ -226,6 +232,7 @@ def conceptor_and(first: ArrayLike, second: ArrayLike) -> Floats:
     return _symmetric(shared @ solve(inverse, shared.T, assume_a="pos"))
 
 
+@explained
 def conceptor_or(first: ArrayLike, second: ArrayLike) -> Floats:
     """Return the conceptor of what at least one of two lets through.
 
@@ -261,6 +268,7 @@ def conceptor_or(first: ArrayLike, second: ArrayLike) -> Floats:
     return conceptor_not(conceptor_and(conceptor_not(first), conceptor_not(second)))
 
 
+@explained
 def morph(conceptors: Sequence[ArrayLike], weights: ArrayLike) -> Floats:
     """Return a mixture of conceptors.
 

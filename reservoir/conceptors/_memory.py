@@ -26,6 +26,7 @@ from reservoir.estimators._base import ReservoirEstimator
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._features import Readout
 from reservoir.readout._solve import solve_ridge
+from reservoir.utils.explained import explained
 from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.transactions import transaction
@@ -59,6 +60,7 @@ class LoadedPatterns(NamedTuple):
     last_states: Array
 
 
+@explained
 @with_few_threads
 def load_patterns(
     reservoir: Reservoir,
@@ -142,6 +144,7 @@ def load_patterns(
     return LoadedPatterns(loaded, readout, sums / counts[:, None, None], last_states)
 
 
+@explained
 def controlled_reservoir(reservoir: Reservoir, conceptor: ArrayLike) -> Reservoir:
     """Return the reservoir that a conceptor keeps to some of its states.
 

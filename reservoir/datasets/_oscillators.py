@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reservoir.datasets._common import Series
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import RandomState, seed_sequence
 from reservoir.utils.validation import check_integer, check_real
 
@@ -15,6 +16,7 @@ from reservoir.utils.validation import check_integer, check_real
 _OSCILLATOR_FREQUENCIES = (0.2, 0.311, 0.42, 0.51, 0.63, 0.74, 0.85, 0.97)
 
 
+@explained
 def sine_frequency(
     n_steps: int,
     *,

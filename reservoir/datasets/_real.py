@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from reservoir.utils.explained import explained
 
+
+@explained
 def load_co2(*, as_series: bool = False) -> Any:
     """Return the carbon dioxide in the air at Mauna Loa, month by month.
 

@@ -17,6 +17,7 @@ from reservoir.diagnostics._system import System, draw_inputs, driven_system, st
 from reservoir.readout._factored import FactoredSystem
 from reservoir.readout._normal_equations import NormalEquations
 from reservoir.readout._sums import GramAccumulator, QRAccumulator
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats
@@ -82,6 +83,7 @@ class InformationProcessingCapacity:
         return np.asarray(np.bincount(self.degrees - 1, self.capacities), dtype=np.float64)
 
 
+@explained
 @with_few_threads
 def memory_capacity(
     model: Any,
@@ -176,6 +178,7 @@ def memory_capacity(
     return MemoryCapacity(delays, corrected.reshape(max_delay, n_inputs), rank)
 
 
+@explained
 @with_few_threads
 def information_processing_capacity(
     model: Any,

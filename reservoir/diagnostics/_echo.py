@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from reservoir.diagnostics._system import check_inputs, draw_states, driven_system, stream
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats
@@ -54,6 +55,7 @@ class Consistency:
         return float(moving.mean()) if moving.size else float("nan")
 
 
+@explained
 @with_few_threads
 def echo_state_index(
     model: Any,
@@ -139,6 +141,7 @@ def echo_state_index(
     return EchoStateIndex(distances, washout)
 
 
+@explained
 @with_few_threads
 def consistency(
     model: Any,

@@ -19,6 +19,7 @@ from reservoir.diagnostics._system import (
 )
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._maps import drive_weights
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats
@@ -49,6 +50,7 @@ class LyapunovExponents:
         return float(self.exponents[0])
 
 
+@explained
 @with_few_threads
 def driven_lyapunov_exponents(
     model: Any,
@@ -136,6 +138,7 @@ def driven_lyapunov_exponents(
     return _exponents(system, blocks, len(inputs), n_exponents, washout, dt, random_state)
 
 
+@explained
 @with_few_threads
 def free_lyapunov_exponents(
     model: Any,

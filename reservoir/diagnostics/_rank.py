@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from reservoir.diagnostics._system import draw_inputs, driven_system, stream
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_integer, check_real
 
 
+@explained
 @with_few_threads
 def kernel_rank(
     model: Any,
@@ -91,6 +93,7 @@ def kernel_rank(
     )
 
 
+@explained
 def generalization_rank(
     model: Any,
     *,

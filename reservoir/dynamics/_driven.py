@@ -21,6 +21,7 @@ from reservoir.dynamics._series import (
 from reservoir.dynamics.cuda._blocks import StateBlock, drive_blocks
 from reservoir.dynamics.loops._choose import check_engine, choose_loop
 from reservoir.utils.device import namespace_of
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
@@ -32,6 +33,7 @@ _CHUNK = 2048
 NO_NOISE = Noise()
 
 
+@explained
 @with_few_threads
 def run(
     reservoir: Reservoir,
@@ -125,6 +127,7 @@ def run(
     return states
 
 
+@explained
 def iterate_sequences(
     reservoir: Reservoir,
     sequences: Sequence[Any],
@@ -255,6 +258,7 @@ def drive_sequences(
     )
 
 
+@explained
 def iterate_blocks(
     reservoir: Reservoir, sequences: Sequence[DrivenSequence], noise: Noise = NO_NOISE
 ) -> Iterator[StateBlock]:

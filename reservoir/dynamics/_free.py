@@ -18,6 +18,7 @@ from reservoir.dynamics.loops._choose import check_engine, choose_loop
 from reservoir.dynamics.loops._maps import Closing, LaneScales
 from reservoir.readout._features import Readout
 from reservoir.utils.device import MEMORY_REMEDY, namespace_of, naming_remedy, to_host, to_namespace
+from reservoir.utils.explained import explained
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array, Integers
 from reservoir.utils.validation import check_integer
@@ -78,6 +79,7 @@ class VariantRun(NamedTuple):
     start: FreeStart
 
 
+@explained
 @with_few_threads
 def free_run(
     reservoir: Reservoir,
@@ -231,6 +233,7 @@ def free_run_sequences(
     return runs
 
 
+@explained
 @with_few_threads
 def free_run_variants(
     xp: Any,

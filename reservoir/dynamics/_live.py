@@ -10,9 +10,11 @@ from reservoir.dynamics._closing import closing_of
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.readout._features import Readout
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
+@explained
 class LiveRun:
     r"""Makes one step of a reservoir and its readout at a time, in buffers of its own.
 

@@ -11,6 +11,7 @@ from reservoir.dynamics._closing import check_loop
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.readout._features import Readout
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array, Integers
 
 
@@ -39,6 +40,7 @@ class ManyRuns(NamedTuple):
     final_states: Array
 
 
+@explained
 def free_run_many(
     reservoir: Reservoir,
     readout: Readout,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix, issparse
 
+from reservoir.utils.explained import explained
 from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Array
 
@@ -56,6 +57,7 @@ class DivergenceError(FloatingPointError):
         return str(self.args[0])
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class Reservoir:
     r"""The weights, leak rate and activation of one reservoir: all that its recurrence needs.

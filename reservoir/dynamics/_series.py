@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from reservoir.dynamics._reservoir import DivergenceError
 from reservoir.utils.device import is_on_device, to_host
 from reservoir.utils.types import Array
+from reservoir.utils.validation import as_numbers
 
 
 def as_vector(name: str, value: Any, length: int, dtype: np.dtype[Any]) -> Array:
     """Return a new vector of `length` on the host: zeros for None, else a checked copy."""
     if value is None:
         return np.zeros(length, dtype=dtype)
-    vector = np.array(to_host(value), dtype=dtype)
+    vector: Array = as_numbers(name, to_host(value), dtype).copy()
     if vector.shape != (length,):
         raise ValueError(
             f"`{name}` has shape {vector.shape}, but ({length},) was expected. "

@@ -21,9 +21,11 @@ from reservoir.dynamics._series import (
 from reservoir.dynamics.cuda._variants import DeviceVariants
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.dynamics.loops._maps import LaneScales
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
+@explained
 @dataclass(frozen=True, eq=False)
 class Variants:
     r"""The scales in which variants of one reservoir differ.
@@ -84,6 +86,7 @@ def joined(parts: Sequence[Variants]) -> Variants:
     )
 
 
+@explained
 def variant(reservoir: Reservoir, variants: Variants, index: int) -> Reservoir:
     """Return one variant as a reservoir of its own.
 
@@ -122,6 +125,7 @@ def variant(reservoir: Reservoir, variants: Variants, index: int) -> Reservoir:
     )
 
 
+@explained
 class SideBySide:
     """Steps variants of one reservoir: as lanes of one loop where there are enough for it.
 
@@ -219,6 +223,7 @@ def side_by_side(
     return DeviceVariants(xp, reservoirs, which, *scales)
 
 
+@explained
 def run_variants(
     reservoir: Reservoir,
     variants: Variants,

@@ -21,7 +21,7 @@ from reservoir.utils.device import (
 )
 from reservoir.utils.persistence import SavableMixin, register, require_array
 from reservoir.utils.types import Array
-from reservoir.utils.validation import check_choice, check_integer
+from reservoir.utils.validation import as_numbers, check_choice, check_integer
 
 register(Reservoir)
 
@@ -154,7 +154,7 @@ class ReservoirEstimator(SequenceEstimator):
                     "shape (n_sequences, n_units)."
                 )
             return [self.last_state_]
-        states = np.asarray(to_host(initial_state), dtype=self._checked_dtype())
+        states = as_numbers("initial_state", to_host(initial_state), self._checked_dtype())
         if states.shape not in ((n_units,), (n_sequences, n_units)) or (
             states.ndim == 1 and n_sequences != 1
         ):

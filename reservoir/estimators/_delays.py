@@ -13,12 +13,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from reservoir.sequences._layout import Layout
 from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.device import refuse_device_arrays
+from reservoir.utils.explained import explained
 from reservoir.utils.persistence import SavableMixin
 from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
 
 
+@explained
 def embed_delays(series: Array, delays: Sequence[int]) -> Array:
     """Return delayed copies of one series side by side.
 

@@ -28,7 +28,7 @@ from reservoir.sequences._missing import fed_back, hold
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, naming_remedy, to_host
 from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
-from reservoir.utils.validation import check_choice, check_integer
+from reservoir.utils.validation import check_choice, check_integer, check_iterable
 
 # Of targets several steps ahead: on 14 series, as many blocks and more chose alike.
 _BLOCKS_AHEAD = 8
@@ -387,6 +387,7 @@ class ESNRegressor(PooledTargets):
         >>> bool(np.mean([esn.score(X, y) for X, y in chunks()]) > 0.99)
         True
         """
+        check_iterable("chunks", chunks)
         if self.plasticity is not None:
             raise ValueError(
                 f"`plasticity` is {self.plasticity}, but units that learn go through the inputs "

@@ -16,6 +16,7 @@ from reservoir.sequences._names import by_name
 from reservoir.utils.device import to_host
 from reservoir.utils.fitted import as_fitted
 from reservoir.utils.types import Array
+from reservoir.utils.validation import as_numbers
 
 
 class _Live(NamedTuple):
@@ -151,7 +152,7 @@ class LiveReservoir(ReservoirRuns):
         run = live.run
         if hasattr(u, "reindex"):
             u = by_name(u, getattr(self, "feature_names_in_", None))
-        inputs = np.asarray(u, dtype=run.state.dtype)
+        inputs = as_numbers("u", u, run.state.dtype)
         if inputs.shape != (self.n_features_in_,) or not math.isfinite(sum(inputs.tolist())):
             inputs = self._checked_row(inputs)
         run.state[...] = self.last_state_

@@ -32,6 +32,10 @@ register(MonomialMap)
 _REMEDY = "Raise `alpha`, lower `order`, or pass data that fill more of the space."
 
 
+# The products of so many columns take 80 GB.
+_MOST_COLUMNS = 100_000
+
+
 class NVARRegressor(SequenceRegressor):
     """Nonlinear vector autoregression, also called a next-generation reservoir computer.
 
@@ -364,6 +368,12 @@ class NVARRegressor(SequenceRegressor):
         self.n_outputs_ = n_outputs
         self._begin_range(n_outputs)
         self._monomials = MonomialMap(n_delays * n_inputs, _checked_orders(self.order))
+        if self._monomials.n_columns > _MOST_COLUMNS:
+            raise ValueError(
+                f"`order` is {self.order!r}, which makes {self._monomials.n_columns} columns of "
+                f"{n_delays * n_inputs} delayed inputs, but {_MOST_COLUMNS} at most can be solved "
+                "for. Lower `order` or `n_delays`."
+            )
         self._steps_of_last = 0
         self._accumulator = RidgeAccumulator(
             self._monomials.n_columns,

@@ -21,6 +21,7 @@ from reservoir.sequences._layout import Layout
 from reservoir.utils.device import in_kind, module_of, to_host
 from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Array, Floats
+from reservoir.utils.validation import as_numbers, check_iterable
 
 InitialState = Literal["last"] | ArrayLike | ReservoirState | None
 
@@ -166,6 +167,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         True
         """
         self._check_runs()
+        check_iterable("chunks", chunks)
         return self._predict_chunks(chunks, self._run_starts(initial_state, initial_output, 1))
 
     def _predict_chunks(self, chunks: Iterable[Any], starts: RunStarts) -> Iterator[Array]:
@@ -236,7 +238,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
                     "n_outputs)."
                 )
             return self.last_output_[np.newaxis]
-        outputs = np.asarray(to_host(value), dtype=self._checked_dtype())
+        outputs: Array = as_numbers("initial_output", to_host(value), self._checked_dtype())
         size = n_sequences * self.n_outputs_
         fits = outputs.shape == (n_sequences, self.n_outputs_) or (
             outputs.size == size and outputs.ndim < 2 and 1 in (n_sequences, self.n_outputs_)

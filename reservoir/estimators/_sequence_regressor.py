@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_consistent_length
 
 from reservoir.dynamics._bounds import bounds_around, range_of
 from reservoir.dynamics._reservoir import DivergenceError
@@ -90,6 +91,7 @@ class SequenceRegressor(MultiOutputMixin, RegressorMixin, OneStepAhead, Sequence
         first = self._n_left_out()
         counts = np.concatenate([np.arange(length) >= first for length in layout.lengths])
         predicted, true = to_host(predicted), np.asarray(to_host(stack_like(y, layout, name="y")))
+        check_consistent_length(predicted, true)
         if self.missing is not None and true.dtype.kind == "f":
             counts &= is_known(true.reshape(len(true), -1))
         weights = None

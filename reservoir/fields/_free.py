@@ -11,9 +11,11 @@ from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._choose import choose_loop
 from reservoir.fields._patches import Patches
 from reservoir.readout._features import Readout
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
+@explained
 def run_fields_free(
     reservoir: Reservoir,
     readouts: Sequence[Readout],

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
 
 
+@explained
 @dataclass(frozen=True)
 class Patches:
     """A ring of sites cut into patches that overlap in what they see.

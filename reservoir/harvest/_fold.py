@@ -21,6 +21,7 @@ from reservoir.harvest._blocks import fold_blocks
 from reservoir.readout._features import FeatureMap
 from reservoir.sequences._missing import is_known
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy
+from reservoir.utils.explained import explained
 from reservoir.utils.threads import allowed_threads, with_few_threads
 from reservoir.utils.types import Array
 
@@ -172,6 +173,7 @@ class Folded(NamedTuple, Generic[AnyAccumulator]):
     last_generator: np.random.Generator | None
 
 
+@explained
 @with_few_threads
 def fold_sequences(
     reservoir: Reservoir,

@@ -13,7 +13,8 @@ from reservoir.dynamics._series import LANE_PIECE, Noise, Series, as_series, as_
 from reservoir.online._learner import Learner
 from reservoir.online._stepping import Stepper
 from reservoir.readout._features import FeatureMap
-from reservoir.readout._rows import raise_if_not_finite
+from reservoir.readout._rows import check_rows, raise_if_not_finite
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import check_integer, check_real
@@ -34,6 +35,7 @@ class ClosedLoopRun(NamedTuple):
     final_state: Array
 
 
+@explained
 def learn_closed_loop(
     reservoir: Reservoir,
     learner: Learner,
@@ -159,7 +161,10 @@ def learn_closed_loop(
         generator = None
     elif not isinstance(random_state, np.random.Generator):
         generator = np.random.default_rng(seed_sequence(random_state))
-    weights = np.ones(n_steps) if sample_weight is None else np.asarray(sample_weight, float)
+    n_outputs = reservoir.n_outputs
+    _, _, weights = check_rows(targets, targets, sample_weight, n_outputs, n_outputs)
+    if weights is None:
+        weights = np.ones(n_steps)
 
     stepper = Stepper(reservoir, feature_map, engine)
     outputs = np.zeros((n_steps, reservoir.n_outputs))

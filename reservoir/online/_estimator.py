@@ -30,7 +30,7 @@ from reservoir.utils.persistence import register
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
-from reservoir.utils.validation import check_choice
+from reservoir.utils.validation import as_numbers, check_choice
 
 for _class in (RecursiveLeastSquares, LeastMeanSquares):
     register(_class)
@@ -343,8 +343,8 @@ class OnlineESNRegressor(ReservoirRegressor):
             from, leaves the range of the targets by more than `output_limit`.
         """
         used = self._used_parameters()
-        inputs = np.asarray(u, dtype=used["dtype"])
-        target = None if y is None else np.asarray(y, dtype=np.float64)
+        inputs = as_numbers("u", u, used["dtype"])
+        target = None if y is None else as_numbers("y", y, np.float64)
         if not hasattr(self, "learner_"):
             self._set_up(inputs, target)
         self._check_step("u", inputs, self.n_features_in_)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from reservoir.online._learner import Learner
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_integer, check_real
 
@@ -18,6 +19,7 @@ from reservoir.utils.validation import check_integer, check_real
 _FADED = 0.01
 
 
+@explained
 class RecursiveLeastSquares(Learner):
     r"""Ridge regression that learns row by row, and may forget.
 

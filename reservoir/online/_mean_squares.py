@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reservoir.online._learner import Learner
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_real
 
 
+@explained
 class LeastMeanSquares(Learner):
     """A linear map that follows the gradient of each row's squared error.
 

@@ -14,6 +14,7 @@ from reservoir.readout._resolution import resolves_best_alpha
 from reservoir.readout._rows import check_rows, raise_if_not_finite, sum_of_squares
 from reservoir.readout._sums import EPS, GRAM_MARGIN, GramAccumulator, QRAccumulator, Solver
 from reservoir.utils.device import to_host
+from reservoir.utils.explained import explained
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_choice, check_real
@@ -26,6 +27,7 @@ _ASKED_AGAIN = 4
 _LEAST_SQUARES = float(np.finfo(np.float64).tiny) / EPS
 
 
+@explained
 class RidgeAccumulator:
     """Accumulate rows the cheap way for as long as the smallest alpha allows it.
 
@@ -277,6 +279,7 @@ def as_factor(sums: GramAccumulator | QRAccumulator) -> QRAccumulator:
     return sums if isinstance(sums, QRAccumulator) else sums.to_factor()
 
 
+@explained
 def leave_one_out(
     blocks: Sequence[GramAccumulator | QRAccumulator],
 ) -> Iterator[GramAccumulator | QRAccumulator]:

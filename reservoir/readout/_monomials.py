@@ -10,10 +10,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
 
 
+@explained
 def delay_vectors(rows: Array, history: Array, n_delays: int, stride: int) -> Array:
     """Return the present and the past of each row side by side.
 
@@ -51,6 +53,7 @@ def delay_vectors(rows: Array, history: Array, n_delays: int, stride: int) -> Ar
     return np.concatenate(columns, axis=1)
 
 
+@explained
 @dataclass(frozen=True)
 class MonomialMap:
     """Puts vectors and the unique monomials of their entries side by side.

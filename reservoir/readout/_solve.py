@@ -19,8 +19,10 @@ from reservoir.readout._normal_equations import NormalEquations
 from reservoir.readout._protocols import RidgeSystem, Spectrum
 from reservoir.readout._sums import EPS, RESIDUAL_MARGIN, GramAccumulator, QRAccumulator, Solver
 from reservoir.utils.device import to_host
+from reservoir.utils.explained import explained
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats, Integers
+from reservoir.utils.validation import as_numbers
 
 
 def ridge_system(sums: GramAccumulator | QRAccumulator, fit_intercept: bool) -> RidgeSystem:
@@ -112,6 +114,7 @@ class RidgeSolution:
     solver: Solver
 
 
+@explained
 @with_few_threads
 def solve_ridge(
     accumulator: RidgeAccumulator | GramAccumulator | QRAccumulator,
@@ -360,7 +363,7 @@ def check_alphas(alphas: ArrayLike, *, name: str = "alphas") -> Floats:
     >>> check_alphas(0), check_alphas([1e-6, 1])
     (array(0.), array([1.e-06, 1.e+00]))
     """
-    values = np.array(alphas, dtype=np.float64)
+    values: Floats = as_numbers(name, alphas, np.float64).copy()
     if values.ndim > 1 or not values.size:
         raise ValueError(
             f"`{name}` has shape {values.shape}, but a number or a list of one or more was "

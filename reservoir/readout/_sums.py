@@ -18,6 +18,7 @@ from reservoir.readout._rows import (
     sum_of_squares,
 )
 from reservoir.utils.device import host_state, module_of, to_host
+from reservoir.utils.explained import explained
 from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_integer
@@ -114,6 +115,7 @@ class _Accumulator:
             )
 
 
+@explained
 class GramAccumulator(_Accumulator):
     """Sums of products of rows: the normal equations, in float64 whatever comes in.
 
@@ -365,6 +367,7 @@ class GramAccumulator(_Accumulator):
         return slice(1, 1 + self.n_features), slice(1 + self.n_features, None)
 
 
+@explained
 class QRAccumulator(_Accumulator):
     """Triangular factor of the rows (TSQR): the condition number is not squared.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reservoir.sequences._layout import Layout
 from reservoir.utils.device import module_of
+from reservoir.utils.explained import explained
 
 Rows = NDArray[Any]
 
@@ -18,6 +19,7 @@ Rows = NDArray[Any]
 ROWS_PER_BLOCK = 8192
 
 
+@explained
 def recut(parts: Iterable[tuple[Rows, Rows]], n_rows: int) -> Iterator[tuple[Rows, Rows]]:
     """Cut pairs of arrays of any lengths into pairs of `n_rows`; the last may be shorter.
 

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from reservoir.sequences._kinds import refuse_kinds, with_gaps
 from reservoir.sequences._panels import as_panel, check_same_rows, is_panel, panel_lengths
 from reservoir.utils.device import is_on_device, namespace_of, to_host
+from reservoir.utils.explained import explained
+from reservoir.utils.validation import as_numbers
 
 Form = Literal["rows", "list", "array", "panel"]
 
 
+@explained
 @dataclass(frozen=True)
 class Layout:
     """Where sequences begin and end in stacked rows, and the form that they came in.
@@ -72,6 +75,7 @@ class Layout:
         return self.split(rows)
 
 
+@explained
 def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple[Any, Layout]:
     """Stack the sequences of `X` into rows and say where each begins.
 
@@ -152,6 +156,7 @@ def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple
     return X, Layout((n_rows,), "rows")
 
 
+@explained
 def stack_like(values: Any, layout: Layout, *, name: str) -> Any:
     """Stack targets or weights that come in the same form as the sequences of `layout`.
 
@@ -211,6 +216,7 @@ def stack_like(values: Any, layout: Layout, *, name: str) -> Any:
     return namespace_of(**{name: parts}).concatenate(parts)
 
 
+@explained
 def from_aeon(X: Any) -> Any:
     """Turn collections laid out (channels, steps), as in aeon and sktime, into sequences.
 
@@ -381,7 +387,7 @@ def _lengths_from_groups(groups: Any, n_rows: int) -> tuple[int, ...]:
 
 
 def _checked_lengths(lengths: Any, n_rows: int) -> tuple[int, ...]:
-    values = np.asarray(to_host(lengths))
+    values = as_numbers("lengths", to_host(lengths), None)
     if values.ndim != 1 or values.size == 0 or not np.issubdtype(values.dtype, np.integer):
         raise ValueError(
             f"`lengths` has shape {values.shape} and dtype {values.dtype}, but one integer a "

@@ -46,7 +46,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     ValueError
         If there is something else than a file, such as a device.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(check_path("path", path)))
     old = target.stat() if target.exists() else None
     if old is not None and not (stat.S_ISREG(old.st_mode) or stat.S_ISDIR(old.st_mode)):
         raise ValueError(f"`path` {os.fspath(path)!r} is no file. Pass the path of one.")
@@ -65,6 +65,22 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def check_path(name: str, value: Any) -> str | os.PathLike[str]:
+    """Return a path, or say what came: Python takes an integer for a file that is open.
+
+    Examples
+    --------
+    >>> check_path("path", "model.npz")
+    'model.npz'
+    """
+    if isinstance(value, str | os.PathLike) and str(value):
+        return value
+    raise TypeError(
+        f"`{name}` is {value!r} of type {type(value).__name__}, but the path of a file was "
+        'expected. Pass for instance "model.npz".'
+    )
 
 
 def _own_temporary(target: Path) -> tuple[int, str]:
@@ -179,7 +195,7 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     FileNotFoundError
         If there is none.
     """
-    with open(path, "rb") as stream:
+    with open(check_path("path", path), "rb") as stream:
         try:
             header, arrays = _read(stream)
         # Damage raises almost anything. NumPy's words are not quoted: they recommend unpickling.

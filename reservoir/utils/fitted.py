@@ -10,7 +10,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from reservoir.utils.explained import explained
 from reservoir.utils.transactions import transaction
+from reservoir.utils.validation import check_flag, check_integer
 
 # They draw and learn anew, with the parameters as they are.
 _FITS = ("fit", "fit_stream")
@@ -50,8 +52,18 @@ class FittedParameters:
                 setattr(cls, name, as_fitted(method))
 
     def _plain_parameters(self) -> dict[str, Any]:
-        """Return copies of the parameters that are numbers, strings, None, or a few of these."""
+        """Return copies of the parameters that are plain values, flags among them checked."""
         params: dict[str, Any] = self.get_params(deep=False)  # type: ignore[attr-defined]
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            if isinstance(parameter.default, bool) and name not in _OF_COMPUTING:
+                check_flag(name, params[name])
+            if name == "n_jobs" and params[name] is not None:
+                check_integer(name, params[name], minimum=-1000)
+            if name == "callback" and not (params[name] is None or callable(params[name])):
+                raise TypeError(
+                    f"`callback` is of type {type(params[name]).__name__}, but None or a function "
+                    "of the estimator was expected. Pass for instance `lambda model: False`."
+                )
         return {
             name: list(value) if isinstance(value, list) else value
             for name, value in params.items()
@@ -88,7 +100,7 @@ def as_fitted(method: Callable[..., Any]) -> Callable[..., Any]:
     name = method.__name__
 
     @wraps(method)
-    def call(self: Any, /, *arguments: Any, **settings: Any) -> Any:
+    def checked(self: Any, /, *arguments: Any, **settings: Any) -> Any:
         record = self.__dict__.get("_fitted_with")
         if name in _FITS or (record is None and name in _MAY_BEGIN):
             self._fitted_with = self._plain_parameters()
@@ -102,6 +114,7 @@ def as_fitted(method: Callable[..., Any]) -> Callable[..., Any]:
         self._take_over(fitted, record)
         return self if result is fitted else result
 
+    call = explained(checked)
     vars(call)["_knows_fit"] = True
     if name in _FITS + _MAY_BEGIN or hasattr(method, "in_place"):
         # Around all of it: the record is part of what a fit that fails leaves as it was.

@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
+import sys
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
+
+import numpy as np
 
 
 def check_integer(
@@ -30,9 +33,30 @@ def check_integer(
             f"{remedy}"
         )
     number = int(value)
+    if abs(number) > sys.maxsize:
+        raise ValueError(
+            f"`{name}` has {number.bit_length()} bits, but {wanted} was expected, no more "
+            f"than memory has places. {remedy}"
+        )
     if number < minimum or (maximum is not None and number > maximum):
         raise ValueError(f"`{name}` is {value}, but {wanted} was expected. {remedy}")
     return number
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return True or False, or say that something else came: "no" is true to Python.
+
+    Examples
+    --------
+    >>> check_flag("include_input", False)
+    False
+    """
+    if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(
+        f"`{name}` is {value!r} of type {type(value).__name__}, but True or False was expected. "
+        "Pass one of the two."
+    )
 
 
 def check_real(
@@ -75,11 +99,45 @@ def check_real(
             f"`{name}` is {value!r} of type {type(value).__name__}, but {wanted} was expected. "
             f"{remedy}"
         )
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # such as 10**400
+        number, value = math.inf, "too large for a float"
     below = number <= minimum if exclusive else number < minimum
     if not math.isfinite(number) or below or number > maximum:
         raise ValueError(f"`{name}` is {value}, but {wanted} was expected. {remedy}")
     return number
+
+
+def as_numbers(name: str, value: Any, dtype: Any) -> Any:
+    """Return `value` as an array of numbers, or say that it can't be read as such.
+
+    Examples
+    --------
+    >>> as_numbers("u", [1, 2], "float64")
+    array([1., 2.])
+    """
+    try:
+        return np.asarray(value, dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"`{name}` can't be read as numbers ({error}). Pass an array of such."
+        ) from error
+
+
+def check_iterable(name: str, value: Any) -> None:
+    """Raise unless a value can be gone through.
+
+    Examples
+    --------
+    >>> check_iterable("chunks", [1, 2])
+    """
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes):
+        raise TypeError(
+            f"`{name}` is of type {type(value).__name__}, but a list, or something else to go "
+            "through, was expected. Pass for instance a generator."
+        )
 
 
 def check_choice(name: str, value: Any, choices: Collection[str]) -> str:

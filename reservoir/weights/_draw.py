@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.validation import check_choice, check_integer, check_real
@@ -38,6 +39,7 @@ _DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, Any], NDArray[np.float6
 }
 
 
+@explained
 @with_few_threads
 def recurrent_weights(
     n_units: int,
@@ -172,6 +174,7 @@ def recurrent_weights(
     return _convert(weights, dtype)
 
 
+@explained
 def input_weights(
     n_units: int,
     n_inputs: int,
@@ -243,6 +246,7 @@ def input_weights(
     return cast(NDArray[np.floating], _convert(weights * scaling, dtype))
 
 
+@explained
 def bias_weights(
     n_units: int,
     *,

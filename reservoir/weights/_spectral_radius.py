@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import cg
 
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
 
@@ -123,6 +124,7 @@ def check_matrix(matrix: Any, name: str, shape: tuple[int, ...] | None = None) -
     return matrix
 
 
+@explained
 @with_few_threads
 def spectral_radius(matrix: Any, *, random_state: Any = 0) -> float:
     r"""Return the largest absolute eigenvalue of a real square matrix.

@@ -140,3 +140,13 @@ def test_closed_loops_are_checked():
         learn_closed_loop(closed, learner, np.ones((4, 1)), np.full((4, 1), np.nan))
     with pytest.raises(ValueError, match="`inputs` contains NaN"):
         learn_closed_loop(closed, learner, np.full((4, 1), np.nan), np.ones((4, 1)))
+
+
+@pytest.mark.parametrize("bad", [[1.0], [-1.0] * 30, [np.nan] * 30, np.ones((30, 1))])
+def test_weights_are_checked(bad):
+    reservoir = Reservoir(
+        recurrent=np.eye(3) / 2, input=np.ones((3, 1)), bias=np.zeros(3), feedback=np.ones((3, 1))
+    )
+    learner = RecursiveLeastSquares(4, 1)
+    with pytest.raises(ValueError, match="`sample_weight`"):
+        learn_closed_loop(reservoir, learner, np.ones((30, 1)), np.ones((30, 1)), sample_weight=bad)

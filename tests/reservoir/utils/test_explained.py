@@ -1,0 +1,52 @@
+"""Errors of public functions name the argument at fault, and nothing else is touched."""
+
+import numpy as np
+import pytest
+
+from reservoir import ESNRegressor, NVARRegressor
+from reservoir.architectures import stack_reservoirs
+from reservoir.conceptors import conceptor
+from reservoir.dynamics import run
+from reservoir.utils.explained import explained
+
+X = np.sin(0.3 * np.arange(60))[:, None]
+
+
+@explained
+def divided(a: float, b: float = 1.0) -> float:
+    return a / b
+
+
+def test_what_no_argument_explains_is_left():
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
+        divided(1.0, 0.0)
+    assert divided(3.0, b=2.0) == 1.5
+
+
+def test_the_argument_at_fault_is_named_not_the_first():
+    with pytest.raises(TypeError, match="`b` is None of type NoneType, but a number was expected"):
+        divided(1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: run("auto", X), "reservoir"),
+        (lambda: stack_reservoirs([None]), "layers"),
+        (lambda: conceptor("text"), "correlation"),
+        (lambda: ESNRegressor(5).fit(X, X).predict(10**400), "X"),
+        (lambda: ESNRegressor(5).fit(X, X).score(X, X[:-1]), "y"),
+        (lambda: ESNRegressor(5, alpha="auto").fit(X, X), "alpha"),
+        (lambda: ESNRegressor(5, include_squares="no").fit(X, X), "include_squares"),
+        (lambda: ESNRegressor(10**400).fit(X, X), "n_units"),
+        (lambda: ESNRegressor(5, spectral_radius=10**400).fit(X, X), "spectral_radius"),
+        (lambda: ESNRegressor(5).fit(X, X).step("text"), "u"),
+        (lambda: ESNRegressor(5).fit(X, X).predict_stream(3), "chunks"),
+        (lambda: ESNRegressor(5).fit(X, X).save(1), "path"),
+        (lambda: NVARRegressor(order=40).fit(np.hstack([X, X, X]), X), "order"),
+        (lambda: ESNRegressor(5).fit(np.empty((2, 9, 0)), np.empty((2, 9, 1))), "X"),
+    ],
+)
+def test_errors_name_the_argument(call, name):
+    with pytest.raises((ValueError, TypeError), match=f"`{name}`|{name} "):
+        call()
