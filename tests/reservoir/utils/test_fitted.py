@@ -60,7 +60,7 @@ CASES = {
     "NVARRegressor": (
         NVARRegressor(2),
         lambda e: e.fit(X, Y),
-        lambda e: [e.predict(X), e.forecast(5)],
+        lambda e: [e.predict(X), e.forecast(5, X)],
         {"stride": 3, "n_delays": 3, "predict_increment": True, "order": 3, "dtype": "float32"},
     ),
     "LocalESNRegressor": (
