@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.fuzzing import BAD, RECORDS, attempt, rooms, targets
 
-N_CALLS = int(os.environ.get("FUZZ_CALLS", "1000"))
+N_CALLS = int(os.environ.get("FUZZ_CALLS", "400"))
 
 # Of a thousand calls, how many may fail without a word on the argument: what is passed from room to
 # room inside the library, and is public for who builds on it, does not look at everything.
