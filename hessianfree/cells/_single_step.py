@@ -57,7 +57,7 @@ def driven_step_of(cell: Cell, blocks: ParameterBlocks) -> DrivenStep:
     """Return the step of a cell for sequences side by side, given inputs of any kind.
 
     Inputs are real, of shape (n_sequences, n_inputs), or symbols, (n_sequences,). For the vanilla
-    cell a step of one sequence takes a fifth of the time of a forward pass over a sequence of one.
+    cell this takes a fraction of the time of a forward pass over sequences of one step.
 
     Parameters
     ----------

@@ -17,9 +17,12 @@ from hessianfree.estimators._sequence_data import (
     read_targets,
 )
 from hessianfree.network._losses import Loss
+from hessianfree.training._checkpoints import TrainingState
+from hessianfree.training._stopping import Progress
 from reservoir.sequences._layout import Layout, stack_sequences
 from reservoir.sequences._names import by_name
 from reservoir.utils.device import host_state
+from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Array
 
 InitialState = Literal["last"] | ArrayLike | None
@@ -47,6 +50,12 @@ class RunningRNN(RNNEstimator):
         """Let the next `step` be the first of a sequence, from the initial state of the net."""
         check_is_fitted(self, "params_")
         self.last_state_ = self._first_state()
+
+    def _adopt(self, state: TrainingState, progress: Progress, reason: str) -> None:
+        """Take over what training has come to; what was kept of a training before is no more."""
+        super()._adopt(state, progress, reason)
+        for name in ("last_state_", "_output_range"):
+            self.__dict__.pop(name, None)
 
     def _remember_end(
         self, sequence: NDArray[Any], targets: NDArray[Any], weights: Array | None, y: Any
@@ -183,6 +192,12 @@ class RunningRNN(RNNEstimator):
             np.dtype(self.dtype),
         )
         return self._live
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        if "last_state_" in vars(self):
+            size = self._architecture.build().cell.state_size
+            require_array("last_state_", self.last_state_, (size,), finite=False)
 
     def __getstate__(self) -> dict[str, Any]:
         # Buffers are made anew where the state is read.

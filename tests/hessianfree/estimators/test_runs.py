@@ -120,6 +120,11 @@ def test_a_stream_is_saved_and_follows_the_parameters(data, tmp_path):
     expected = rnn.step(X[0, 1])
     for twin in twins:
         np.testing.assert_array_equal(twin.step(X[0, 1]), expected)
+    damaged = regressor(target="step").fit(X, y)
+    damaged.last_state_ = np.zeros(3)
+    damaged.save(tmp_path / "damaged.npz")
+    with pytest.raises(ValueError, match="last_state_"):
+        RNNRegressor.load(tmp_path / "damaged.npz")
     rnn.weights_["output_bias"][:] += 1  # a view
     np.testing.assert_allclose(rnn.step(X[0, 2]), twins[0].step(X[0, 2]) + 1, rtol=3e-7)
 
@@ -164,3 +169,15 @@ def test_what_does_not_fit_is_refused_and_moves_nothing(data):
     symbols = regressor(n_symbols=3).fit([[0], [1], [2]], [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="`x` has symbols"):
         symbols.step(3)
+
+
+def test_a_callback_sees_no_state_of_a_training_before(data, tmp_path):
+    X, y = data
+    rnn = regressor(target="step").fit(X, y)
+    rnn.set_params(n_units=4, callback=lambda net: net.save(tmp_path / "net.npz"))
+    rnn.fit(X, y[..., 0])
+    loaded = RNNRegressor.load(tmp_path / "net.npz")
+    with pytest.raises(ValueError, match="no last state"):
+        loaded.step(X[0, 0])
+    loaded.reset_state()
+    assert loaded.step(X[0, 0]) == pytest.approx(loaded.predict(X[0])[0], rel=1e-6)
