@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -52,6 +53,8 @@ for /: 'list' and 'int'
     def call(*arguments: Any, **settings: Any) -> Any:
         try:
             return function(*arguments, **settings)
+        except NotFittedError:  # a ValueError whose cure is another one
+            raise
         except _RAW as error:
             explain(function, arguments, settings, error)
             raise

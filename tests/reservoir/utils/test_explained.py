@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from reservoir import ESNRegressor, NVARRegressor
 from reservoir.architectures import stack_reservoirs
@@ -26,6 +27,12 @@ def test_what_no_argument_explains_is_left():
 def test_the_argument_at_fault_is_named_not_the_first():
     with pytest.raises(TypeError, match="`b` is None of type NoneType, but a number was expected"):
         divided(1.0, None)
+
+
+def test_what_is_not_fitted_says_so_first():
+    for model in (ESNRegressor(), NVARRegressor()):
+        with pytest.raises(NotFittedError):
+            model.predict(5)
 
 
 @pytest.mark.parametrize(
