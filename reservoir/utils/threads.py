@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
@@ -29,6 +30,27 @@ _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 
+class _Visit:
+    """A call that is under way. An interrupt may hinder it from leaving: its end is its death."""
+
+    __slots__ = ("__weakref__",)
+
+
+class _Lock:
+    """A lock for a few lines at a time; one that an interrupt has left locked is replaced."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        while not self._lock.acquire(timeout=1.0):
+            self._lock = threading.Lock()
+
+    def __exit__(self, *error: object) -> None:
+        if self._lock.locked():
+            self._lock.release()
+
+
 class _Pools:
     """The pools of BLAS threads of this process, and what their sizes were.
 
@@ -37,39 +59,48 @@ class _Pools:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = _Lock()
         self._pools: list[Any] | None = None
         self._sizes: list[int] = []
-        self._n_inside = 0  # threads of Python
-        self._here = threading.local()
+        self._are_kept = False  # whether `_sizes` wait to be restored
+        self._visits: dict[int, weakref.ref[_Visit]] = {}  # of each thread of Python the outermost
         self.chosen: int | None = None
 
-    def enter(self) -> None:
+    def enter(self, visit: _Visit) -> None:
         """Set every pool to one thread, or to as many as the user chose."""
-        depth = self._here.depth = getattr(self._here, "depth", 0) + 1
-        if depth > 1:
-            return
+        here = threading.get_ident()
         with self._lock:
-            self._n_inside += 1
-            if self._n_inside == 1:
+            self._forget_dead()
+            if here in self._visits:
+                return
+            if not self._visits:
                 pools = self._controllers()
-                self._sizes = [pool.num_threads for pool in pools]
+                if not self._are_kept:
+                    self._sizes = [pool.num_threads for pool in pools]
+                    self._are_kept = True
                 self._set([self.chosen or 1] * len(pools))
+            self._visits[here] = weakref.ref(visit)
 
-    def leave(self) -> None:
-        """Restore the sizes when the last one leaves."""
-        self._here.depth -= 1
-        if self._here.depth:
-            return
+    def leave(self, visit: _Visit) -> None:
+        """Restore the sizes when the last one leaves; as nothing was, if `visit` never entered."""
+        here = threading.get_ident()
         with self._lock:
-            self._n_inside -= 1
-            if self._n_inside == 0:
+            entered = self._visits.get(here)
+            if entered is not None and entered() is visit:
+                del self._visits[here]
+            self._forget_dead()
+            if self._are_kept and not self._visits:
                 self._set(self._sizes)
+                self._are_kept = False
+
+    def _forget_dead(self) -> None:
+        for place in [place for place, visit in self._visits.items() if visit() is None]:
+            del self._visits[place]
 
     def lend(self) -> bool:
         """Set pools to the cores that are there and allowed, unless several threads share them."""
         with self._lock:
-            if self._n_inside != 1 or self.chosen is not None:
+            if len(self._visits) != 1 or self.chosen is not None:
                 return False
             n_cores = available_cores()
             self._set([min(size, n_cores) for size in self._sizes])
@@ -78,13 +109,13 @@ class _Pools:
     def take_back(self) -> None:
         """End what `lend` began."""
         with self._lock:
-            if self._n_inside:
+            if self._visits:
                 self._set([self.chosen or 1] * len(self._sizes))
 
     def lend_all(self) -> bool:
         """Restore the sizes for a while; tell whether they were other ones."""
         with self._lock:
-            if not self._n_inside:
+            if not self._visits:
                 return False
             self._set(self._sizes)
             return True
@@ -92,8 +123,8 @@ class _Pools:
     def allowed(self) -> int:
         """Return how many threads each thread that computes may have, itself among them."""
         with self._lock:
-            n_inside = max(1, self._n_inside)
-            sizes = self._sizes if self._n_inside else [p.num_threads for p in self._controllers()]
+            n_inside = max(1, len(self._visits))
+            sizes = self._sizes if self._visits else [p.num_threads for p in self._controllers()]
         return max(1, (self.chosen or min([*sizes, available_cores()])) // n_inside)
 
     def _controllers(self) -> list[Any]:
@@ -169,11 +200,12 @@ def limit_threads(n_threads: int) -> Iterator[None]:
 @contextmanager
 def calls_of_blas() -> Iterator[None]:
     """One BLAS thread for all that runs inside; nested and overlapping calls change nothing."""
-    _POOLS.enter()
+    visit = _Visit()
     try:
+        _POOLS.enter(visit)
         yield
     finally:
-        _POOLS.leave()
+        _POOLS.leave(visit)
 
 
 def with_few_threads(
@@ -183,11 +215,12 @@ def with_few_threads(
 
     @functools.wraps(function)
     def limited(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
-        _POOLS.enter()
+        visit = _Visit()
         try:
+            _POOLS.enter(visit)
             return function(*args, **kwargs)
         finally:
-            _POOLS.leave()
+            _POOLS.leave(visit)
 
     return limited
 

@@ -1,5 +1,6 @@
 """How many BLAS threads calls get: inside, outside, side by side, and when the user says so."""
 
+import sys
 import threading
 
 import numpy as np
@@ -47,6 +48,32 @@ def test_one_thread_inside_and_the_old_number_outside():
 def test_the_old_number_returns_after_an_error():
     with pytest.raises(KeyboardInterrupt), calls_of_blas(), large_call(LARGE_CALL):
         raise KeyboardInterrupt
+    assert set(sizes().values()) == {4}
+
+
+@pytest.mark.parametrize("n_lines", range(1, 26))
+def test_an_interrupt_at_any_line_is_forgotten(n_lines):
+    """Also one between entering and leaving: the next call restores the number."""
+    seen = 0
+
+    def interrupt(frame, event, argument):
+        nonlocal seen
+        if frame.f_code.co_filename != threads.__file__:
+            return None
+        seen += event == "line"
+        if event == "line" and seen == n_lines:
+            raise KeyboardInterrupt
+        return interrupt
+
+    function = threads.with_few_threads(lambda: None)
+    sys.settrace(interrupt)
+    try:
+        function()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(None)
+    function()
     assert set(sizes().values()) == {4}
 
 
