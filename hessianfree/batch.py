@@ -85,10 +85,10 @@ class Batch:
         if self.initial_inputs is not None:
             check_initial_inputs(self.initial_inputs, leading[1])
         if self.initial_state is not None and (
-            self.initial_state.ndim != 2 or len(self.initial_state) != leading[1]
+            np.ndim(self.initial_state) != 2 or len(self.initial_state) != leading[1]
         ):
             raise ValueError(
-                f"`initial_state` has shape {self.initial_state.shape}, but ({leading[1]}, "
+                f"`initial_state` has shape {np.shape(self.initial_state)}, but ({leading[1]}, "
                 "state_size) was expected. Pass one row per sequence."
             )
         if self.mask is None:
@@ -258,7 +258,14 @@ def take_sequences(batch: Batch, indices: NDArray[np.intp]) -> Batch:
     >>> take_sequences(batch, np.array([4, 0])).inputs.ravel()
     array([4., 0.])
     """
+    try:
+        inputs = batch.inputs[:, indices]
+    except IndexError as error:
+        raise ValueError(
+            f"`indices` do not choose among {batch.inputs.shape[1]} sequences ({error}). Pass an "
+            "array of integers below that."
+        ) from error
     mask = None if batch.mask is None else batch.mask[:, indices]
     vectors = None if batch.initial_inputs is None else batch.initial_inputs[indices]
     states = None if batch.initial_state is None else batch.initial_state[indices]
-    return Batch(batch.inputs[:, indices], batch.targets[:, indices], mask, vectors, states)
+    return Batch(inputs, batch.targets[:, indices], mask, vectors, states)

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 
 from reservoir.dynamics._driven import iterate_sequences
 from reservoir.dynamics._reservoir import Reservoir
+from reservoir.utils.explained import explained
 from reservoir.utils.persistence import register
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
@@ -102,6 +103,7 @@ class IntrinsicPlasticity(BaseEstimator):
         self.learning_rate = learning_rate
         self.n_epochs = n_epochs
 
+    @explained
     @with_few_threads
     def adapt(
         self,

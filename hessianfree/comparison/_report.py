@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from hessianfree.comparison._protocols import Run
 from reservoir.utils.explained import explained
 from reservoir.utils.files import write_atomically
-from reservoir.utils.validation import check_choice, check_integer, check_real
+from reservoir.utils.validation import check_choice, check_integer, check_methods, check_real
 
 Axis = Literal["seconds", "sequence_gradients"]
 
@@ -314,6 +314,7 @@ def share_legend(figure: Any) -> None:
     figure : matplotlib Figure
         With constrained layout.
     """
+    check_methods("figure", figure, ("legend",), "a figure whose axes have a legend")
     title = figure.axes[0].get_legend().get_title().get_text()
     for ax in figure.axes:
         ax.get_legend().remove()

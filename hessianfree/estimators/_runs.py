@@ -24,6 +24,7 @@ from reservoir.sequences._names import by_name
 from reservoir.utils.device import host_state
 from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Array
+from reservoir.utils.validation import as_numbers
 
 InitialState = Literal["last"] | ArrayLike | None
 
@@ -154,7 +155,7 @@ class RunningRNN(RNNEstimator):
             live = self._prepare_live()
         if hasattr(x, "reindex"):
             x = by_name(x, getattr(self, "feature_names_in_", None))
-        row = np.asarray(x, dtype=live.dtype)
+        row = as_numbers("x", x, live.dtype)
         if row.shape != (self.n_features_in_,):
             row = self._checked_row(row)
         inputs: NDArray[Any] = row[None]

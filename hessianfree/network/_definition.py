@@ -14,6 +14,7 @@ from hessianfree.network._losses import (
 )
 from hessianfree.network._parameters import ParameterLayout
 from reservoir.utils.device import door_namespace, module_of, resolve_device, to_namespace
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer, check_real
 
@@ -27,6 +28,7 @@ LOSSES: dict[str, type[Loss]] = {
 class NetworkDefinition:
     """All that the sweeps need to know of a net; see `SequenceNetwork` for the parameters."""
 
+    @explained
     def __init__(
         self,
         cell: Cell,

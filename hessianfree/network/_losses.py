@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from reservoir.utils.device import module_of, scipy_module
 from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
+from reservoir.utils.validation import check_methods
 
 
 class Loss(Protocol):
@@ -245,6 +246,7 @@ def outputs_of(loss: Loss, predictions: Array, margin: float = 0.001) -> Array:
     >>> outputs_of(LogisticCrossEntropy(), np.array([0.5, 1.0])).round(3)
     array([0.   , 6.907])
     """
+    check_methods("loss", loss, ("predict",), "for instance SquaredError()")
     xp = module_of(predictions)
     outputs = predictions
     if isinstance(loss, SoftmaxCrossEntropy):

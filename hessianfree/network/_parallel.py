@@ -19,7 +19,7 @@ from hessianfree.network._network import SequenceNetwork
 from hessianfree.network._prepared import extent_of
 from reservoir.utils.explained import explained
 from reservoir.utils.types import Array, Floats
-from reservoir.utils.validation import check_integer
+from reservoir.utils.validation import check_integer, check_methods
 
 
 class Shard:
@@ -280,6 +280,9 @@ class ParallelObjective:
         if client is None:
             n_workers = effective_n_jobs(n_jobs)
         else:
+            check_methods(
+                "client", client, ("submit", "gather", "ncores"), "a Client of distributed"
+            )
             n_workers = max(1, len(client.ncores()))
         self.n_shards = (
             n_workers if n_shards is None else check_integer("n_shards", n_shards, minimum=1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
+from reservoir.utils.validation import check_axes
 
 
 @explained
@@ -20,6 +21,7 @@ def vector_norm(vector: Array) -> float:
     >>> vector_norm(np.array([3 * 2.0**100, 4 * 2.0**100], dtype=np.float32)) / 2.0**100
     5.0
     """
+    check_axes("vector", vector, 1)
     largest = float(abs(vector).max()) if vector.size else 0.0
     if not 0 < largest < np.inf:
         return largest
@@ -55,6 +57,7 @@ def clip_by_norm(gradient: Array, max_norm: float) -> Array:
     .. [1] Pascanu, Mikolov & Bengio (2013), On the difficulty of training recurrent neural
        networks, ICML, algorithm 1.
     """
+    check_axes("gradient", gradient, 1)
     norm = vector_norm(gradient)
     if not max_norm < norm < np.inf:
         return gradient
@@ -85,5 +88,6 @@ def clip_by_value(gradient: Array, limit: float) -> Array:
     >>> clip_by_value(np.array([3.0, -0.5]), 1.0)
     array([ 1. , -0.5])
     """
+    check_axes("gradient", gradient, 1)
     clipped: Array = gradient.clip(-limit, limit)
     return clipped

@@ -114,6 +114,11 @@ def conjugate_gradient(
     .. [2] Shewchuk (1994), An introduction to the conjugate gradient method without the agonizing
        pain, section B3.
     """
+    if not callable(product):
+        raise TypeError(
+            f"`product` is of type {type(product).__name__}, but a function was expected. Pass one "
+            "that returns A v for a vector v."
+        )
     recurrence = _Recurrence(product, preconditioner, rhs, start)
     progress = Progress(
         recurrence.x,

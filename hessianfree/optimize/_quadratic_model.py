@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from hessianfree.optimize._protocols import Linearization
 from reservoir.utils.device import module_of
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 
 
+@explained
 class QuadraticModel:
     r"""How the loss is predicted to change with a step.
 

@@ -32,6 +32,7 @@ def wrong_numbers(predictions: Array, batch: Batch, tolerance: float = 0.04) -> 
     >>> wrong_numbers(np.array([[[0.03], [-0.05]]]), batch)
     array([False,  True])
     """
+    _check_shape(predictions, batch)
     # Written so that a comparison with NaN, which is False, makes the sequence wrong.
     right = np.all(np.abs(predictions - batch.targets) <= tolerance, axis=2)
     return _any_scored(~right, batch)
@@ -50,6 +51,7 @@ def wrong_bits(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
     -------
     ndarray of bool, shape (n_sequences,)
     """
+    _check_shape(predictions, batch)
     right = np.where(batch.targets > 0.5, predictions > 0.5, predictions <= 0.5)
     return _any_scored(~np.all(right, axis=2), batch)
 
@@ -67,9 +69,23 @@ def wrong_classes(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
     -------
     ndarray of bool, shape (n_sequences,)
     """
+    _check_shape(predictions, batch)
     # The largest of several numbers one of which is NaN is, to argmax, the NaN.
     right = (np.argmax(predictions, axis=2) == batch.targets) & ~np.isnan(predictions).any(axis=2)
     return _any_scored(~right, batch)
+
+
+def _check_shape(predictions: Array, batch: Batch) -> None:
+    """Raise unless there is a prediction for each target, or one for all steps."""
+    shape = getattr(predictions, "shape", None)
+    wanted = batch.targets.shape
+    fits = shape is not None and len(shape) == 3
+    if not fits or any(n not in (1, size) for n, size in zip(shape or (), wanted)):
+        came = f"of type {type(predictions).__name__}" if shape is None else f"of shape {shape}"
+        raise ValueError(
+            f"`predictions` is {came}, but (n_steps, n_sequences, n_outputs) was expected, for "
+            f"targets of shape {wanted} in `batch`. Pass what the net puts out for that batch."
+        )
 
 
 def _any_scored(wrong: NDArray[np.bool_], batch: Batch) -> NDArray[np.bool_]:

@@ -284,6 +284,7 @@ def all_patterns(n_steps: int, n_bits: int = 5) -> Batch:
     Batch
         As of `memorization`.
     """
+    check_integer("n_bits", n_bits, minimum=1)
     strings = np.arange(2**n_bits) >> np.arange(n_bits)[::-1, None] & 1
     return _repeat(strings, n_steps, 2)
 

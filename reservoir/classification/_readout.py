@@ -12,6 +12,7 @@ from reservoir.readout._features import Readout
 from reservoir.utils.device import module_of, to_host
 from reservoir.utils.explained import explained
 from reservoir.utils.types import Floats, Integers
+from reservoir.utils.validation import check_axes
 
 # Yields the numbers of the next rows, and their features.
 RowBlocks = Callable[[], Iterator[tuple[slice, NDArray[np.floating]]]]
@@ -73,6 +74,7 @@ def row_space(features: Floats) -> Floats:
     -------
     ndarray of shape (n_columns, min(n_rows, n_columns))
     """
+    check_axes("features", features, 2)
     basis: Floats = np.linalg.qr((features - features.mean(axis=0)).T)[0]
     return basis
 
@@ -91,6 +93,7 @@ def stratified_folds(codes: Integers, n_folds: int) -> Integers:
     >>> stratified_folds(np.array([0, 0, 1, 0, 1, 0]), 2)
     array([0, 0, 0, 1, 1, 1])
     """
+    check_axes("codes", codes, 1)
     counts = np.bincount(codes)
     n_folds = min(n_folds, int(counts.max()))
     order = np.argsort(codes, kind="stable")

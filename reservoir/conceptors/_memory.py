@@ -31,7 +31,7 @@ from reservoir.utils.persistence import require_array
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array, Floats
-from reservoir.utils.validation import check_integer, check_real
+from reservoir.utils.validation import as_numbers, check_integer, check_real
 
 _REMEDY = (
     "Take a bounded activation, a smaller `aperture`, or a mixture of conceptors that does not go "
@@ -428,7 +428,7 @@ class ConceptorMemory(ReservoirEstimator):
             pattern = self.conceptors_[index]
             initial_state = self.last_states_[index] if initial_state is None else initial_state
         if initial_state is not None:
-            check_finite("initial_state", np.asarray(initial_state))
+            check_finite("initial_state", as_numbers("initial_state", initial_state, np.float64))
         dtype = self.reservoir_.dtype
         controlled = controlled_reservoir(self.reservoir_, pattern)
         coef = self.coef_ @ np.asarray(pattern, dtype=np.float64)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reservoir.utils.validation import as_numbers
+
 Series = NDArray[np.float64]
 
 
@@ -12,7 +14,7 @@ def initial_state_or(given: ArrayLike | None, drawn: Series, name: str) -> Serie
     """Return the state given, checked against the one drawn, or else that one."""
     if given is None:
         return drawn
-    state = np.array(given, dtype=np.float64)
+    state = np.array(as_numbers("initial_state", given, np.float64))
     if state.shape != drawn.shape or not np.all(np.isfinite(state)):
         raise ValueError(
             f"`initial_state` has shape {state.shape} or is not finite, but {name} expected "

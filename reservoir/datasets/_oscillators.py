@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from reservoir.datasets._common import Series
 from reservoir.utils.explained import explained
 from reservoir.utils.seeds import RandomState, seed_sequence
-from reservoir.utils.validation import check_integer, check_real
+from reservoir.utils.validation import as_numbers, check_integer, check_real
 
 # Radians per step; each pair is incommensurable for all practical purposes (Koryakin et al. 2012).
 _OSCILLATOR_FREQUENCIES = (0.2, 0.311, 0.42, 0.51, 0.63, 0.74, 0.85, 0.97)
@@ -219,7 +219,7 @@ def multiple_superimposed_oscillators(
                 "Pass your own as `frequencies`."
             )
         frequencies = _OSCILLATOR_FREQUENCIES[:n_oscillators]
-    omega = np.asarray(frequencies, dtype=np.float64)
+    omega = as_numbers("frequencies", frequencies, np.float64)
     if omega.ndim != 1 or omega.size == 0 or not np.all(np.isfinite(omega)):
         raise ValueError(
             f"`frequencies` is of shape {omega.shape} or not finite, but a list of finite "

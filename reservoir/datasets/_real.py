@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from reservoir.utils.explained import explained
+from reservoir.utils.validation import check_flag
 
 
 @explained
@@ -111,6 +112,7 @@ def load_nile(*, as_series: bool = False) -> Any:
 
 def _load(name: str, start: str, frequency: str, as_series: bool) -> Any:
     """Return the values of one file, from its second column."""
+    check_flag("as_series", as_series)
     text = (resources.files("reservoir.datasets") / "data" / f"{name}.csv").read_text("utf-8")
     values = np.array([float(row.split(",")[1]) for row in text.split()[1:]])
     if not as_series:

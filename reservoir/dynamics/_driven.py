@@ -266,6 +266,8 @@ def iterate_blocks(
 
     Arguments and errors as those of `drive_sequences`.
     """
+    if len(sequences) == 0:
+        raise ValueError("`sequences` is empty, but one or more was expected. Pass some.")
     all_series = _prepare(reservoir, sequences, noise)
     return drive_blocks(_namespace(all_series, "auto"), reservoir, all_series)
 

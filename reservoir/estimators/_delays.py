@@ -17,7 +17,7 @@ from reservoir.utils.explained import explained
 from reservoir.utils.persistence import SavableMixin
 from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
-from reservoir.utils.validation import check_integer
+from reservoir.utils.validation import check_axes, check_integer
 
 
 @explained
@@ -50,6 +50,7 @@ def embed_delays(series: Array, delays: Sequence[int]) -> Array:
            [2., 0.],
            [3., 1.]])
     """
+    check_axes("series", series, 2)
     n_steps, n_features = series.shape
     embedded = np.zeros((n_steps, len(delays), n_features), dtype=series.dtype)
     for position, delay in enumerate(delays):

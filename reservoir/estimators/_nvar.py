@@ -295,9 +295,16 @@ class NVARRegressor(SequenceRegressor):
             history = self.last_inputs_ if initial_state else self._standing(rows)
             for start in range(0, len(rows), ROWS_PER_FOLD):
                 piece = rows[start : start + ROWS_PER_FOLD]
-                outputs.append(self._apply(piece, history))
+                with np.errstate(over="ignore", invalid="ignore"):  # what comes out is looked at
+                    outputs.append(self._apply(piece, history))
                 history = self._advanced(history, piece)
-        return self._restore(np.concatenate(outputs), layout)
+        stacked = np.concatenate(outputs)
+        if not np.isfinite(stacked).all():
+            raise ValueError(
+                "`X` is so large that products of its entries are beyond all numbers. Pass inputs "
+                "of the size that the model was fitted with."
+            )
+        return self._restore(stacked, layout)
 
     def forecast(self, n_steps: int, X: Any = None, *, future: Any = None) -> Any:
         """Continue a series by feeding each prediction back as the next input.
@@ -430,7 +437,8 @@ class NVARRegressor(SequenceRegressor):
                 )
 
     def _continues(self, initial_state: Any) -> bool:
-        if initial_state not in (None, "last"):
+        is_last = isinstance(initial_state, str) and initial_state == "last"
+        if initial_state is not None and not is_last:
             raise ValueError(
                 f"`initial_state` is {initial_state!r}, but None or 'last' was expected. "
                 "Pass 'last' to go on from the end of training."

@@ -87,7 +87,8 @@ class PooledTargets(ReservoirRegressor):
         """Return whether there is one target per sequence, as in the calls before."""
         refuse_kinds(X, "X")
         found = "step"
-        if self.target_per != "auto" or not _are_of_steps(X, y, groups, lengths):
+        asked = check_choice("target_per", self.target_per, ("auto", "step", "sequence"))
+        if asked != "auto" or not _are_of_steps(X, y, groups, lengths):
             _, layout = stack_sequences(X, groups=groups, lengths=lengths)
             found = "sequence" if is_per_sequence(y, layout, self.target_per) else "step"
         if not first and found != self.target_per_:

@@ -39,7 +39,8 @@ class ReservoirRegressor(ReservoirForecasts):
         first: bool,
     ) -> tuple[list[Array], list[Array], list[Array] | None]:
         """Return what `partial_fit` is to learn from; its first call sets up."""
-        if initial_state not in (None, "last"):
+        is_last = isinstance(initial_state, str) and initial_state == "last"
+        if initial_state is not None and not is_last:
             raise ValueError(
                 f"`initial_state` is {initial_state!r}, but None or 'last' was expected. "
                 "Pass 'last' to continue the last sequence."

@@ -19,6 +19,7 @@ from reservoir.readout._features import FeatureMap, Readout
 from reservoir.sequences._chunks import check_chunk
 from reservoir.sequences._layout import Layout
 from reservoir.utils.device import in_kind, module_of, to_host
+from reservoir.utils.explained import explained
 from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Array, Floats
 from reservoir.utils.validation import as_numbers, check_iterable
@@ -170,6 +171,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         check_iterable("chunks", chunks)
         return self._predict_chunks(chunks, self._run_starts(initial_state, initial_output, 1))
 
+    @explained
     def _predict_chunks(self, chunks: Iterable[Any], starts: RunStarts) -> Iterator[Array]:
         states, ends, row = starts.states, starts.outputs, starts.row
         for chunk in chunks:

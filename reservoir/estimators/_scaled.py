@@ -24,8 +24,9 @@ from reservoir.sequences._layout import Layout, stack_like, stack_sequences
 from reservoir.sequences._names import by_name, column_names, framed_like
 from reservoir.sequences._recognition import turn_as_fitted
 from reservoir.utils.device import refuse_device_arrays
+from reservoir.utils.explained import explained
 from reservoir.utils.types import Floats, Integers
-from reservoir.utils.validation import check_methods
+from reservoir.utils.validation import as_numbers, check_flag, check_methods
 
 Scaling = Callable[[Floats], Floats]
 
@@ -95,6 +96,7 @@ class ScaledForecaster(MetaEstimatorMixin, MultiOutputMixin, RegressorMixin, Bas
         self.regressor = regressor
         self.scaler = scaler
 
+    @explained
     def fit(
         self,
         X: Any,
@@ -141,6 +143,7 @@ class ScaledForecaster(MetaEstimatorMixin, MultiOutputMixin, RegressorMixin, Bas
         self.regressor_ = clone(regressor).fit(X, y, **passed)
         return self
 
+    @explained
     def predict(
         self,
         X: Any,
@@ -171,14 +174,16 @@ class ScaledForecaster(MetaEstimatorMixin, MultiOutputMixin, RegressorMixin, Bas
             As the regressor does.
         """
         check_is_fitted(self, "regressor_")
+        check_flag("return_state", return_state)
         passed = _given(groups=groups, lengths=lengths, initial_state=initial_state)
-        passed |= _given(initial_output=self._scaled_output(initial_output))
+        passed |= _given(initial_output=self._scaled_output(initial_output, "initial_output"))
         with self._in_own_units():
             found = self.regressor_.predict(
                 self._scaled_inputs(X), **passed, **_given(return_state=return_state or None)
             )
         return self._unscaled_first(found) if return_state else self._unscaled(found)
 
+    @explained
     def forecast(
         self,
         n_steps: int,
@@ -217,8 +222,9 @@ class ScaledForecaster(MetaEstimatorMixin, MultiOutputMixin, RegressorMixin, Bas
         """
         check_is_fitted(self, "regressor_")
         self._check_link()
+        check_flag("return_state", return_state)
         passed = _given(future=self._scaled_future(future), initial_state=initial_state)
-        passed |= _given(initial_output=self._scaled_output(initial_output))
+        passed |= _given(initial_output=self._scaled_output(initial_output, "initial_output"))
         context = None if X is None else self._scaled_inputs(X)
         with self._in_own_units():
             found = self.regressor_.forecast(
@@ -227,6 +233,7 @@ class ScaledForecaster(MetaEstimatorMixin, MultiOutputMixin, RegressorMixin, Bas
         return self._unscaled_first(found) if return_state else self._unscaled(found)
 
     @available_if(_regressor_has("forecast_origins"))  # type: ignore[untyped-decorator]
+    @explained
     def forecast_origins(
         self, n_steps: int, X: Any, origins: ArrayLike, *, initial_state: Any = None
     ) -> Any:
@@ -255,6 +262,7 @@ class ScaledForecaster(MetaEstimatorMixin, MultiOutputMixin, RegressorMixin, Bas
         return self._unscaled(found)
 
     @available_if(_regressor_has("advance"))  # type: ignore[untyped-decorator]
+    @explained
     def advance(
         self,
         X: Any,
@@ -284,7 +292,7 @@ class ScaledForecaster(MetaEstimatorMixin, MultiOutputMixin, RegressorMixin, Bas
         check_is_fitted(self, "regressor_")
         _, layout = stack_sequences(self._as_fitted(X), groups=groups, lengths=lengths)
         passed = _given(groups=groups, lengths=lengths)
-        passed |= _given(initial_output=self._scaled_output(initial_output))
+        passed |= _given(initial_output=self._scaled_output(initial_output, "initial_output"))
         with self._in_own_units():
             return self.regressor_.advance(
                 self._scaled_inputs(X),
@@ -294,6 +302,7 @@ class ScaledForecaster(MetaEstimatorMixin, MultiOutputMixin, RegressorMixin, Bas
             )
 
     @available_if(_regressor_has("step"))  # type: ignore[untyped-decorator]
+    @explained
     def step(self, u: Any, y: Any = None) -> Any:
         """Take the input of one step, and return the output of that step, in the units of `y`.
 
@@ -314,14 +323,20 @@ class ScaledForecaster(MetaEstimatorMixin, MultiOutputMixin, RegressorMixin, Bas
         check_is_fitted(self, "regressor_")
         if hasattr(u, "reindex"):
             u = by_name(u, getattr(self, "feature_names_in_", None))
-        row = np.asarray(u, dtype=np.float64)
+        row = as_numbers("u", u, np.float64)
+        if np.isinf(row).any():
+            raise ValueError("`u` holds infinity. Pass finite numbers, or NaN for a gap.")
         if row.size == self.n_features_in_:  # of another size, the regressor says so
             row = self.input_scaler_.transform(row.reshape(1, -1))[0]
+        observed = self._scaled_output(y, "y")
+        if isinstance(observed, np.ndarray) and len(np.shape(observed)) == 2 and len(observed) == 1:
+            observed = observed[0]
         with self._in_own_units():
-            output = self.regressor_.step(row, None if y is None else self._scaled_output(y)[0])
+            output = self.regressor_.step(row, observed)
         found = self._unscaled(np.atleast_1d(output))
         return float(found[0]) if np.ndim(output) == 0 else found
 
+    @explained
     def score(
         self,
         X: Any,
@@ -451,13 +466,13 @@ class ScaledForecaster(MetaEstimatorMixin, MultiOutputMixin, RegressorMixin, Bas
         parts = zip(layout.split(scaled), y)
         return [framed_like(part, like) for part, like in parts]
 
-    def _scaled_output(self, output: Any) -> Any:
+    def _scaled_output(self, output: Any, name: str) -> Any:
         """Return outputs of single steps scaled, (n_sequences, n_outputs); words as they are."""
         if output is None or isinstance(output, str):
             return output
-        values = np.asarray(output, dtype=np.float64)
+        values = as_numbers(name, output, np.float64)
         n_outputs = self.output_scaler_.n_features_in_
-        if values.size % n_outputs:
+        if values.size % n_outputs or not values.size or np.isinf(values).any():
             return values  # which the regressor refuses
         return self.output_scaler_.transform(values.reshape(-1, n_outputs))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,7 +140,8 @@ def check_levels(level: Any) -> tuple[float, ...]:
     """Return levels in percent, or raise."""
     levels: Sequence[Any] = (level,) if np.ndim(level) == 0 else tuple(level)
     for value in levels:
-        if isinstance(value, bool | str) or not 0 < value < 100:
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not is_number or not 0 < value < 100:
             raise ValueError(
                 f"`level` holds {value!r}, but percentages between 0 and 100 were expected. Pass "
                 "for instance (80, 95)."

@@ -14,7 +14,7 @@ from reservoir.dynamics._reservoir import DivergenceError
 from reservoir.readout._rows import check_rows, raise_if_not_finite
 from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Floats
-from reservoir.utils.validation import check_choice, check_integer
+from reservoir.utils.validation import check_choice, check_flag, check_integer
 
 
 class Learner:
@@ -50,7 +50,7 @@ class Learner:
     ) -> None:
         self.n_features = check_integer("n_features", n_features, minimum=1)
         self.n_targets = check_integer("n_targets", n_targets, minimum=1)
-        self.fit_intercept = bool(fit_intercept)
+        self.fit_intercept = check_flag("fit_intercept", fit_intercept)
         self.engine = check_choice("engine", engine, ("auto", "numpy", "numba"))
         if engine == "numba":
             load_kernels(engine)

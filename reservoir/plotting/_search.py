@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from reservoir.utils.explained import explained
 from reservoir.utils.validation import check_choice
 
 # Values whose largest is more than so many times the smallest may want a logarithmic axis.
@@ -24,6 +25,7 @@ _MOST_LABELS = 8
 _MOST_FLAT = 5
 
 
+@explained
 class SearchDisplay:
     """Scores over the hyperparameters that a search varied.
 

@@ -310,6 +310,8 @@ def leave_one_out(
     >>> [rest.n_rows for rest in leave_one_out(blocks)]
     [6, 5, 3]
     """
+    if len(blocks) == 0:
+        raise ValueError("`blocks` is empty, but one block or more was expected. Pass some.")
     if all(isinstance(block, GramAccumulator) for block in blocks):
         return _others_by_subtraction([b for b in blocks if isinstance(b, GramAccumulator)])
     if all(isinstance(block, QRAccumulator) for block in blocks):

@@ -47,7 +47,12 @@ def delay_vectors(rows: Array, history: Array, n_delays: int, stride: int) -> Ar
     .. [1] Gauthier, Bollt, Griffith & Barbosa (2021), Next generation reservoir computing,
        Nature Communications 12, 5564, eq. 5.
     """
-    whole = np.concatenate([history, rows])
+    try:
+        whole = np.concatenate([history, rows])
+    except ValueError as error:
+        raise ValueError(
+            f"`history` does not go on with `rows` ({error}). Pass rows of as many columns in both."
+        ) from error
     firsts = range(len(history), -1, -stride)
     columns = [whole[first : first + len(rows)] for first in itertools.islice(firsts, n_delays)]
     return np.concatenate(columns, axis=1)

@@ -31,6 +31,7 @@ from reservoir.sequences._layout import Layout
 from reservoir.sequences._names import column_names
 from reservoir.sequences._reading import SequenceReader
 from reservoir.utils.device import is_on_device, to_host
+from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.transactions import transaction
@@ -211,6 +212,7 @@ class ReservoirSearchCV(MetaEstimatorMixin, BaseEstimator):
         tags.input_tags.allow_nan = of_estimator.input_tags.allow_nan
         return tags
 
+    @explained
     @transaction()
     @with_few_threads
     def fit(

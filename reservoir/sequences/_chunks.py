@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reservoir.sequences._layout import Layout
 from reservoir.utils.device import module_of
 from reservoir.utils.explained import explained
+from reservoir.utils.validation import check_integer, check_iterable
 
 Rows = NDArray[Any]
 
@@ -42,10 +43,13 @@ def recut(parts: Iterable[tuple[Rows, Rows]], n_rows: int) -> Iterator[tuple[Row
     >>> [inputs.ravel().tolist() for inputs, _ in recut(chunks, 4)]
     [[0.0, 1.0, 2.0, 3.0], [4.0, 0.0, 1.0, 2.0], [3.0, 4.0]]
     """
+    check_iterable("parts", parts)
+    check_integer("n_rows", n_rows, minimum=1)
     buffers: list[Rows] = []
     filled = 0
     for part in parts:
         if not buffers:
+            _check_part(part)
             buffers = [
                 module_of(rows).empty((n_rows, rows.shape[1]), dtype=rows.dtype) for rows in part
             ]
@@ -61,6 +65,16 @@ def recut(parts: Iterable[tuple[Rows, Rows]], n_rows: int) -> Iterator[tuple[Row
                 filled = 0
     if filled:
         yield buffers[0][:filled], buffers[1][:filled]
+
+
+def _check_part(part: Any) -> None:
+    """Raise unless it is a pair of arrays with rows and columns."""
+    is_pair = isinstance(part, tuple | list) and len(part) == 2
+    if not is_pair or any(len(getattr(rows, "shape", ())) != 2 for rows in part):
+        raise TypeError(
+            f"`parts` holds something of type {type(part).__name__}, but pairs of 2-D arrays were "
+            "expected. Yield one pair of inputs and targets at a time."
+        )
 
 
 _FORMS = {"array": "a 3-D array", "list": "a list", "panel": "a panel of several instances"}

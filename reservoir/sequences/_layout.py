@@ -13,7 +13,7 @@ from reservoir.sequences._kinds import refuse_kinds, with_gaps
 from reservoir.sequences._panels import as_panel, check_same_rows, is_panel, panel_lengths
 from reservoir.utils.device import is_on_device, namespace_of, to_host
 from reservoir.utils.explained import explained
-from reservoir.utils.validation import as_numbers
+from reservoir.utils.validation import as_numbers, check_iterable
 
 Form = Literal["rows", "list", "array", "panel"]
 
@@ -147,8 +147,14 @@ def stack_sequences(X: Any, *, groups: Any = None, lengths: Any = None) -> tuple
                 "of at least one step."
             )
         return array.reshape(-1, n_features), Layout((n_steps,) * n_sequences, "array")
+    if not X.shape:
+        raise ValueError(
+            f"`X` is a single {type(X[()] if isinstance(X, np.ndarray) else X).__name__}, but "
+            "a 2D array of steps and features was expected, or several. Pass an array of shape "
+            "(n_steps, n_features), or a list of such."
+        )
     # Other numbers of dimensions are refused by the estimator's own check of 2-D input.
-    n_rows = int(X.shape[0]) if X.shape else 0
+    n_rows = int(X.shape[0])
     if groups is not None:
         return X, Layout(_lengths_from_groups(groups, n_rows), "rows")
     if lengths is not None:
@@ -247,6 +253,7 @@ def from_aeon(X: Any) -> Any:
                 "Add the missing axis."
             )
         return np.ascontiguousarray(X.transpose(0, 2, 1))
+    check_iterable("X", X)
     parts = [np.asarray(part) for part in X]
     for index, part in enumerate(parts):
         if part.ndim != 2:

@@ -14,6 +14,7 @@ from reservoir.sequences._layout import Layout, stack_sequences
 from reservoir.sequences._names import with_names
 from reservoir.sequences._recognition import turn_as_fitted
 from reservoir.utils.device import refuse_device_arrays
+from reservoir.utils.explained import explained
 from reservoir.utils.transactions import transaction
 from reservoir.utils.validation import check_methods
 
@@ -66,6 +67,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     def __init__(self, transformer: Any = None) -> None:
         self.transformer = transformer
 
+    @explained
     @transaction()
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit the transformer to the steps of all sequences.
@@ -94,6 +96,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         self.transformer_ = transformer.fit(rows)
         return self
 
+    @explained
     def transform(self, X: Any) -> Any:
         """Return the sequences with each step transformed.
 
@@ -118,6 +121,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         rows, layout = self._read(X, reset=False)
         return self._restored(self.transformer_.transform(rows), layout)
 
+    @explained
     def inverse_transform(self, X: Any) -> Any:
         """Return the sequences that `transform` makes `X` of.
 
@@ -156,6 +160,13 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         ndarray of str objects
         """
         check_is_fitted(self)
+        n_axes = np.asarray(input_features, dtype=object).ndim
+        if input_features is not None and n_axes != 1:
+            raise ValueError(
+                f"`input_features` is of type {type(input_features).__name__} and has "
+                f"{n_axes} axes, but a list of names was expected. Pass one name "
+                "a feature."
+            )
         names: NDArray[Any] = self.transformer_.get_feature_names_out(input_features)
         return names
 

@@ -27,6 +27,18 @@ _RAW = (
     RecursionError,
 )
 
+# What other libraries say of an argument, and what it is called here.
+_SAID_OF = {
+    "inconsistent numbers of samples": "y",
+    "y_true": "y",
+    "Sample weights": "sample_weight",
+    "data type": "dtype",
+    "Field elements": "dtype",
+    "boolean index did not match": "sample_weight",
+}
+# What scikit-learn says of an array with other axes than (rows, columns).
+_OTHER_AXES = ("Expected 2D array", "Found array with dim")
+
 
 def explained(function: Function) -> Function:
     """Let a public function, or class, name the argument of a wrong kind that made it fail.
@@ -49,12 +61,22 @@ for /: 'list' and 'int'
         setattr(function, "__init__", explained(vars(function)["__init__"]))  # noqa: B010
         return function
 
+    if inspect.isgeneratorfunction(function):
+
+        @wraps(function)
+        def items(*arguments: Any, **settings: Any) -> Iterator[Any]:
+            try:
+                yield from function(*arguments, **settings)
+            except _RAW as error:
+                explain(function, arguments, settings, error)
+                raise
+
+        return typing.cast(Function, items)
+
     @wraps(function)
     def call(*arguments: Any, **settings: Any) -> Any:
         try:
             return function(*arguments, **settings)
-        except NotFittedError:  # a ValueError whose cure is another one
-            raise
         except _RAW as error:
             explain(function, arguments, settings, error)
             raise
@@ -72,14 +94,33 @@ def explain(
     signature = inspect.signature(function)
     given = dict(signature.bind(*arguments, **settings).arguments)
     text = str(error)
+    if isinstance(error, NotFittedError):
+        return
     if "`" in text or any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in given):
         return
-    if "inconsistent numbers of samples" in text:
-        raise ValueError(f"`y` does not belong to `X`: {text}") from error
+    kind = ValueError if isinstance(error, ValueError | OverflowError | IndexError) else TypeError
+    named = _named_by_text(given, text)
+    if named is not None:
+        raise kind(f"`{named}` does not fit: {text}") from error
     found = next(_faults(inspect.unwrap(function), given, text), None)
     if found is not None:
-        kind = ValueError if isinstance(error, ValueError | OverflowError) else TypeError
         raise kind(f"{found}: {text.splitlines()[0] if text else type(error).__name__}") from error
+
+
+def _named_by_text(given: Mapping[str, Any], text: str) -> str | None:
+    """Return the argument that another library's error is about, if its text tells."""
+    values = {name: value for name, value in given.items() if name != "self" and value is not None}
+    for said, name in _SAID_OF.items():
+        if said in text and name in values:
+            return name
+    if text.startswith(_OTHER_AXES):
+        for name, value in values.items():
+            # Chunks come one by one: each has axes of its own.
+            if not isinstance(value, str) and (name == "chunks" or _axes_of(value) != 2):
+                return name
+    if text.startswith("Input contains"):
+        return next((name for name, value in values.items() if not _is_finite(value)), None)
+    return None
 
 
 def _faults(function: Callable[..., Any], given: dict[str, Any], text: str) -> Iterator[str]:
@@ -96,6 +137,22 @@ def _faults(function: Callable[..., Any], given: dict[str, Any], text: str) -> I
                 shown = f"an array of shape {value.shape},"
             shown = f"{shown} " if len(shown) < 40 and "\n" not in shown else ""
             yield f"`{name}` is {shown}of type {type(value).__name__}, but {wanted} was expected"
+
+
+def _is_finite(value: Any) -> bool:
+    """Say whether a value can't be the one that NaN or infinity came with."""
+    try:
+        return bool(np.isfinite(np.asarray(value, dtype=np.float64)).all())
+    except (ValueError, TypeError, OverflowError):
+        return True
+
+
+def _axes_of(value: Any) -> int:
+    """Return the number of axes of an array, or of what can be made one."""
+    try:
+        return int(getattr(value, "ndim", None) or np.ndim(value))
+    except ValueError:  # ragged
+        return -1
 
 
 def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -123,12 +180,14 @@ def _wanted(value: Any, hint: Any) -> str | None:
     if hint is float or hint is int:
         fits = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         fits = fits and abs(value) < 2**1023 if isinstance(value, int) else fits
-        return None if fits else "a number"
+        fits = fits and not (hint is int and isinstance(value, float | np.floating))
+        return None if fits else "an integer" if hint is int else "a number"
     origin = typing.get_origin(hint) or hint
     if isinstance(origin, type) and not getattr(origin, "_is_protocol", False):
         if typing.is_typeddict(origin):
             return None
-        if not isinstance(value, origin) or isinstance(value, str) != (origin is str):
+        is_text = isinstance(value, str | bytes) and origin not in (str, bytes)
+        if not isinstance(value, origin) or is_text:
             return f"a {origin.__name__}"
         return _wanted_in(value, hint)
     if getattr(origin, "_is_protocol", False):

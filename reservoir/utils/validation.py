@@ -126,6 +126,22 @@ def as_numbers(name: str, value: Any, dtype: Any) -> Any:
         ) from error
 
 
+def check_axes(name: str, value: Any, n_axes: int) -> None:
+    """Raise unless a value is an array with so many axes.
+
+    Examples
+    --------
+    >>> check_axes("series", np.zeros((5, 1)), 2)
+    """
+    if getattr(value, "ndim", None) != n_axes:
+        shape = getattr(value, "shape", None)
+        came = f"of type {type(value).__name__}" if shape is None else f"of shape {shape}"
+        wanted = f"{n_axes} axes" if n_axes > 1 else "1 axis"
+        raise (TypeError if shape is None else ValueError)(
+            f"`{name}` is {came}, but an array of {wanted} was expected. Reshape it."
+        )
+
+
 def check_iterable(name: str, value: Any) -> None:
     """Raise unless a value can be gone through.
 

@@ -370,7 +370,13 @@ def check_input_scaling(scaling: Any, n_inputs: int) -> float | NDArray[np.float
 
 def _check_dtype(dtype: Any) -> np.dtype[Any]:
     """Return float64 or float32, or raise."""
-    checked: np.dtype[Any] = np.dtype(dtype)
+    try:
+        checked: np.dtype[Any] = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`dtype` is of type {type(dtype).__name__} and names no dtype ({error}). Pass "
+            "float64 or float32."
+        ) from error
     if checked not in (np.float64, np.float32):
         raise ValueError(
             f"`dtype` is {checked}, but float64 or float32 was expected. Pass one of these."

@@ -14,9 +14,9 @@ from tests.support.fuzzing import BAD, RECORDS, attempt, rooms, targets
 
 N_CALLS = int(os.environ.get("FUZZ_CALLS", "400"))
 
-# Of a thousand calls, how many may fail without a word on the argument: what is passed from room to
-# room inside the library, and is public for who builds on it, does not look at everything.
-MOST_RAW = 25
+# Calls of a run that may fail without a word on the argument, and of what: what is passed from room
+# to room inside the library, and is public for who builds on it, does not look at everything.
+RAW_PER_CALL = 20 / 8000
 # NaN that was passed in, and comes back where it belongs.
 PASSES_NAN_ON = {
     "clip_by_norm",
@@ -25,6 +25,12 @@ PASSES_NAN_ON = {
     "LoadedPatterns",
     "delay_vectors",
     "stack_like",
+    "stack_sequences",
+    # Where the model predicts no decrease, as it says.
+    "reduction_ratio",
+    # To scalers of scikit-learn NaN is a gap, which stays one.
+    "SequenceScaler.transform",
+    "SequenceScaler.inverse_transform",
 }
 
 
@@ -39,7 +45,8 @@ def test_each_public_name_is_called():
             assert not callable(value) or is_record or is_protocol or name in names or same
 
 
-def test_bad_arguments_are_named_or_do_no_harm():
+def test_bad_arguments_are_named_or_do_no_harm(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some are paths that can be written to
     found: Counter[str] = Counter()
     raw: list[str] = []
     silent: list[str] = []
@@ -57,7 +64,7 @@ def test_bad_arguments_are_named_or_do_no_harm():
 
     call()
     assert not silent, "\n".join(silent)
-    assert len(raw) <= MOST_RAW * max(1, N_CALLS // 1000), "\n".join(raw)
+    assert len(raw) <= RAW_PER_CALL * N_CALLS, "\n".join(raw)
     assert found["error"] > found["clean"]
 
 

@@ -7,8 +7,10 @@ import importlib
 import inspect
 import pkgutil
 import re
+import signal
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from functools import cache
 from typing import Any, NamedTuple
@@ -240,6 +242,9 @@ BAD: tuple[Callable[[], Any], ...] = (
 
 ALLOWED = (ValueError, TypeError, FloatingPointError, reservoir.dynamics.DivergenceError)
 
+# Far more than any of the small calls takes, with the compilation of what it needs.
+MOST_SECONDS = 60
+
 # Errors, enumerations, and tuples and dicts of what a call returns: nobody else makes them.
 RECORDS = (BaseException, Enum, tuple, dict)
 
@@ -370,7 +375,7 @@ def attempt(target: Target, choose: Callable[[Any], Any]) -> Outcome:
             return Outcome("clean", "")
     shown = f"{target.room}: {target.name}({_shown(arguments)})"
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with warnings.catch_warnings(), np.errstate(all="ignore"), _time_limit():
             warnings.simplefilter("ignore")
             result = call(**arguments)
             if inspect.isgenerator(result):
@@ -394,6 +399,25 @@ def attempt(target: Target, choose: Callable[[Any], Any]) -> Outcome:
     if _is_silent(result):
         return Outcome("silent", f"{shown} -> {str(result)[:100]}")
     return Outcome("clean", shown)
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """Raise TimeoutError in a call that does not come back, where the system can tell."""
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"not back after {MOST_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _shown(arguments: dict[str, Any]) -> str:

@@ -1,14 +1,19 @@
 """Errors of public functions name the argument at fault, and nothing else is touched."""
 
+import inspect
+
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from reservoir import ESNRegressor, NVARRegressor
+from reservoir import ESNRegressor, NVARRegressor, ScaledForecaster
 from reservoir.architectures import stack_reservoirs
 from reservoir.conceptors import conceptor
+from reservoir.datasets import load_nile
 from reservoir.dynamics import run
+from reservoir.sequences import SequenceScaler, recut
 from reservoir.utils.explained import explained
+from reservoir.weights import input_weights
 
 X = np.sin(0.3 * np.arange(60))[:, None]
 
@@ -29,10 +34,15 @@ def test_the_argument_at_fault_is_named_not_the_first():
         divided(1.0, None)
 
 
-def test_what_is_not_fitted_says_so_first():
-    for model in (ESNRegressor(), NVARRegressor()):
-        with pytest.raises(NotFittedError):
-            model.predict(5)
+def test_an_estimator_that_is_not_fitted_is_said_first():
+    with pytest.raises(NotFittedError):
+        ESNRegressor(5).predict("text")
+
+
+def test_a_generator_stays_lazy():
+    parts = recut(iter([]), 4)
+    assert inspect.isgenerator(parts)
+    assert list(parts) == []
 
 
 @pytest.mark.parametrize(
@@ -51,6 +61,19 @@ def test_what_is_not_fitted_says_so_first():
         (lambda: ESNRegressor(5).fit(X, X).predict_stream(3), "chunks"),
         (lambda: ESNRegressor(5).fit(X, X).save(1), "path"),
         (lambda: NVARRegressor(order=40).fit(np.hstack([X, X, X]), X), "order"),
+        (lambda: list(recut([3], 4)), "parts"),
+        (lambda: list(recut(3, 4)), "parts"),
+        (lambda: ESNRegressor(5).fit(X, X).predict(X[:, 0]), "X"),
+        (lambda: ESNRegressor(5).fit(X, X).predict(3.0), "X"),
+        (lambda: list(ESNRegressor(5).fit(X, X).predict_stream(X)), "chunks"),
+        (lambda: ESNRegressor(5).fit(X, X).score(X, X, sample_weight=X), "sample_weight"),
+        (lambda: input_weights(5, 1, dtype="auto"), "dtype"),
+        (lambda: SequenceScaler().fit(X).transform(X[:, 0]), "X"),
+        (lambda: SequenceScaler().fit(X).get_feature_names_out("x0"), "input_features"),
+        (lambda: ScaledForecaster(ESNRegressor(5)).fit(X, X).step([np.inf]), "u"),
+        (lambda: ScaledForecaster(ESNRegressor(5)).fit(X, X).step(0.0, "text"), "y"),
+        (lambda: NVARRegressor().fit(X, X).predict(1e300 * np.ones((60, 1))), "X"),
+        (lambda: load_nile(as_series=X), "as_series"),
         (lambda: ESNRegressor(5).fit(np.empty((2, 9, 0)), np.empty((2, 9, 1))), "X"),
     ],
 )
