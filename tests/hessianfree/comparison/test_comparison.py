@@ -141,7 +141,8 @@ def test_a_loss_that_is_not_finite_loses():
 def test_predictions_of_nan_solve_nothing():
     class Diverged(CountingRun):
         def predict(self, batch: Batch) -> Any:
-            return np.full((*batch.targets.shape[:2], 2), np.nan)
+            n_outputs = batch.targets.shape[2:] or (2,)  # numbers, or two classes
+            return np.full((*batch.targets.shape[:2], *n_outputs), np.nan)
 
     for task in ("adding", "multiplication", "xor", "temporal_order", "memorization_5_bits"):
         contender = CountingContender([Diverged("a", math.nan)])
