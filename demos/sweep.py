@@ -5,7 +5,7 @@ at two of them on a grid, and ends with the ridge penalty, which costs next to n
 with the same random matrix run side by side, and penalties and folds share what was summed up.
 Settings are chosen by five held-out blocks of one series; then the defaults and what was found are
 tried on ten other series, with other random weights. Error: root mean square over the standard
-deviation (NRMSE). Expected: a median of .27 by default and of .25 after the search, as with what
+deviation (NRMSE). Expected: a median of .33 by default and of .25 after the search, as with what
 was tuned by hand for this task. Over 300 candidates in some ten seconds.
 """
 
@@ -35,7 +35,7 @@ SPACE = {
     "alpha": loguniform(1e-12, 1),
 }
 MOST_ERROR = 0.29  # after the search
-LEAST_GAIN = 1.05  # error by default over error after the search
+LEAST_GAIN = 1.25  # error by default over error after the search
 
 
 def series(seed: int) -> tuple[np.ndarray, np.ndarray]:
