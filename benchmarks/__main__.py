@@ -39,12 +39,13 @@ BENCHMARKS = {
     "gated_cells": "Gradients and Gauss-Newton products of LSTM and GRU nets",
     "uneven": "Sequences of uneven lengths, against as many steps in even ones",
     "threads": "Threads: what a user gets with nothing set",
+    "parallel": "A second core: n_jobs, and sequences spread over threads",
     "gpu": "On a GPU",
 }
 # Those that are not worth a run without one.
 NEED_DEVICE = {"gpu"}
 # Those that are about threads.
-CHOOSE_THREADS = {"threads"}
+CHOOSE_THREADS = {"threads", "parallel"}
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy", "jax", "torch")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}
 

@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--one", type=int, metavar="UNITS")
     arguments = parser.parse_args()
     if arguments.one:
-        n_turns = 3 if arguments.quick or arguments.one >= 3_000 else 7
+        n_turns = 3 if arguments.quick or arguments.one >= 1_000 else 7
         print(json.dumps(measure(arguments.one, n_turns, with_networks=arguments.one <= 1_000)))
         return
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())

@@ -138,9 +138,9 @@ class ESNRegressor(PooledTargets):
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
         Seed of weights and noise.
     n_jobs : int or None, default=None
-        Workers among which several sequences are spread while learning, as in joblib: threads,
-        unless its `parallel_config` names another backend such as loky or dask. On a GPU there is
-        one.
+        Workers among which several sequences are spread, as in joblib: threads, unless, while
+        learning, its `parallel_config` names another backend such as loky or dask. On a GPU there
+        is one.
     verbose : bool, default=False
         Whether learning shows a progress bar.
 

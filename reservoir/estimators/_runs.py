@@ -55,6 +55,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
     last_output_: Array
     _last_input: Array
     _steps_of_last: int
+    n_jobs: int | None = None  # of those that have no such parameter
     # Of the output that `last_output_` is; so files from before load.
     _is_ahead = False
 
@@ -268,7 +269,14 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
         xp = module_of(inputs[0])
         if self.reservoir_.feedback is None:
             ends = np.empty((len(inputs), self.reservoir_.n_units), dtype=self.reservoir_.dtype)
-            parts = map_sequences(self.reservoir_, self.readout_, inputs, states, last_states=ends)
+            parts = map_sequences(
+                self.reservoir_,
+                self.readout_,
+                inputs,
+                states,
+                last_states=ends,
+                n_jobs=self.n_jobs,
+            )
             return xp.concatenate(parts) if len(parts) > 1 else parts[0], list(ends)
         starts = [
             # From the zero state, nothing was learned of the first steps.

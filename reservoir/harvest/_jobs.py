@@ -51,9 +51,19 @@ def cut_into_jobs(
     """
     offsets = np.cumsum([0, *(len(sequence.inputs) for sequence in sequences)])
     edges = np.linspace(0, offsets[-1], n_blocks + 1).astype(np.intp)
-    bounds = np.searchsorted(offsets, np.linspace(0, offsets[-1], n_jobs + 1))
-    return [
-        FoldJob(sequences[first:last], edges - offsets[first])
-        for first, last in itertools.pairwise(bounds)
-        if first < last
-    ]
+    shares = consecutive_shares([len(sequence.inputs) for sequence in sequences], n_jobs)
+    return [FoldJob(sequences[share], edges - offsets[share.start]) for share in shares]
+
+
+def consecutive_shares(lengths: Sequence[int], n_jobs: int) -> list[slice]:
+    """Return slices of consecutive sequences, of about equally many rows; none is empty.
+
+    Examples
+    --------
+    >>> consecutive_shares([6, 2, 4], 2)
+    [slice(0, 1, None), slice(1, 3, None)]
+    """
+    offsets = np.cumsum([0, *lengths])
+    bounds = np.searchsorted(offsets, np.linspace(0, offsets[-1], n_jobs + 1)).tolist()
+    bounds[-1] = len(lengths)  # those without a row, too
+    return [slice(first, last) for first, last in itertools.pairwise(bounds) if first < last]

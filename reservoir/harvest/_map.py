@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
 
 from reservoir.dynamics._driven import drive_sequences, iterate_blocks
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import DrivenSequence
 from reservoir.harvest._blocks import keep_all_last, map_blocks
 from reservoir.harvest._fold import STEPS_PER_CHUNK
+from reservoir.harvest._jobs import consecutive_shares
 from reservoir.readout._features import Readout
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
 from reservoir.utils.threads import with_few_threads
@@ -138,13 +141,13 @@ def all_states(reservoir: Reservoir, inputs: Sequence[Array]) -> Array:
     return states
 
 
-@with_few_threads
 def map_sequences(
     reservoir: Reservoir,
     readout: Readout | Sequence[Readout],
     inputs: Sequence[Array],
     initial_states: Sequence[Array | None] | None = None,
     last_states: Array | None = None,
+    n_jobs: int | None = None,
 ) -> list[Array]:
     """Return the readout's output for each step of each driven sequence.
 
@@ -160,15 +163,43 @@ def map_sequences(
         Where each sequence starts; None stands for zeros.
     last_states : ndarray of shape (n_sequences, n_units), optional
         Overwritten with the state after the last step of each sequence; on the host.
+    n_jobs : int, optional
+        Threads among which sequences on the host are spread, as joblib counts them.
 
     Returns
     -------
     list of ndarray of shape (n_steps, n_outputs)
     """
-    dtype = reservoir.input.dtype
     readouts = [readout] * len(inputs) if isinstance(readout, Readout) else readout
     if initial_states is None:
         initial_states = [None] * len(inputs)
+    n_workers = min(effective_n_jobs(n_jobs), len(inputs))
+    if n_workers == 1 or is_on_device(inputs[0]):
+        return _map_share(reservoir, readouts, inputs, initial_states, last_states)
+    shares = consecutive_shares([len(part) for part in inputs], n_workers)
+    parts = Parallel(n_jobs=n_workers, backend="threading")(
+        delayed(_map_share)(
+            reservoir,
+            readouts[share],
+            inputs[share],
+            initial_states[share],
+            None if last_states is None else last_states[share],
+        )
+        for share in shares
+    )
+    return list(itertools.chain.from_iterable(parts))
+
+
+@with_few_threads
+def _map_share(
+    reservoir: Reservoir,
+    readouts: Sequence[Readout],
+    inputs: Sequence[Array],
+    initial_states: Sequence[Array | None],
+    last_states: Array | None,
+) -> list[Array]:
+    """Return the outputs of some sequences; arguments as those of `map_sequences`."""
+    dtype = reservoir.input.dtype
     sequences = [
         DrivenSequence(inputs=part, initial_state=state)
         for part, state in zip(inputs, initial_states, strict=True)

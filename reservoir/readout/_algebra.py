@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import blas, eigh, lapack, svd
 
+from reservoir.utils.blas import add_symmetric_products
 from reservoir.utils.device import is_on_device, namespace_of, scipy_module, to_host
 from reservoir.utils.threads import large_call
 from reservoir.utils.types import Floats
@@ -62,12 +63,13 @@ class HostAlgebra:
     def add_products(self, sums: Any, rows: Any) -> Any:
         """Return sums + rowsᵀ rows, in place."""
         with large_call(0.5 * len(rows) * len(sums) ** 2):
-            return blas.dsyrk(1.0, rows.T, beta=1.0, c=sums, lower=1, overwrite_c=1)
+            return add_symmetric_products(sums, rows)
 
     def single_products(self, rows: Any) -> Any:
         """Return rowsᵀ rows of float32 rows, in float32."""
         with large_call(0.25 * rows.size * rows.shape[1]):  # twice as fast as in float64
-            return blas.ssyrk(1.0, rows.T, lower=1)
+            sums = np.zeros((rows.shape[1], rows.shape[1]), dtype=np.float32, order="F")
+            return add_symmetric_products(sums, rows)
 
     def add_outer(self, sums: Any, factor: float, x: Floats) -> Any:
         """Return sums + factor x xᵀ, in place."""

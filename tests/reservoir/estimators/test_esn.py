@@ -233,6 +233,19 @@ def test_workers_give_the_same_readout(rng, alpha_cv):
     np.testing.assert_allclose(with_others.last_state_, alone.last_state_)
 
 
+@pytest.mark.parametrize("n_jobs", [2, 3, 9])
+def test_workers_predict_the_same(rng, n_jobs):
+    parts = [rng.normal(size=(n, 2)) for n in (40, 31, 1, 25, 60)]
+    targets = [part[:, 0] for part in parts]
+    alone, spread = (small(alpha=1.0, n_jobs=n).fit(parts, targets) for n in (None, n_jobs))
+    outputs, state = alone.predict(parts, return_state=True)
+    others, ends = spread.predict(parts, return_state=True)
+    assert [len(part) for part in others] == [40, 31, 1, 25, 60]
+    for part, other in zip(outputs, others, strict=True):
+        np.testing.assert_allclose(other, part, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(ends.state, state.state, rtol=1e-8, atol=1e-10)
+
+
 # -- partial_fit ---------------------------------------------------------------------------------
 
 

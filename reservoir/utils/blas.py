@@ -1,0 +1,87 @@
+"""Symmetric products by SciPy's BLAS without the interpreter's lock.
+
+`scipy.linalg.blas` keeps that lock during a call, so that no second thread of Python gets on. The
+same routines, called where `scipy.linalg.cython_blas` keeps them, let others work meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ROUTINES = {"d": "dsyrk", "f": "ssyrk"}
+_SCALARS = {"d": ctypes.c_double, "f": ctypes.c_float}
+# uplo, trans, n, k, alpha, a, lda, beta, c, ldc: all by reference.
+_N_ARGUMENTS = 10
+
+
+@functools.cache
+def _routine(name: str) -> Any:
+    """Return a routine of BLAS as a function that releases the lock."""
+    from scipy.linalg import cython_blas
+
+    capsule = cython_blas.__pyx_capi__[name]
+    name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    pointer_of.restype = ctypes.c_void_p
+    pointer_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    address = pointer_of(capsule, name_of(capsule))
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * _N_ARGUMENTS)(address)
+
+
+def add_symmetric_products(sums: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
+    """Return sums + rowsᵀ rows, in place: the lower triangle alone.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (n_columns, n_columns)
+        Writable, in Fortran order, float64 or float32.
+    rows : ndarray of shape (n_rows, n_columns)
+        Of the same dtype. Copied unless each row's values lie side by side.
+
+    Returns
+    -------
+    ndarray of shape (n_columns, n_columns)
+        `sums` itself.
+
+    Raises
+    ------
+    ValueError
+        If shapes, dtypes or the order of memory do not fit: nothing is written then.
+
+    Examples
+    --------
+    >>> add_symmetric_products(np.zeros((2, 2), order="F"), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([[10.,  0.],
+           [14., 20.]])
+    """
+    kind, size = sums.dtype.char, sums.shape[0]
+    if kind not in _ROUTINES or rows.dtype != sums.dtype:
+        raise ValueError(
+            f"Sums are {sums.dtype} and rows {rows.dtype}, not both float64 or float32."
+        )
+    if sums.shape != (size, size) or rows.ndim != 2 or rows.shape[1] != size:
+        raise ValueError(f"Sums of shape {sums.shape} do not fit rows of shape {rows.shape}.")
+    if not (sums.flags.f_contiguous and sums.flags.writeable):
+        raise ValueError("Sums must be writable and in Fortran order.")
+    stride, step = rows.strides
+    if step != rows.itemsize or stride % rows.itemsize or stride < size * rows.itemsize:
+        rows = np.ascontiguousarray(rows)
+        stride = size * rows.itemsize
+    if rows.size == 0:
+        return sums
+    one = _SCALARS[kind](1.0)
+    order, depth = ctypes.c_int(size), ctypes.c_int(len(rows))
+    leading = ctypes.c_int(stride // rows.itemsize)
+    flags = ctypes.c_char(b"L"), ctypes.c_char(b"N")
+    a, c = ctypes.c_void_p(rows.ctypes.data), ctypes.c_void_p(sums.ctypes.data)
+    by = ctypes.byref
+    _routine(_ROUTINES[kind])(
+        by(flags[0]), by(flags[1]), by(order), by(depth), by(one), a, by(leading), by(one), c,
+        by(order),
+    )  # fmt: skip
+    return sums
