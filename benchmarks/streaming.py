@@ -8,6 +8,9 @@ chunk by chunk (`predict_stream`). Each length is a process of its own. "Peak" i
 that was resident at any time; "growth" is what it rose by from the first steps on, counted without
 the pages of mapped files, which the system takes back when it needs them. Learning from a file and
 from chunks must give the same readout; printed is how far apart the weights are.
+
+Then microseconds of `predict_stream` for a chunk of one row, beside `step`, which takes turns with
+it: medians of processor time.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +129,34 @@ def write_files(n_steps: int, folder: str) -> None:
             file[index * CHUNK : (index + 1) * CHUNK] = rows
 
 
+def microseconds_a_row(n_units: int, feedback: float, n_rows: int, n_turns: int) -> list[float]:
+    """Return medians of `predict_stream` for chunks of one row, and of `step`."""
+    u = np.random.default_rng(0).uniform(-1, 1, size=(max(n_rows, 1_000), 1))
+    esn = ESNRegressor(n_units, feedback_scaling=feedback, alpha=1e-3, random_state=0)
+    esn.fit(u[:1_000], np.roll(u[:1_000, 0], 1))
+    tasks: list[Callable[[], object]] = [
+        lambda: list(esn.predict_stream(u[i : i + 1] for i in range(n_rows))),
+        lambda: [esn.step(u[i]) for i in range(n_rows)],
+    ]
+    times = []
+    for _ in range(n_turns):
+        for task in tasks:
+            start = time.process_time()
+            task()
+            times.append((time.process_time() - start) / n_rows * 1e6)
+    return [float(np.median(times[i::2])) for i in (0, 1)]
+
+
+def report_rows(quick: bool) -> None:
+    """Print the table of single rows."""
+    print("\n| units | feedback | `predict_stream`, µs a row | `step`, µs |")
+    print("| --- | --- | --- | --- |")
+    for n_units in (100,) if quick else (100, 300, 1_000):
+        for feedback in (0.0, 0.1):
+            stream, step = microseconds_a_row(n_units, feedback, 200 if quick else 3_000, 5)
+            print(f"| {n_units:,} | {'yes' if feedback else 'no'} | {stream:.1f} | {step:.1f} |")
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -147,6 +178,7 @@ def main() -> None:
             for source in ("generator", "files"):
                 command = [sys.executable, "-m", "benchmarks.streaming", "--one"]
                 subprocess.run([*command, source, str(n_steps), folder], check=True, env=os.environ)
+    report_rows(arguments.quick)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ class LiveRun:
         x, overwritten by each step; may be set in place.
     output : ndarray of shape (n_outputs,)
         y, likewise.
+    inputs : ndarray of shape (n_inputs,)
+        u, in the dtype of the reservoir.
 
     Examples
     --------
@@ -55,7 +57,7 @@ class LiveRun:
         self.state: Array = np.zeros(reservoir.n_units, dtype=dtype)
         self.output: Array = np.zeros(n_outputs, dtype=dtype)
         self._columns: Array = np.ones((1, reservoir.n_inputs + 1), dtype=dtype)
-        self._inputs = self._columns[0, :-1]
+        self.inputs = self._columns[0, :-1]
         self._outputs: Array = np.empty((1, n_outputs), dtype=dtype)
         self._intercept = np.asarray(readout.intercept, dtype=dtype)
         self._input_map = None if readout.input is None else np.asarray(readout.input, dtype=dtype)
@@ -67,12 +69,12 @@ class LiveRun:
 
     def step(self, inputs: Array) -> Array:
         """Take the inputs (n_inputs,) of a step, and return its output in a buffer."""
-        self._inputs[...] = inputs
+        self.inputs[...] = inputs
         outputs = self._outputs[0]
         if self._input_map is None:
             outputs[...] = self._intercept
         else:
-            np.dot(self._input_map, self._inputs, out=outputs)
+            np.dot(self._input_map, self.inputs, out=outputs)
             outputs += self._intercept
         self._advance()
         return self.output

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reservoir.dynamics._bounds import as_bounds, find_departure, refuse_departure
-from reservoir.dynamics._live import LiveRun
+from reservoir.dynamics._bounds import find_departure, refuse_departure
+from reservoir.estimators._live_steps import LiveSteps
 from reservoir.estimators._runs import InitialState, ReservoirRuns
 from reservoir.estimators._state import ReservoirState
 from reservoir.sequences._names import by_name
@@ -17,16 +17,6 @@ from reservoir.utils.device import to_host
 from reservoir.utils.fitted import as_fitted
 from reservoir.utils.types import Array
 from reservoir.utils.validation import as_numbers
-
-
-class _Live(NamedTuple):
-    """What `step` runs, and what it was made from."""
-
-    run: LiveRun
-    coef: Any
-    intercept: Any
-    reservoir: Any
-    bounds: tuple[list[float], list[float]] | None
 
 
 class LiveReservoir(ReservoirRuns):
@@ -142,13 +132,9 @@ class LiveReservoir(ReservoirRuns):
         True
         """
         live = self.__dict__.get("_live")
-        if (
-            live is None
-            or live.coef is not self.coef_
-            or live.intercept is not self.intercept_
-            or live.reservoir is not self.reservoir_
-        ):
-            live = self._prepare_live()
+        if live is None or not live.are_of(self):
+            self._check_runs()
+            live = self._live = LiveSteps(self, self._bounds)
         run = live.run
         if hasattr(u, "reindex"):
             u = by_name(u, getattr(self, "feature_names_in_", None))
@@ -158,32 +144,15 @@ class LiveReservoir(ReservoirRuns):
         run.state[...] = self.last_state_
         run.output[...] = self.last_output_
         output = run.step(inputs).copy()
-        if live.bounds is not None and y is None:
-            self._check_fed_back(output, live.bounds)
+        if y is None and not live.are_within(output):
+            row = output[np.newaxis]
+            refuse_departure(row, find_departure(row, np.array(live.bounds, dtype=output.dtype)))
         self.last_state_ = run.state.copy()
         self.last_output_ = output if y is None else self._checked_outputs(y, 1)[0]
         self._last_input = inputs
         self._is_ahead, self._ends_panel = y is None, False
         self._steps_of_last += 1
         return float(output[0]) if self._y_is_1d else output.copy()
-
-    def _prepare_live(self) -> _Live:
-        """Make, and keep, what `step` runs."""
-        self._check_runs()
-        bounds = None
-        if self.reservoir_.feedback is not None:
-            low, high = as_bounds(self._bounds, self.n_outputs_, self.reservoir_.dtype).tolist()
-            bounds = (low, high)
-        run = LiveRun(self.reservoir_, self.readout_)
-        self._live = _Live(run, self.coef_, self.intercept_, self.reservoir_, bounds)
-        return self._live
-
-    def _check_fed_back(self, output: Array, bounds: tuple[list[float], list[float]]) -> None:
-        """Raise if the output of a step, which is fed back, is beyond its bounds."""
-        if all(low <= value <= high for value, low, high in zip(output.tolist(), *bounds)):
-            return
-        row = output[np.newaxis]
-        refuse_departure(row, find_departure(row, np.array(bounds, dtype=output.dtype)))
 
     @as_fitted
     def _checked_row(self, inputs: Array) -> Array:

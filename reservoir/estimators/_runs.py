@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from reservoir.dynamics._free import FreeStart, free_run_sequences
 from reservoir.estimators._base import ReservoirEstimator
+from reservoir.estimators._live_steps import LiveSteps
 from reservoir.estimators._sequence_regressor import SequenceRegressor
 from reservoir.estimators._state import ReservoirState
 from reservoir.harvest._map import final_states, map_sequences
@@ -156,7 +157,7 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
 
         See Also
         --------
-        step : One row at a time, at a tenth of the cost.
+        step : One row at a time, without chunks of one row.
 
         Examples
         --------
@@ -175,7 +176,17 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
     @explained
     def _predict_chunks(self, chunks: Iterable[Any], starts: RunStarts) -> Iterator[Array]:
         states, ends, row = starts.states, starts.outputs, starts.row
+        live: LiveSteps | None = None
         for chunk in chunks:
+            if states[0] is not None and self._may_be_live(chunk):
+                if live is None or not live.are_of(self):
+                    live = LiveSteps(self, self._bounds)
+                followed = live.follow(chunk, states[0], ends[0])
+                if followed is not None:
+                    outputs, states = followed[0], [followed[1]]
+                    ends, row = [outputs[0].copy()], live.run.inputs.copy()
+                    yield self._shaped(outputs)
+                    continue
             inputs, layout = self._reader().inputs(chunk, None, None, before=row)
             check_chunk(layout)
             with self._shaping_outputs(chunk, layout):
@@ -183,6 +194,11 @@ class ReservoirRuns(SequenceRegressor, ReservoirEstimator):
             states = list(new_states)
             ends, row = [to_host(outputs[-1]).copy()], np.array(to_host(inputs[0][-1]))
             yield self._shaped(in_kind(outputs, chunk))
+
+    def _may_be_live(self, chunk: Any) -> bool:
+        """Say whether a chunk is one row on the host, of which no names are to be checked."""
+        is_row = type(chunk) is np.ndarray and chunk.shape[:1] == (1,)
+        return is_row and self.device == "cpu" and not hasattr(self, "feature_names_in_")
 
     def _check_runs(self) -> None:
         """Raise unless there is an output at each step."""

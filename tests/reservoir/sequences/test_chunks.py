@@ -8,6 +8,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from reservoir import ESNClassifier, ESNRegressor, ReservoirTransformer
+from reservoir.dynamics import DivergenceError
 from reservoir.plasticity import IntrinsicPlasticity
 from reservoir.sequences import recut
 
@@ -77,6 +78,62 @@ def test_a_stream_is_predicted_as_in_one_piece(series, cuts, feedback_scaling):
     after = list(esn.predict_stream(chunks([3000], u[5000:]), initial_state="last"))
     expected = esn.predict(u[5000:], initial_state="last")
     np.testing.assert_allclose(np.concatenate(after), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("feedback_scaling", [0.0, 0.2])
+def test_single_rows_are_predicted_as_in_one_piece(series, feedback_scaling, dtype, monkeypatch):
+    u, y = series
+    settings = {"alpha": 1e-2, "feedback_scaling": feedback_scaling, "dtype": dtype}
+    esn = small(include_squares=True, **settings).fit(u[:2000], y[:2000])
+    expected = esn.predict(u[2000:2200], initial_state="last")
+    rows = [u[i : i + 1] for i in range(2000, 2200)]
+    n_calls = []
+    whole = type(esn)._outputs
+    monkeypatch.setattr(type(esn), "_outputs", lambda *given: (n_calls.append(1), whole(*given))[1])
+    cuts = [*rows[:50], u[2050:2060], *rows[60:]]
+    outputs = list(esn.predict_stream(cuts, initial_state="last"))
+    assert len(n_calls) == 1  # of the chunk of ten rows alone
+    assert all(part.shape == (1, 2) and part.dtype == dtype for part in outputs[:50])
+    tolerance = 1e-12 if dtype == "float64" else 1e-5
+    np.testing.assert_allclose(np.concatenate(outputs), expected, atol=tolerance)
+    # What was given out is not written to again.
+    np.testing.assert_allclose(outputs[3], expected[3:4], atol=tolerance)
+
+
+def test_what_is_wrong_with_a_single_row_is_told(series):
+    u, y = series
+    esn = small(alpha=1e-2).fit(u[:2000], y[:2000])
+    for row, message in [
+        (np.full((1, 1), np.nan), "Input X contains NaN in row 0"),
+        (np.full((1, 1), np.inf), "Input X contains infinity"),
+        (np.zeros((1, 2)), "X has 2 features"),
+        (np.array([["one"]]), "could not convert|can't be read"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            list(esn.predict_stream([u[:1], u[1:2], row]))
+    integers = list(esn.predict_stream([u[:1], np.array([[1]])]))
+    floats = list(esn.predict_stream([u[:1], np.array([[1.0]])]))
+    np.testing.assert_allclose(integers[1], floats[1], atol=1e-12)
+
+
+def test_single_rows_see_what_was_learned_meanwhile(series):
+    u, y = series
+    esn = small(alpha=1e-2).fit(u[:1000], y[:1000])
+    rows = esn.predict_stream((u[i : i + 1] for i in range(3)), initial_state=esn.last_state_)
+    next(rows)
+    next(rows)
+    esn.coef_, esn.intercept_ = np.zeros_like(esn.coef_), np.full_like(esn.intercept_, 7.0)
+    np.testing.assert_array_equal(next(rows), [[7.0, 7.0]])
+
+
+def test_single_rows_that_leave_the_range_raise(series):
+    u, y = series
+    esn = small(alpha=1e-2, feedback_scaling=0.2).fit(u[:1000], y[:1000])
+    esn.intercept_ = esn.intercept_ + 1e3
+    with pytest.raises(DivergenceError) as caught:
+        list(esn.predict_stream([u[i : i + 1] for i in range(3)], initial_state="last"))
+    assert caught.value.outputs.shape[1:] == (2,)
 
 
 def test_gaps_in_a_stream_are_held_from_chunk_to_chunk(series, rng):
