@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hessianfree.cells._single_step import Step, step_of
 from hessianfree.language._text import Symbols, TextWindows
+from hessianfree.network._generation import write_symbols
 from hessianfree.network._losses import SoftmaxCrossEntropy
 from hessianfree.network._network import SequenceNetwork
 from reservoir.utils.device import refuse_device_arrays
@@ -259,27 +260,22 @@ def generate(
     -------
     list of int
     """
-    symbols: list[int] = []
-    for _ in range(n):
-        symbol = _choose(outputs, temperature, rng, never)
-        if symbol == last:
-            break
-        symbols.append(symbol)
-        outputs = stream.step(symbol)
+
+    def step(states: Array, symbols: Symbols) -> tuple[Array, Array]:
+        return states, stream.step(int(symbols[0]))[None]
+
+    # The stream itself keeps the state.
+    written = write_symbols(
+        step,
+        np.zeros((1, 0)),
+        outputs[None],
+        n,
+        draw=(temperature, [rng]),
+        never=None if never is None else np.array([never]),
+        end=last,
+    )
+    symbols: list[int] = written.symbols[0].tolist()
     return symbols
-
-
-def _choose(outputs: Array, temperature: float, rng: np.random.Generator, never: int | None) -> int:
-    """Draw a symbol with probabilities ∝ exp(outputs / temperature)."""
-    outputs = outputs.astype(np.float64)
-    if never is not None:
-        outputs[never] = -np.inf
-    if temperature == 0:
-        return int(np.argmax(outputs))
-    with np.errstate(over="ignore"):  # what is infinitely less probable has weight 0
-        weights = np.exp((outputs - outputs.max()) / temperature)
-    cumulated = np.cumsum(weights)
-    return int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))
 
 
 def _bits(outputs: Array, targets: Symbols) -> Array:
