@@ -1,6 +1,7 @@
 """Does Hessian-free training learn to bridge long time lags, and how soon?
 
-    python -m benchmarks.long_lags [--quick] [--seeds N] [--seconds S] [NAME ...]
+    python -m benchmarks.long_lags [--cued] [--quick] [--seeds N] [--first-seed K] [--seconds S]
+        [--folder FOLDER] [NAME ...]
 
 The problems of Hochreiter & Schmidhuber (1997) as posed by Martens & Sutskever (2011), all with one
 setting, one thread. A run counts as solved when fewer than 1 % of 2,000 unseen sequences are wrong;
@@ -9,14 +10,21 @@ are processor time without those tests; a run that takes longer than its budget 
 long a curvature product took in the same minutes is printed with them, since processors differ and
 other work slows them down. Everything takes up to two hours; `--quick`, one run of one problem,
 some ten seconds.
+
+`--cued` takes the problems in the form of the authors' code, with marks and symbols that tell where
+a sequence begins and where its answer is due (`make_task(..., cues=True)`), with a setting of its
+own and 600 s a run. With `--folder` each run leaves a file and is not made again, so that the table
+can be made in slices, by names and seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,14 +33,25 @@ from threadpoolctl import threadpool_limits
 from hessianfree.batch import Batch
 from hessianfree.cells import ElmanCell
 from hessianfree.network import SequenceNetwork, mean_target_bias, sparse_parameters
-from hessianfree.optimize import LONG_LAG_HESSIAN_FREE
+from hessianfree.optimize import LONG_LAG_HESSIAN_FREE, HessianFree
 from hessianfree.tasks import Task, make_task
 from hessianfree.training import FreshBatches, TrainingState, start, take_sequences, train
 
 N_UNITS = 100
-GRADIENT_SIZE = 1_000
-CURVATURE_SIZE = 200
 DTYPE = np.float32
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An optimizer, and how many sequences it sees at a time."""
+
+    optimizer: HessianFree
+    gradient_size: int
+    curvature_size: int
+
+
+PLAIN = Setting(LONG_LAG_HESSIAN_FREE, gradient_size=1_000, curvature_size=200)
+CUED = PLAIN
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,12 @@ class Problem:
     n_steps: int
     n_seeds: int = 5
     budget: float = 120.0  # seconds
+    cues: bool = False
+
+    @property
+    def setting(self) -> Setting:
+        """Return the one setting of problems of this form."""
+        return CUED if self.cues else PLAIN
 
 
 PROBLEMS = {
@@ -56,6 +81,16 @@ PROBLEMS = {
     "random_permutation_100": Problem("random_permutation", 100),
     "memorization_20_bits_100": Problem("memorization_20_bits", 100),
     "adding_200": Problem("adding", 200, budget=400.0),
+}
+CUED_PROBLEMS = {
+    f"{name}_{n_steps}": Problem(name, n_steps, budget=600.0, cues=True)
+    for name, n_steps in (
+        ("adding", 200),
+        ("multiplication", 100),
+        ("temporal_order_3", 100),
+        ("xor", 50),
+        ("memorization_20_bits", 100),
+    )
 }
 
 
@@ -73,19 +108,20 @@ class Run:
 
 def solve(problem: Problem, seed: int) -> Run:
     """Train a net on a problem until it is solved or the budget is spent."""
-    task = make_task(problem.task, problem.n_steps)
+    task = make_task(problem.task, problem.n_steps, cues=problem.cues)
+    setting = problem.setting
     weights_seed, data_seed, test_seed, other_seed = np.random.SeedSequence(seed).spawn(4)
     test = task.draw(2_000, np.random.default_rng(test_seed))
     few = take_sequences(test, np.arange(test.n_sequences // 10))
-    reference = task.draw(GRADIENT_SIZE, np.random.default_rng(weights_seed))
-    network = make_network(task, reference)
+    reference = task.draw(1_000, np.random.default_rng(weights_seed))
+    network = make_network(task, reference, setting.curvature_size)
     params = sparse_parameters(
         network,
         output_bias=mean_target_bias(network, reference),
         random_state=weights_seed,
         dtype=DTYPE,
     )
-    product_seconds = time_product(network, params, task)
+    product_seconds = time_product(network, params, task, setting.curvature_size)
     began = time.process_time()
     test_seconds = 0.0
     solved = False
@@ -102,9 +138,9 @@ def solve(problem: Problem, seed: int) -> Run:
 
     state = train(
         network,
-        LONG_LAG_HESSIAN_FREE,
-        FreshBatches(task.draw, GRADIENT_SIZE, CURVATURE_SIZE),
-        start(LONG_LAG_HESSIAN_FREE, params, data_seed),
+        setting.optimizer,
+        FreshBatches(task.draw, setting.gradient_size, setting.curvature_size),
+        start(setting.optimizer, params, data_seed),
         n_iterations=10_000,
         callback=is_over,
     )
@@ -121,7 +157,7 @@ def solve(problem: Problem, seed: int) -> Run:
     )
 
 
-def make_network(task: Task, reference: Batch) -> SequenceNetwork:
+def make_network(task: Task, reference: Batch, curvature_size: int) -> SequenceNetwork:
     """Return the net of a task.
 
     The gradient batch is worked through in slices as large as the curvature batch. On a busy
@@ -132,13 +168,13 @@ def make_network(task: Task, reference: Batch) -> SequenceNetwork:
         ElmanCell(task.n_inputs, N_UNITS),
         task.n_outputs,
         task.loss,
-        max_rows=CURVATURE_SIZE * reference.n_steps,
+        max_rows=curvature_size * reference.n_steps,
     )
 
 
-def time_product(network: SequenceNetwork, params: Any, task: Task) -> float:
+def time_product(network: SequenceNetwork, params: Any, task: Task, curvature_size: int) -> float:
     """Return the median processor time of a curvature product, in seconds."""
-    batch = task.draw(CURVATURE_SIZE, np.random.default_rng(0))
+    batch = task.draw(curvature_size, np.random.default_rng(0))
     linearization = network.linearize(params, batch)
     v = np.random.default_rng(1).standard_normal(len(params)).astype(DTYPE)
     seconds = []
@@ -179,27 +215,47 @@ def spread(values: list[Any], form: str) -> str:
     return ends[0] if ends[0] == ends[1] else "-".join(ends)
 
 
+def solve_or_read(name: str, problem: Problem, seed: int, folder: Path | None) -> Run:
+    """Return a run, from its file where it is there already."""
+    if folder is None:
+        return solve(problem, seed)
+    path = folder / f"{name}-{seed}.json"
+    if path.exists():
+        return Run(**json.loads(path.read_text()))
+    run = solve(problem, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(run)))
+    return run
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PROBLEMS)}")
+    every = dict.fromkeys([*PROBLEMS, *CUED_PROBLEMS])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(every)}")
+    parser.add_argument("--cued", action="store_true", help="the form of the authors' code")
     parser.add_argument("--quick", action="store_true", help="one run of 5-bit memorization")
     parser.add_argument("--seeds", type=int, help="runs of each problem; 5 by default")
+    parser.add_argument("--first-seed", type=int, default=0, metavar="K")
     parser.add_argument("--seconds", type=float, help="budget of a run")
+    parser.add_argument("--folder", type=Path, help="where runs leave files, and are looked for")
     arguments = parser.parse_args()
-    unknown = set(arguments.names) - set(PROBLEMS)
+    problems = CUED_PROBLEMS if arguments.cued else PROBLEMS
+    unknown = set(arguments.names) - set(problems)
     if unknown:
         parser.error(f"unknown problems: {', '.join(sorted(unknown))}")
-    names, n_seeds = arguments.names or list(PROBLEMS), arguments.seeds
+    names, n_seeds = arguments.names or list(problems), arguments.seeds
     if arguments.quick:
-        names, n_seeds = arguments.names or ["memorization_5_bits_100"], n_seeds or 1
+        quick = "temporal_order_3_100" if arguments.cued else "memorization_5_bits_100"
+        names, n_seeds = arguments.names or [quick], n_seeds or 1
     rows = []
     for name in names:
-        problem = PROBLEMS[name]
+        problem = problems[name]
         if arguments.seconds is not None:
             problem = replace(problem, budget=arguments.seconds)
         runs = []
-        for seed in range(n_seeds or problem.n_seeds):
-            runs.append(solve(problem, seed))
+        first = arguments.first_seed
+        for seed in range(first, first + (n_seeds or problem.n_seeds)):
+            runs.append(solve_or_read(name, problem, seed, arguments.folder))
             print(name, seed, runs[-1], file=sys.stderr, flush=True)
         rows.append(table_row(name, runs))
     print("| problem | solved | seconds | iterations | products | wrong, % | ms a product |")

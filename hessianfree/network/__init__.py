@@ -17,6 +17,12 @@ from hessianfree.network._losses import (
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.network._parallel import ParallelObjective
 from hessianfree.network._parameters import ParameterLayout
+from hessianfree.network._starts import (
+    chain_parameters,
+    chrono_parameters,
+    identity_parameters,
+    orthogonal_parameters,
+)
 
 __all__ = [
     "GaussNewtonOperator",
@@ -28,8 +34,12 @@ __all__ = [
     "SequenceNetwork",
     "SoftmaxCrossEntropy",
     "SquaredError",
+    "chain_parameters",
+    "chrono_parameters",
     "echo_state_parameters",
+    "identity_parameters",
     "mean_target_bias",
+    "orthogonal_parameters",
     "outputs_of",
     "sparse_parameters",
 ]

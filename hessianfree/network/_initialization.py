@@ -1,26 +1,28 @@
-"""Initial parameters: sparse weights, or recurrent weights as of an echo state network."""
+"""Initial parameters by name: sparse weights, those of an echo state network, and others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from hessianfree.batch import Batch
+from hessianfree.network._drawing import OtherWeights, draw_blocks, sparse_matrix
 from hessianfree.network._losses import outputs_of
 from hessianfree.network._network import SequenceNetwork
+from hessianfree.network._starts import (
+    chain_parameters,
+    chrono_parameters,
+    identity_parameters,
+    orthogonal_parameters,
+)
 from reservoir.utils.explained import explained
-from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer, check_real
 from reservoir.weights._draw import recurrent_weights
 from reservoir.weights._spectral_radius import spectral_radius as radius_of
-
-# Blocks of weights that carry states on to states end in one of these.
-RECURRENT = ("recurrent", "state_to_factor", "factor_to_state")
 
 
 @explained
@@ -105,10 +107,10 @@ def sparse_parameters(
     connection_scale = check_real("connection_scale", connection_scale, minimum=0)
 
     def recurrent(shape: tuple[int, int], rng: np.random.Generator) -> Array:
-        return _sparse(shape, n_connections, connection_scale, rng)
+        return sparse_matrix(shape, n_connections, connection_scale, rng)
 
-    others = _OtherWeights(input_scale, n_input_connections, gain_scale, output_scale, output_bias)
-    blocks = _draw(network, recurrent, recurrent, others, random_state)
+    others = OtherWeights(input_scale, n_input_connections, gain_scale, output_scale, output_bias)
+    blocks = draw_blocks(network, recurrent, recurrent, others, random_state)
     return network.layout.flatten(blocks, dtype)
 
 
@@ -178,7 +180,7 @@ def echo_state_parameters(
             if isinstance(connectivity, float)
             else connectivity
         )
-        return _sparse(shape, n_connections, 1 / np.sqrt(n_connections), rng)
+        return sparse_matrix(shape, n_connections, 1 / np.sqrt(n_connections), rng)
 
     def recurrent(shape: tuple[int, int], rng: np.random.Generator) -> Array:
         if shape[0] != shape[1]:
@@ -193,8 +195,8 @@ def echo_state_parameters(
         )
         return np.asarray(matrix if isinstance(matrix, np.ndarray) else matrix.toarray())
 
-    others = _OtherWeights(input_scale, n_input_connections, gain_scale, output_scale, output_bias)
-    blocks = _draw(network, recurrent, between, others, random_state)
+    others = OtherWeights(input_scale, n_input_connections, gain_scale, output_scale, output_bias)
+    blocks = draw_blocks(network, recurrent, between, others, random_state)
     for name in blocks:
         if name.endswith("factor_to_state"):
             to_state = blocks[name]
@@ -205,10 +207,16 @@ def echo_state_parameters(
     return network.layout.flatten(blocks, dtype)
 
 
-# By the names that estimators and contenders call them by.
+# The names that estimators and contenders call them by.
+Initialization = Literal["sparse", "echo_state", "orthogonal", "identity", "chain", "chrono"]
+
 INITIALIZATIONS: dict[str, Callable[..., Array]] = {
     "sparse": sparse_parameters,
     "echo_state": echo_state_parameters,
+    "orthogonal": orthogonal_parameters,
+    "identity": identity_parameters,
+    "chain": chain_parameters,
+    "chrono": chrono_parameters,
 }
 
 
@@ -249,82 +257,3 @@ def mean_target_bias(network: SequenceNetwork, batch: Batch) -> Array:
     else:
         mean = weights @ targets / weights.sum()
     return outputs_of(network.loss, mean)
-
-
-def _sparse(
-    shape: tuple[int, int], n_connections: int, scale: float, rng: np.random.Generator
-) -> Array:
-    """Return a matrix with `n_connections` entries scale · N(0, 1) in each row."""
-    n_connections = min(n_connections, shape[1])
-    matrix = np.zeros(shape)
-    columns = np.argsort(rng.random(shape), axis=1)[:, :n_connections]
-    np.put_along_axis(
-        matrix, columns, scale * rng.standard_normal((shape[0], n_connections)), axis=1
-    )
-    return matrix
-
-
-@dataclass(frozen=True)
-class _OtherWeights:
-    """How all but the recurrent weights are drawn; see `sparse_parameters`."""
-
-    input_scale: float
-    n_input_connections: int | None
-    gain_scale: float
-    output_scale: float
-    output_bias: ArrayLike | None
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        if self.n_input_connections is not None:
-            check_integer("n_input_connections", self.n_input_connections, minimum=1)
-        for name in ("input_scale", "gain_scale", "output_scale"):
-            check_real(name, getattr(self, name), minimum=0)
-
-    def bias(self, shape: tuple[int, ...]) -> Array:
-        """Return the output bias, after a check of its shape."""
-        bias = np.asarray(self.output_bias, dtype=float)
-        if bias.shape != shape:
-            raise ValueError(
-                f"`output_bias` has shape {bias.shape}, but {shape} was expected. Pass one number "
-                "per output."
-            )
-        return bias
-
-
-def _draw(
-    network: SequenceNetwork,
-    recurrent: Callable[[tuple[int, int], np.random.Generator], Array],
-    between: Callable[[tuple[int, int], np.random.Generator], Array],
-    others: _OtherWeights,
-    random_state: Any,
-) -> dict[str, Array]:
-    """Return all blocks, the recurrent ones by `recurrent(shape, rng)`.
-
-    Those from the states of a layer to the next are drawn by `between(shape, rng)`.
-    """
-    scales = {"input_to_factor": others.gain_scale, "output": others.output_scale}
-    shapes = network.layout.shapes
-    blocks: dict[str, Array] = {name: np.zeros(shape) for name, shape in shapes.items()}
-    seeds = seed_sequence(random_state).spawn(len(shapes))
-    for (name, shape), seed in zip(shapes.items(), seeds):
-        rng = np.random.default_rng(seed)
-        layer, _, block = name.rpartition(".")
-        if block.endswith(RECURRENT):
-            matrices = blocks[name].reshape(-1, *shape[-2:])
-            for matrix in matrices:
-                matrix[...] = recurrent((shape[-2], shape[-1]), rng)
-        elif layer not in ("", "layer1") and block.endswith(("input", "input_to_factor")):
-            blocks[name] = between((shape[0], shape[1]), rng)
-        elif block == "initial_input":
-            blocks[name] = _sparse((shape[0], shape[1]), shape[1], others.input_scale, rng)
-        elif block.endswith("input"):
-            n_connections = others.n_input_connections or shape[1]
-            blocks[name] = _sparse((shape[0], shape[1]), n_connections, others.input_scale, rng)
-        elif block in scales:
-            blocks[name] = _sparse((shape[0], shape[1]), shape[1], scales[block], rng)
-        elif name in network.cell.initial_biases:
-            blocks[name][...] = network.cell.initial_biases[name]
-    if others.output_bias is not None:
-        blocks["output_bias"] = others.bias(shapes["output_bias"])
-    return blocks

@@ -75,6 +75,36 @@ def wrong_classes(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
     return _any_scored(~right, batch)
 
 
+@explained
+def wrong_at_the_end(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
+    """Say which sequences have a wrong class at the last of their scored steps.
+
+    Where every step is predicted, and all but the last can only be guessed.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_steps, n_sequences, n_outputs)
+    batch : Batch
+
+    Returns
+    -------
+    ndarray of bool, shape (n_sequences,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batch = Batch(np.zeros((2, 2, 1)), np.array([[0, 1], [1, 1]]))
+    >>> wrong_at_the_end(np.eye(2)[[[1, 0], [1, 0]]], batch)
+    array([False,  True])
+    """
+    _check_shape(predictions, batch)
+    scored = np.ones(batch.targets.shape[:2]) if batch.mask is None else batch.mask
+    last = np.zeros(scored.shape, dtype=bool)
+    ends = len(scored) - 1 - np.argmax(scored[::-1] > 0, axis=0)
+    last[ends, np.arange(last.shape[1])] = True
+    return wrong_classes(predictions, Batch(batch.inputs, batch.targets, last & (scored > 0)))
+
+
 def _check_shape(predictions: Array, batch: Batch) -> None:
     """Raise unless there is a prediction for each target, or one for all steps."""
     shape = getattr(predictions, "shape", None)

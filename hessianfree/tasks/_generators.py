@@ -1,4 +1,9 @@
-"""Sequences with a known answer: binary addition, and the problems of long time lags."""
+"""Sequences with a known answer: binary addition, and the problems of long time lags.
+
+The latter have two forms. The plain one says nothing but what has to be known. The cued one has the
+marks and symbols of the code of Martens & Sutskever (2011), which tell the net where a sequence
+begins and where an answer is due.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,9 @@ from hessianfree.batch import Batch
 from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_integer
+
+# Least T of a cued form: the first place, which is not that of the cue, has one step to lie on.
+_LEAST_CUED = 20
 
 
 @explained
@@ -65,7 +73,9 @@ def binary_addition(
 
 
 @explained
-def adding(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
+def adding(
+    n_steps: int, n_sequences: int, rng: np.random.Generator, *, cues: bool = False
+) -> Batch:
     """Return sequences of random numbers whose two marked ones have to be averaged.
 
     Channels are a number from [0, 1) and a mark. Lengths are T to 1.1 T; one mark is among the
@@ -75,9 +85,14 @@ def adding(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
     Parameters
     ----------
     n_steps : int
-        T, at least 10.
+        T, at least 10; with cues 20.
     n_sequences : int
     rng : numpy.random.Generator
+    cues : bool, default=False
+        Whether the mark is -1 at the first step and at the third-last one of each sequence, as in
+        the code of [2]_: the net is told where a sequence begins and that it is about to end. The
+        numbers of these steps are as random as the others. The first mark of 1 is then among the
+        first T / 10 steps but the very first.
 
     Returns
     -------
@@ -92,12 +107,23 @@ def adding(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
     References
     ----------
     .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory, section 5.4.
+    .. [2] Martens & Sutskever (2011), Learning recurrent neural networks with Hessian-free
+       optimization, ICML.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batch = adding(20, 1, np.random.default_rng(0), cues=True)
+    >>> np.flatnonzero(batch.inputs[:, 0, 1] == -1), len(batch.inputs)
+    (array([ 0, 19]), 22)
     """
-    return _two_marked_numbers(n_steps, n_sequences, rng, lambda x, y: (x + y) / 2)
+    return _two_marked_numbers(n_steps, n_sequences, rng, lambda x, y: (x + y) / 2, cues)
 
 
 @explained
-def multiplication(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
+def multiplication(
+    n_steps: int, n_sequences: int, rng: np.random.Generator, *, cues: bool = False
+) -> Batch:
     """Return sequences of random numbers whose two marked ones have to be multiplied.
 
     As `adding`, with the target x_1 x_2   [1]_.
@@ -105,9 +131,11 @@ def multiplication(n_steps: int, n_sequences: int, rng: np.random.Generator) -> 
     Parameters
     ----------
     n_steps : int
-        T, at least 10.
+        T, at least 10; with cues 20.
     n_sequences : int
     rng : numpy.random.Generator
+    cues : bool, default=False
+        As of `adding`.
 
     Returns
     -------
@@ -117,11 +145,11 @@ def multiplication(n_steps: int, n_sequences: int, rng: np.random.Generator) -> 
     ----------
     .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory, section 5.5.
     """
-    return _two_marked_numbers(n_steps, n_sequences, rng, lambda x, y: x * y)
+    return _two_marked_numbers(n_steps, n_sequences, rng, lambda x, y: x * y, cues)
 
 
 @explained
-def xor(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
+def xor(n_steps: int, n_sequences: int, rng: np.random.Generator, *, cues: bool = False) -> Batch:
     """Return sequences of random bits whose two marked ones have to be compared.
 
     As `adding`, with bits for numbers; the marks are among the first T / 5 steps and from 0.3 T to
@@ -130,33 +158,42 @@ def xor(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
     Parameters
     ----------
     n_steps : int
-        T, at least 10.
+        T, at least 10; with cues 20.
     n_sequences : int
     rng : numpy.random.Generator
+    cues : bool, default=False
+        As of `adding`.
 
     Returns
     -------
     Batch
         For the logistic loss.
 
+    Notes
+    -----
+    The hardest of these problems: of T = 100 the authors of [1]_ say that success is very rare.
+
     References
     ----------
     .. [1] Martens & Sutskever (2011), Learning recurrent neural networks with Hessian-free
        optimization, section 4.
     """
-    lengths, sequences = _lengths(n_steps, n_sequences, rng), np.arange(n_sequences)
+    lengths, sequences = _lengths(n_steps, n_sequences, rng, cues), np.arange(n_sequences)
     inputs = np.zeros((lengths.max(), n_sequences, 2))
     inputs[..., 0] = rng.integers(2, size=inputs.shape[:2])
-    first = _position(n_steps, 0.0, 0.2, n_sequences, rng)
-    second = _position(n_steps, 0.3, 0.5, n_sequences, rng)
-    inputs[first, sequences, 1] = inputs[second, sequences, 1] = 1
+    first, second = _mark(inputs, n_steps, [(0.0, 0.2), (0.3, 0.5)], lengths, rng, cues)
     target = inputs[first, sequences, 0] != inputs[second, sequences, 0]
     return _scored_at_the_end(inputs, lengths, target[:, None].astype(float))
 
 
 @explained
 def temporal_order(
-    n_steps: int, n_sequences: int, rng: np.random.Generator, *, n_symbols: int = 2
+    n_steps: int,
+    n_sequences: int,
+    rng: np.random.Generator,
+    *,
+    n_symbols: int = 2,
+    cues: bool = False,
 ) -> Batch:
     """Return sequences of symbols, of a few of which the order has to be recognized.
 
@@ -168,36 +205,53 @@ def temporal_order(
     Parameters
     ----------
     n_steps : int
-        T, at least 10.
+        T, at least 10; with cues 20.
     n_sequences : int
     rng : numpy.random.Generator
     n_symbols : {2, 3}, default=2
+    cues : bool, default=False
+        Whether there are two more symbols, as in the code of [2]_: 6 stands at the first step, and
+        7 at the last step of each sequence, where the answer is asked for. The first place is then
+        among the first T / 10 steps but the very first.
 
     Returns
     -------
     Batch
-        Integer inputs and targets of shape (n_steps of the longest, n_sequences), of 6 symbols and
-        4 or 8 classes; for the softmax loss.
+        Integer inputs and targets of shape (n_steps of the longest, n_sequences), of 6 symbols, or
+        8 with cues, and 4 or 8 classes; for the softmax loss.
 
     References
     ----------
-    .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory, section 5.6; places as in
-       Martens & Sutskever (2011).
+    .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory, section 5.6; places as in [2]_.
+    .. [2] Martens & Sutskever (2011), Learning recurrent neural networks with Hessian-free
+       optimization, ICML.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batch = temporal_order(20, 1, np.random.default_rng(0), cues=True)
+    >>> batch.inputs[[0, -1], 0]
+    array([6, 7])
     """
     check_integer("n_symbols", n_symbols, minimum=2, maximum=3)
     ranges = {2: [(0.0, 0.1), (0.4, 0.5)], 3: [(0.0, 0.1), (0.3, 0.4), (0.5, 0.6)]}[n_symbols]
-    lengths, sequences = _lengths(n_steps, n_sequences, rng), np.arange(n_sequences)
+    lengths, sequences = _lengths(n_steps, n_sequences, rng, cues), np.arange(n_sequences)
     inputs = rng.integers(2, 6, size=(lengths.max(), n_sequences))
     target = np.zeros(n_sequences, dtype=int)
     for low, high in ranges:
         symbol = rng.integers(2, size=n_sequences)
-        inputs[_position(n_steps, low, high, n_sequences, rng), sequences] = symbol
+        inputs[_position(n_steps, low, high, n_sequences, rng, cues), sequences] = symbol
         target = 2 * target + symbol
+    if cues:
+        inputs[0] = 6
+        inputs[lengths - 1, sequences] = 7
     return _scored_at_the_end(inputs, lengths, target)
 
 
 @explained
-def random_permutation(n_steps: int, n_sequences: int, rng: np.random.Generator) -> Batch:
+def random_permutation(
+    n_steps: int, n_sequences: int, rng: np.random.Generator, *, cues: bool = False
+) -> Batch:
     """Return sequences whose first symbol has to be recalled after many others.
 
     Of 100 symbols, 0 or 1 comes first, then a random permutation of the other 98 (another one after
@@ -209,6 +263,10 @@ def random_permutation(n_steps: int, n_sequences: int, rng: np.random.Generator)
         T, at least 10.
     n_sequences : int
     rng : numpy.random.Generator
+    cues : bool, default=False
+        Whether every step is predicted, as in the code of [2]_: the class of each step but the last
+        is the symbol of the next step, and all steps are scored. None of them can be known, save
+        for what the permutation has used up.
 
     Returns
     -------
@@ -218,75 +276,19 @@ def random_permutation(n_steps: int, n_sequences: int, rng: np.random.Generator)
 
     References
     ----------
-    .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory, section 5.2; Martens & Sutskever
-       (2011), section 4.
+    .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory, section 5.2.
+    .. [2] Martens & Sutskever (2011), Learning recurrent neural networks with Hessian-free
+       optimization, ICML, section 4.
     """
     check_integer("n_steps", n_steps, minimum=10)
     first = rng.integers(2, size=(1, n_sequences))
     others = np.tile(np.arange(2, 100)[:, None], n_sequences)
     rounds = [rng.permuted(others, axis=0) for _ in range(-(-(n_steps - 1) // 98))]
     inputs = np.concatenate([first, *rounds])[:n_steps]
+    if cues:
+        return Batch(inputs, np.concatenate([inputs[1:], first]))
     lengths = np.full(n_sequences, n_steps)
     return _scored_at_the_end(inputs, lengths, first[0])
-
-
-@explained
-def memorization(
-    n_steps: int,
-    n_sequences: int,
-    rng: np.random.Generator,
-    *,
-    n_symbols: int = 10,
-    n_kinds: int = 5,
-) -> Batch:
-    """Return strings of symbols to be repeated after a delay, without noise.
-
-    `n_symbols` symbols of `n_kinds` kinds come first, then T - 1 blanks, a cue, and blanks again
-    while the string is to be repeated   [1]_.
-
-    Parameters
-    ----------
-    n_steps : int
-        T, steps from the end of the string to the beginning of its repetition.
-    n_sequences : int
-    rng : numpy.random.Generator
-    n_symbols, n_kinds : int
-        By default 10 symbols of 5 kinds, the "20-bit" problem; 5 of 2 kinds is the 5-bit one.
-
-    Returns
-    -------
-    Batch
-        Integer inputs and targets of shape (T + 2 n_symbols, n_sequences): `n_kinds` symbols, the
-        blank and the cue; the last `n_symbols` steps are scored. For the softmax loss.
-
-    References
-    ----------
-    .. [1] Hochreiter & Schmidhuber (1997), Long short-term memory; Martens & Sutskever (2011),
-       section 4.
-    """
-    check_integer("n_kinds", n_kinds, minimum=2)
-    check_integer("n_symbols", n_symbols, minimum=1)
-    return _repeat(rng.integers(n_kinds, size=(n_symbols, n_sequences)), n_steps, n_kinds)
-
-
-@explained
-def all_patterns(n_steps: int, n_bits: int = 5) -> Batch:
-    """Return the 2^n_bits strings of the n-bit memorization problem, as one batch.
-
-    Parameters
-    ----------
-    n_steps : int
-        T, as in `memorization`.
-    n_bits : int, default=5
-
-    Returns
-    -------
-    Batch
-        As of `memorization`.
-    """
-    check_integer("n_bits", n_bits, minimum=1)
-    strings = np.arange(2**n_bits) >> np.arange(n_bits)[::-1, None] & 1
-    return _repeat(strings, n_steps, 2)
 
 
 def _two_marked_numbers(
@@ -294,30 +296,50 @@ def _two_marked_numbers(
     n_sequences: int,
     rng: np.random.Generator,
     combine: Callable[[Array, Array], Array],
+    cues: bool,
 ) -> Batch:
     """Return the sequences of `adding` with the target `combine(x_1, x_2)`."""
-    lengths, sequences = _lengths(n_steps, n_sequences, rng), np.arange(n_sequences)
+    lengths, sequences = _lengths(n_steps, n_sequences, rng, cues), np.arange(n_sequences)
     inputs = np.zeros((lengths.max(), n_sequences, 2))
     inputs[..., 0] = rng.random(inputs.shape[:2])
-    first = _position(n_steps, 0.0, 0.1, n_sequences, rng)
-    second = _position(n_steps, 0.1, 0.5, n_sequences, rng)
-    inputs[first, sequences, 1] = inputs[second, sequences, 1] = 1
+    first, second = _mark(inputs, n_steps, [(0.0, 0.1), (0.1, 0.5)], lengths, rng, cues)
     target = combine(inputs[first, sequences, 0], inputs[second, sequences, 0])
     return _scored_at_the_end(inputs, lengths, target[:, None])
 
 
-def _lengths(n_steps: int, n_sequences: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _mark(
+    inputs: Array,
+    n_steps: int,
+    ranges: list[tuple[float, float]],
+    lengths: NDArray[np.int64],
+    rng: np.random.Generator,
+    cues: bool,
+) -> list[NDArray[np.int64]]:
+    """Mark a step in each range, and the cues where there are any; return the former."""
+    sequences = np.arange(len(lengths))
+    places = [_position(n_steps, *ends, len(lengths), rng, cues) for ends in ranges]
+    for place in places:
+        inputs[place, sequences, 1] = 1
+    if cues:
+        inputs[0, :, 1] = inputs[lengths - 3, sequences, 1] = -1
+    return places
+
+
+def _lengths(
+    n_steps: int, n_sequences: int, rng: np.random.Generator, cues: bool
+) -> NDArray[np.int64]:
     """Return lengths from T to 1.1 T."""
-    check_integer("n_steps", n_steps, minimum=10)
+    check_integer("n_steps", n_steps, minimum=_LEAST_CUED if cues else 10)
     check_integer("n_sequences", n_sequences, minimum=1)
     return rng.integers(n_steps, n_steps + n_steps // 10, size=n_sequences, endpoint=True)
 
 
 def _position(
-    n_steps: int, low: float, high: float, n_sequences: int, rng: np.random.Generator
+    n_steps: int, low: float, high: float, n_sequences: int, rng: np.random.Generator, cues: bool
 ) -> NDArray[np.int64]:
-    """Return steps from `low` T to before `high` T."""
-    return rng.integers(round(low * n_steps), round(high * n_steps), size=n_sequences)
+    """Return steps from `low` T to before `high` T, but not the first, where a cue stands there."""
+    first = max(round(low * n_steps), int(cues))
+    return rng.integers(first, round(high * n_steps), size=n_sequences)
 
 
 def _scored_at_the_end(
@@ -329,18 +351,4 @@ def _scored_at_the_end(
     targets[last, sequences] = target
     mask = np.zeros(inputs.shape[:2], dtype=bool)
     mask[last, sequences] = True
-    return Batch(inputs, targets, mask)
-
-
-def _repeat(strings: NDArray[np.int64], n_steps: int, n_kinds: int) -> Batch:
-    """Return the memorization problem for strings of shape (n_symbols, n_sequences)."""
-    check_integer("n_steps", n_steps, minimum=1)
-    n_symbols, n_sequences = strings.shape
-    inputs = np.full((n_steps + 2 * n_symbols, n_sequences), n_kinds)
-    inputs[:n_symbols] = strings
-    inputs[n_symbols + n_steps - 1] = n_kinds + 1
-    targets = np.zeros_like(inputs)
-    targets[-n_symbols:] = strings
-    mask = np.zeros(inputs.shape, dtype=bool)
-    mask[-n_symbols:] = True
     return Batch(inputs, targets, mask)

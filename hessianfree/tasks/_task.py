@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.batch import Batch
-from hessianfree.tasks._criteria import wrong_bits, wrong_classes, wrong_numbers
+from hessianfree.tasks._criteria import (
+    wrong_at_the_end,
+    wrong_bits,
+    wrong_classes,
+    wrong_numbers,
+)
 from hessianfree.tasks._generators import (
     adding,
-    all_patterns,
     binary_addition,
-    memorization,
     multiplication,
     random_permutation,
     temporal_order,
     xor,
 )
+from hessianfree.tasks._memorization import all_patterns, memorization
 from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice
+
+# What the names of tasks with cues end in.
+_CUED = "_cued"
 
 Wrong = Callable[[Array, Batch], NDArray[np.bool_]]
 
@@ -78,7 +85,7 @@ class Task:
 
 
 @explained
-def make_task(name: str, n_steps: int) -> Task:
+def make_task(name: str, n_steps: int, *, cues: bool = False) -> Task:
     """Return one of the problems by its name.
 
     Parameters
@@ -88,10 +95,22 @@ def make_task(name: str, n_steps: int) -> Task:
         "random_permutation", "memorization_5_bits" or "memorization_20_bits".
     n_steps : int
         Length T, or the number of bits of "binary_addition", or the delay of the memorizations.
+    cues : bool, default=False
+        Whether in the form of the code of Martens & Sutskever (2011), not in the plain one: a mark
+        of -1 at the first step and at the third-last ("adding", "multiplication", "xor"), a symbol
+        at the first step and one at the last ("temporal_order", "temporal_order_3"), a prediction
+        at every step ("random_permutation"). The name of the task then ends in "_cued".
+        The memorizations have their cue in the one form that they have, and "binary_addition" has
+        none.
 
     Returns
     -------
     Task
+
+    Raises
+    ------
+    ValueError
+        If there is no such problem, or not in that form.
 
     Examples
     --------
@@ -100,22 +119,43 @@ def make_task(name: str, n_steps: int) -> Task:
     >>> batch = task.draw(3, np.random.default_rng(0))
     >>> batch.inputs.shape[1:], batch.n_scored, task.loss
     ((3, 2), 3, 'squared_error')
+    >>> [make_task("temporal_order", 50, cues=cues).n_inputs for cues in (False, True)]
+    [6, 8]
     """
+    if cues and name == "binary_addition":
+        raise ValueError(
+            "`cues` is True, but 'binary_addition' has one form, without cues. Pass False."
+        )
     T, order = n_steps, temporal_order
+    permuted = wrong_at_the_end if cues else wrong_classes
     tasks = [
-        Task("binary_addition", 2, 1, "logistic", partial(binary_addition, T), wrong_bits),
         Task("adding", 2, 1, "squared_error", partial(adding, T), wrong_numbers),
         Task("multiplication", 2, 1, "squared_error", partial(multiplication, T), wrong_numbers),
         Task("xor", 2, 1, "logistic", partial(xor, T), wrong_bits),
         Task("temporal_order", 6, 4, "softmax", partial(order, T), wrong_classes),
         Task("temporal_order_3", 6, 8, "softmax", partial(order, T, n_symbols=3), wrong_classes),
-        Task(
-            "random_permutation", 100, 100, "softmax", partial(random_permutation, T), wrong_classes
-        ),
+        Task("random_permutation", 100, 100, "softmax", partial(random_permutation, T), permuted),
+    ]
+    if cues:
+        tasks = [_with_cues(task) for task in tasks]
+    else:
+        draw = partial(binary_addition, T)
+        tasks.append(Task("binary_addition", 2, 1, "logistic", draw, wrong_bits))
+    tasks += [
         # All 32 strings are the data, whatever size is asked for.
         Task("memorization_5_bits", 4, 2, "softmax", lambda *_: all_patterns(T), wrong_classes),
         Task("memorization_20_bits", 7, 5, "softmax", partial(memorization, T), wrong_classes),
     ]
-    by_name = {task.name: task for task in tasks}
+    by_name = {task.name.removesuffix(_CUED): task for task in tasks}
     check_choice("name", name, by_name)
     return by_name[name]
+
+
+def _with_cues(task: Task) -> Task:
+    """Return a task in its other form; the symbols of temporal order are two more."""
+    return replace(
+        task,
+        name=task.name + _CUED,
+        n_inputs=8 if task.n_inputs == 6 else task.n_inputs,
+        draw=partial(task.draw, cues=True),
+    )

@@ -13,6 +13,7 @@ from hessianfree.tasks import (
     multiplication,
     random_permutation,
     temporal_order,
+    wrong_at_the_end,
     wrong_bits,
     wrong_classes,
     wrong_numbers,
@@ -257,3 +258,88 @@ def test_wrong_steps_are_counted_a_sequence():
     assert adding.wrong_steps(predictions, batch) == pytest.approx(
         adding.fraction_wrong(predictions, batch)
     )
+
+
+class TestCues:
+    """The form of the authors' code: what is told apart from what has to be known."""
+
+    @pytest.mark.parametrize(
+        ("draw", "first", "combine"),
+        [
+            (adding, 10, lambda x, y: (x + y) / 2),
+            (multiplication, 10, lambda x, y: x * y),
+            (xor, 20, lambda x, y: x != y),
+        ],
+    )
+    def test_marks_of_minus_one_stand_at_the_ends(self, draw, first, combine, rng):
+        batch = draw(100, 2000, rng, cues=True)
+        lengths, places = lengths_of(batch), set()
+        assert set(lengths) == set(range(100, 111))
+        for i, length in enumerate(lengths):
+            marks = batch.inputs[:, i, 1]
+            assert list(np.flatnonzero(marks == -1)) == [0, length - 3]
+            one, two = np.flatnonzero(marks == 1)
+            assert set(np.unique(marks)) == {-1, 0, 1}
+            assert batch.targets[length - 1, i, 0] == combine(*batch.inputs[[one, two], i, 0])
+            places.add(one)
+            assert one < two < 50
+        # The very first step is that of the cue.
+        assert places == set(range(1, first))
+
+    def test_numbers_at_the_marks_tell_nothing(self, rng):
+        batch = adding(100, 2000, rng, cues=True)
+        at_start = batch.inputs[0, :, 0]
+        assert at_start.std() == pytest.approx(1 / np.sqrt(12), rel=0.1)
+        answers = batch.targets[lengths_of(batch) - 1, np.arange(2000), 0]
+        assert abs(np.corrcoef(at_start, answers)[0, 1]) < 0.1
+
+    @pytest.mark.parametrize("n_symbols", [2, 3])
+    def test_symbols_of_start_and_prediction(self, n_symbols, rng):
+        batch = temporal_order(100, 500, rng, n_symbols=n_symbols, cues=True)
+        for i, length in enumerate(lengths_of(batch)):
+            symbols = batch.inputs[:length, i]
+            assert list(np.flatnonzero(symbols == 6)) == [0]
+            assert list(np.flatnonzero(symbols == 7)) == [length - 1]
+            relevant = np.flatnonzero(symbols < 2)
+            spelled = int("".join(map(str, symbols[relevant])), 2)
+            assert len(relevant) == n_symbols
+            assert batch.targets[length - 1, i] == spelled
+
+    @pytest.mark.parametrize("n_steps", [50, 150])
+    def test_every_symbol_of_a_permutation_is_predicted(self, n_steps, rng):
+        batch = random_permutation(n_steps, 30, rng, cues=True)
+        np.testing.assert_array_equal(batch.targets[:-1], batch.inputs[1:])
+        np.testing.assert_array_equal(batch.targets[-1], batch.inputs[0])
+        assert batch.n_scored == 30 * n_steps
+        task = make_task("random_permutation", n_steps, cues=True)
+        guesses = np.zeros((n_steps, 30, 100))
+        guesses[-1, np.arange(30), batch.inputs[0]] = 1
+        # What cannot be known does not count.
+        assert task.fraction_wrong(guesses, batch) == 0
+        guesses[-1, 7] = np.roll(guesses[-1, 7], 1)
+        assert task.fraction_wrong(guesses, batch) == pytest.approx(1 / 30)
+
+    def test_the_last_scored_step_of_each_sequence_counts(self):
+        mask = np.array([[1, 1, 1], [1, 0, 1], [0, 0, 1]])
+        batch = Batch(np.zeros((3, 3, 1)), np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]]), mask)
+        guesses = np.eye(2)[[[1, 1, 0], [1, 0, 1], [1, 1, 0]]]
+        np.testing.assert_array_equal(wrong_at_the_end(guesses, batch), [False, False, True])
+
+    @pytest.mark.parametrize("name", [name for name in NAMES if name != "binary_addition"])
+    def test_tasks_of_either_form(self, name, rng):
+        plain, cued = make_task(name, 30), make_task(name, 30, cues=True)
+        batch = cued.draw(40, rng)
+        if batch.inputs.ndim == 2:
+            assert batch.inputs.max() < cued.n_inputs
+        if name.startswith("memorization"):
+            assert cued.name == name
+        else:
+            assert cued.name == f"{name}_cued"
+            assert plain.name == name
+        assert cued.n_inputs - plain.n_inputs == (2 if name.startswith("temporal") else 0)
+
+    def test_what_has_no_cued_form_is_told(self, rng):
+        with pytest.raises(ValueError, match="'binary_addition' has one form"):
+            make_task("binary_addition", 30, cues=True)
+        with pytest.raises(ValueError, match="`n_steps` is 19"):
+            adding(19, 5, rng, cues=True)
