@@ -15,7 +15,11 @@ from hessianfree.batch import Batch
 from hessianfree.comparison._protocols import TrainingRun
 from hessianfree.network._architecture import Architecture
 from hessianfree.network._definition import LOSSES
-from hessianfree.network._initialization import INITIALIZATIONS, mean_target_bias
+from hessianfree.network._initialization import (
+    INITIALIZATIONS,
+    Initialization,
+    mean_target_bias,
+)
 from hessianfree.network._losses import outputs_of
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.optimize._protocols import Optimizer
@@ -60,9 +64,12 @@ class NetContender:
     n_units : int, default=100
     n_factors : int, optional
         Of the multiplicative cell.
-    initialization : {"sparse", "echo_state"}, default="sparse"
+    initialization : str, default="sparse"
+        "sparse", "echo_state", "orthogonal", "identity", "chain" or "chrono"; see `RNNRegressor`.
     initialization_options : dict
-        Further arguments of `sparse_parameters` or `echo_state_parameters`.
+        Further arguments of `sparse_parameters`, `echo_state_parameters` and so on.
+    activation : {"tanh", "logistic", "relu"}, default="tanh"
+        Of the cells without gates.
     gradient_size : int, default=100
         Sequences drawn for an update.
     curvature_size : int, optional
@@ -80,11 +87,12 @@ class NetContender:
     cell: str = "vanilla"
     n_units: int = 100
     n_factors: int | None = None
-    initialization: Literal["sparse", "echo_state"] = "sparse"
+    initialization: Initialization = "sparse"
     initialization_options: dict[str, Any] = field(default_factory=dict)
     gradient_size: int = 100
     curvature_size: int | None = None
     dtype: Literal["float32", "float64"] = "float32"
+    activation: Literal["tanh", "logistic", "relu"] = "tanh"
 
     def __post_init__(self) -> None:
         """Check what the net and the start do not."""
@@ -119,7 +127,7 @@ class NetContender:
             n_units=self.n_units,
             n_factors=self.n_factors,
             gain="auto",
-            activation="tanh",
+            activation=self.activation,
             has_symbols=reference.inputs.ndim == 2,
             learned_initial_state=True,
             n_outputs=task.n_outputs,

@@ -24,7 +24,11 @@ from hessianfree.estimators._sequence_data import (
 )
 from hessianfree.estimators._trained import SLICE_ROWS, STOP_REASONS, TrainedNetworkMixin
 from hessianfree.network._architecture import Architecture
-from hessianfree.network._initialization import INITIALIZATIONS, mean_target_bias
+from hessianfree.network._initialization import (
+    INITIALIZATIONS,
+    Initialization,
+    mean_target_bias,
+)
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.network._prepared import largest_rows
 from hessianfree.optimize._protocols import Optimizer
@@ -68,7 +72,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         activation: Literal["tanh", "logistic", "relu"] = "tanh",
         n_symbols: int | None = None,
         learned_initial_state: bool = True,
-        initialization: Literal["sparse", "echo_state"] = "sparse",
+        initialization: Initialization = "sparse",
         optimizer: str | Optimizer[Any] = "hessian-free",
         gradient_batch_size: int | Literal["auto"] = "auto",
         curvature_batch_size: int = 200,

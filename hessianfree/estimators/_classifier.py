@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from hessianfree.estimators._runs import InitialState, RunningRNN
+from hessianfree.network._initialization import Initialization
 from hessianfree.optimize._protocols import Optimizer
 from reservoir.utils.device import in_kind
 from reservoir.utils.types import Array
@@ -113,7 +114,7 @@ class RNNClassifier(ClassifierMixin, RunningRNN):
         activation: Literal["tanh", "logistic", "relu"] = "tanh",
         n_symbols: int | None = None,
         learned_initial_state: bool = True,
-        initialization: Literal["sparse", "echo_state"] = "sparse",
+        initialization: Initialization = "sparse",
         optimizer: str | Optimizer[Any] = "hessian-free",
         gradient_batch_size: int | Literal["auto"] = "auto",
         curvature_batch_size: int = 200,

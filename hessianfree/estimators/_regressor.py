@@ -60,9 +60,11 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
         weights of its own, as if it came one-hot.
     learned_initial_state : bool, default=True
         Whether the state before the first step is learned; otherwise it is zero.
-    initialization : {"sparse", "echo_state"}, default="sparse"
-        `sparse_parameters` (15 incoming connections per unit) or `echo_state_parameters` (those
-        scaled to a spectral radius of 1.1), with their defaults.
+    initialization : str, default="sparse"
+        Where the weights start: "sparse" (`sparse_parameters`, 15 incoming connections per unit),
+        "echo_state" (those scaled to a spectral radius of 1.1), "orthogonal", and, where one matrix
+        carries the states on, "identity" and "chain", or, where gates do, "chrono": the functions
+        `echo_state_parameters` and so on, with their defaults.
     optimizer : str or Optimizer, default="hessian-free"
         "hessian-free" is `HessianFree` with λ from 0.03 on, structural damping μ = 0.05, at most 20
         iterations of conjugate gradients, no preconditioner; chosen by measurements on long time

@@ -17,7 +17,11 @@ from hessianfree.estimators._trained import SLICE_ROWS, STOP_REASONS
 from hessianfree.language._reading import TextModelMixin, read_texts
 from hessianfree.language._text import TextWindows, Vocabulary
 from hessianfree.network._architecture import Architecture
-from hessianfree.network._initialization import INITIALIZATIONS, mean_target_bias
+from hessianfree.network._initialization import (
+    INITIALIZATIONS,
+    Initialization,
+    mean_target_bias,
+)
 from hessianfree.optimize._damping import LevenbergMarquardt
 from hessianfree.optimize._hessian_free import HessianFree
 from hessianfree.optimize._protocols import Optimizer
@@ -82,8 +86,8 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
         `RNNRegressor` for the others.
     n_factors : int, optional
         Factors of the multiplicative cell; by default `n_units`, as in [1]_.
-    initialization : {"sparse", "echo_state"}, default="sparse"
-        `sparse_parameters` or `echo_state_parameters`.
+    initialization : str, default="sparse"
+        "sparse", "echo_state", "orthogonal", "identity", "chain" or "chrono"; see `RNNRegressor`.
     input_scale : float, default=0.5
         Standard deviation of the weights from the characters to begin with. What is 0.1 for long
         time lags is too little here, where each character carries much information: 0.5 is better
@@ -210,7 +214,7 @@ class CharacterLanguageModel(TextModelMixin, BaseEstimator):
             "multiplicative", "vanilla", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"
         ] = "multiplicative",
         n_factors: int | None = None,
-        initialization: Literal["sparse", "echo_state"] = "sparse",
+        initialization: Initialization = "sparse",
         input_scale: float = 0.5,
         optimizer: str | Optimizer[Any] = "hessian-free",
         sequence_length: int = 100,

@@ -98,10 +98,10 @@ def wrong_at_the_end(predictions: Array, batch: Batch) -> NDArray[np.bool_]:
     array([False,  True])
     """
     _check_shape(predictions, batch)
-    scored = np.ones(batch.targets.shape[:2]) if batch.mask is None else batch.mask
-    last = np.zeros(scored.shape, dtype=bool)
-    ends = len(scored) - 1 - np.argmax(scored[::-1] > 0, axis=0)
-    last[ends, np.arange(last.shape[1])] = True
+    n_steps, n_sequences = batch.targets.shape[:2]
+    scored = np.ones((n_steps, n_sequences)) if batch.mask is None else batch.mask
+    last = np.zeros((n_steps, n_sequences), dtype=bool)
+    last[n_steps - 1 - np.argmax(scored[::-1] > 0, axis=0), np.arange(n_sequences)] = True
     return wrong_classes(predictions, Batch(batch.inputs, batch.targets, last & (scored > 0)))
 
 

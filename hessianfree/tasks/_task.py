@@ -29,9 +29,6 @@ from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice
 
-# What the names of tasks with cues end in.
-_CUED = "_cued"
-
 Wrong = Callable[[Array, Batch], NDArray[np.bool_]]
 
 
@@ -127,35 +124,35 @@ def make_task(name: str, n_steps: int, *, cues: bool = False) -> Task:
             "`cues` is True, but 'binary_addition' has one form, without cues. Pass False."
         )
     T, order = n_steps, temporal_order
+    n_symbols = 8 if cues else 6
     permuted = wrong_at_the_end if cues else wrong_classes
     tasks = [
-        Task("adding", 2, 1, "squared_error", partial(adding, T), wrong_numbers),
-        Task("multiplication", 2, 1, "squared_error", partial(multiplication, T), wrong_numbers),
-        Task("xor", 2, 1, "logistic", partial(xor, T), wrong_bits),
-        Task("temporal_order", 6, 4, "softmax", partial(order, T), wrong_classes),
-        Task("temporal_order_3", 6, 8, "softmax", partial(order, T, n_symbols=3), wrong_classes),
-        Task("random_permutation", 100, 100, "softmax", partial(random_permutation, T), permuted),
-    ]
+        Task("adding", 2, 1, "squared_error", partial(adding, T, cues=cues), wrong_numbers),
+        Task(
+            "multiplication", 2, 1, "squared_error", partial(multiplication, T, cues=cues),
+            wrong_numbers,
+        ),
+        Task("xor", 2, 1, "logistic", partial(xor, T, cues=cues), wrong_bits),
+        Task(
+            "temporal_order", n_symbols, 4, "softmax", partial(order, T, cues=cues), wrong_classes
+        ),
+        Task(
+            "temporal_order_3", n_symbols, 8, "softmax", partial(order, T, n_symbols=3, cues=cues),
+            wrong_classes,
+        ),
+        Task(
+            "random_permutation", 100, 100, "softmax", partial(random_permutation, T, cues=cues),
+            permuted,
+        ),
+    ]  # fmt: skip
     if cues:
-        tasks = [_with_cues(task) for task in tasks]
-    else:
-        draw = partial(binary_addition, T)
-        tasks.append(Task("binary_addition", 2, 1, "logistic", draw, wrong_bits))
+        tasks = [replace(task, name=f"{task.name}_cued") for task in tasks]
     tasks += [
+        Task("binary_addition", 2, 1, "logistic", partial(binary_addition, T), wrong_bits),
         # All 32 strings are the data, whatever size is asked for.
         Task("memorization_5_bits", 4, 2, "softmax", lambda *_: all_patterns(T), wrong_classes),
         Task("memorization_20_bits", 7, 5, "softmax", partial(memorization, T), wrong_classes),
     ]
-    by_name = {task.name.removesuffix(_CUED): task for task in tasks}
+    by_name = {task.name.removesuffix("_cued"): task for task in tasks}
     check_choice("name", name, by_name)
     return by_name[name]
-
-
-def _with_cues(task: Task) -> Task:
-    """Return a task in its other form; the symbols of temporal order are two more."""
-    return replace(
-        task,
-        name=task.name + _CUED,
-        n_inputs=8 if task.n_inputs == 6 else task.n_inputs,
-        draw=partial(task.draw, cues=True),
-    )
