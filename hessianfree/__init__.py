@@ -14,7 +14,8 @@ from hessianfree.cells import (
 )
 from hessianfree.comparison._compare import compare
 from hessianfree.comparison._contenders import EchoStateContender, NetContender
-from hessianfree.comparison._protocols import Budget, Problem
+from hessianfree.comparison._problems import DataProblem, Problem
+from hessianfree.comparison._protocols import Budget
 from hessianfree.comparison._report import write_report
 from hessianfree.estimators._classifier import RNNClassifier
 from hessianfree.estimators._regressor import RNNRegressor
@@ -48,6 +49,7 @@ __all__ = [
     "CharacterLanguageModel",
     "Chunks",
     "CosineDecay",
+    "DataProblem",
     "EchoStateContender",
     "ElmanCell",
     "ExponentialDecay",

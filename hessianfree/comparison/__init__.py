@@ -2,7 +2,8 @@
 
 from hessianfree.comparison._compare import compare, load_runs, run_contender
 from hessianfree.comparison._contenders import EchoStateContender, NetContender
-from hessianfree.comparison._protocols import Budget, Contender, Problem, Run, TrainingRun
+from hessianfree.comparison._problems import AnyProblem, DataProblem, Problem
+from hessianfree.comparison._protocols import Budget, Contender, Run, TrainingRun
 from hessianfree.comparison._report import (
     markdown_table,
     plot_curves,
@@ -14,8 +15,10 @@ from hessianfree.comparison._report import (
 )
 
 __all__ = [
+    "AnyProblem",
     "Budget",
     "Contender",
+    "DataProblem",
     "EchoStateContender",
     "TrainingRun",
     "NetContender",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from hessianfree.batch import Batch
-from hessianfree.comparison._protocols import Budget, Contender, Problem, Run, TrainingRun
+from hessianfree.comparison._problems import AnyProblem, Problem
+from hessianfree.comparison._protocols import Budget, Contender, Run, TrainingRun
 from hessianfree.comparison._watch import Watch
+from hessianfree.tasks._task import Task
 from hessianfree.training._history import json_line
 from reservoir.utils.explained import explained
 from reservoir.utils.files import write_atomically
@@ -33,7 +35,7 @@ N_VALIDATION = 200
 @explained
 def compare(
     contenders: Sequence[Contender],
-    problems: Sequence[Problem],
+    problems: Sequence[AnyProblem],
     budget: Budget,
     *,
     seeds: Iterable[int] = range(5),
@@ -53,14 +55,16 @@ def compare(
     ----------
     contenders : sequence of Contender
         With distinct names.
-    problems : sequence of Problem
+    problems : sequence of Problem, DataProblem, or others
+        Tasks of the literature, given data, or what has the members of `AnyProblem`.
     budget : Budget
         Of one run.
     seeds : iterable of int
     n_evaluations : int, default=100
         How often, in equal shares of the budget, a run is evaluated: its loss on held-out
         sequences, how many of 1,000 test sequences are wrong, and whether that solves the task,
-        which ends the run. Evaluations are not charged.
+        which ends the run. Evaluations are not charged. Where a task has data of its own for this,
+        `Task.held_out`, all of them are taken.
     folder : path-like, optional
         Where each run leaves a file of its own, ``CONTENDER-TASK-STEPS-SEED.jsonl``: a line on its
         setting, one for each evaluation, one on the result. Runs whose file is there are not run
@@ -119,25 +123,25 @@ def compare(
 
 @explained
 def run_contender(
-    contender: Contender, problem: Problem, seed: int, budget: Budget, *, n_evaluations: int = 100
+    contender: Contender,
+    problem: AnyProblem,
+    seed: int,
+    budget: Budget,
+    *,
+    n_evaluations: int = 100,
 ) -> Run:
     """Run a contender on a problem from one seed; see `compare`."""
     task = problem.make()
     weights, data, test, validation, fresh = np.random.SeedSequence(seed).spawn(5)
+    held_out = task.held_out
     with threadpool_limits(1):
-        watch = Watch(
-            task,
-            budget,
-            n_evaluations,
-            task.draw(N_TEST, np.random.default_rng(test)),
-        )
+        tested = _draw(task, N_TEST, test) if held_out is None else held_out.test
+        watch = Watch(task, budget, n_evaluations, tested)
         candidates = contender.training_runs(task, weights, data)
-        held_out = task.draw(N_VALIDATION, np.random.default_rng(validation))
-        candidate = _search(candidates, held_out, watch)
-        rng = np.random.default_rng(fresh)
+        judging = _draw(task, N_VALIDATION, validation) if held_out is None else held_out.validation
+        candidate = _search(candidates, judging, watch)
         wrong = []
-        for _ in range(N_FRESH // N_TEST):
-            batch = task.draw(N_TEST, rng)
+        for batch in _last_test(task, fresh):
             predictions = candidate.predict(batch)
             wrong.append(
                 (task.fraction_wrong(predictions, batch), task.wrong_steps(predictions, batch))
@@ -145,7 +149,7 @@ def run_contender(
         fraction_wrong, wrong_steps = np.mean(wrong, axis=0)
     return Run(
         contender=contender.name,
-        task=problem.task,
+        task=task.name,
         n_steps=problem.n_steps,
         seed=seed,
         solved=watch.solved,
@@ -157,6 +161,21 @@ def run_contender(
         setting=candidate.name,
         evaluations=watch.evaluations,
     )
+
+
+def _draw(task: Task, n_sequences: int, seed: np.random.SeedSequence) -> Batch:
+    """Return sequences drawn by a seed of their own."""
+    return task.draw(n_sequences, np.random.default_rng(seed))
+
+
+def _last_test(task: Task, seed: np.random.SeedSequence) -> Iterator[Batch]:
+    """Yield the sequences by which the outcome is told, in parts."""
+    if task.held_out is not None:
+        yield task.held_out.final
+        return
+    rng = np.random.default_rng(seed)
+    for _ in range(N_FRESH // N_TEST):
+        yield task.draw(N_TEST, rng)
 
 
 def _search(candidates: list[TrainingRun], held_out: Batch, watch: Watch) -> TrainingRun:
@@ -195,7 +214,7 @@ def load_runs(folder: str | Path) -> list[Run]:
 
 def _run_or_read(
     contender: Contender,
-    problem: Problem,
+    problem: AnyProblem,
     seed: int,
     budget: Budget,
     n_evaluations: int,
@@ -204,13 +223,15 @@ def _run_or_read(
     """Return a run, from its file where it is there already."""
     if folder is None:
         return run_contender(contender, problem, seed, budget, n_evaluations=n_evaluations)
-    key = f"{contender.name}-{problem.task}-{problem.n_steps}-{seed}"
+    key = f"{contender.name}-{problem.make().name}-{problem.n_steps}-{seed}"
     path = Path(folder) / f"{key.replace(' ', '_').replace('/', '_')}.jsonl"
-    header = {
+    header: dict[str, Any] = {
         "contender": repr(contender),
         "budget": asdict(budget),
         "n_evaluations": n_evaluations,
     }
+    if not isinstance(problem, Problem):  # of which the name of the file says all
+        header["problem"] = repr(problem)
     if path.exists():
         found, result = _read(path)
         different = [name for name in header if found.get(name) != header[name]]

@@ -1,4 +1,4 @@
-"""The parts of a comparison: problems, budgets, contenders, training runs and results."""
+"""The parts of a comparison: budgets, contenders, training runs and results."""
 
 from __future__ import annotations
 
@@ -9,27 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from hessianfree.batch import Batch
-from hessianfree.tasks._task import Task, make_task
+from hessianfree.tasks._task import Task
 from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_real
-
-
-@explained
-@dataclass(frozen=True)
-class Problem:
-    """A task at one length; see `make_task`."""
-
-    task: str
-    n_steps: int
-
-    def __post_init__(self) -> None:
-        """Check that there is such a task."""
-        self.make()
-
-    def make(self) -> Task:
-        """Return the task."""
-        return make_task(self.task, self.n_steps)
 
 
 @explained

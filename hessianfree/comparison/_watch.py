@@ -27,8 +27,11 @@ class Watch:
     def __init__(self, task: Task, budget: Budget, n_evaluations: int, test: Batch) -> None:
         self.task, self.budget, self.n_evaluations = task, budget, n_evaluations
         self.test = test
-        # Spares the whole test while nothing is learned yet.
-        self.first_part = take_sequences(test, np.arange(test.n_sequences // 5))
+        # Spares the whole test while nothing is learned yet. Given data may be sorted: of them no
+        # part stands for the whole.
+        self.first_part = test
+        if task.held_out is None:
+            self.first_part = take_sequences(test, np.arange(test.n_sequences // 5))
         self.evaluations: list[dict[str, Any]] = []
         self.seconds = self.sequence_gradients = 0.0
         self.solved = False

@@ -15,9 +15,10 @@ from hessianfree.tasks._generators import (
     xor,
 )
 from hessianfree.tasks._memorization import all_patterns, memorization
-from hessianfree.tasks._task import Task, make_task
+from hessianfree.tasks._task import HeldOut, Task, make_task
 
 __all__ = [
+    "HeldOut",
     "Task",
     "adding",
     "all_patterns",

@@ -33,6 +33,25 @@ Wrong = Callable[[Array, Batch], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Data of a task that must not be learned from, each for one purpose.
+
+    Attributes
+    ----------
+    validation : Batch
+        By whose loss settings are given up.
+    test : Batch
+        On which a run is evaluated, and which ends it where the task is solved.
+    final : Batch
+        By which the outcome is told.
+    """
+
+    validation: Batch
+    test: Batch
+    final: Batch
+
+
+@dataclass(frozen=True)
 class Task:
     """A problem: how to draw it, what net it needs, and when a sequence counts as wrong.
 
@@ -45,13 +64,16 @@ class Task:
     loss : str
         Name of the loss of `SequenceNetwork` that the targets are for.
     draw : callable
-        n_sequences, rng -> Batch.
+        n_sequences, rng -> Batch, of what is learned from.
     wrong : callable
         Predictions of shape (n_steps, n_sequences, n_outputs), Batch -> bool of shape
         (n_sequences,).
     solved_below : float
         The published criterion: the task is solved where a smaller fraction than this of unseen
         sequences is wrong.
+    held_out : HeldOut, optional
+        What is judged by, where the data are given; by default more of the same, drawn by other
+        seeds.
     """
 
     name: str
@@ -61,6 +83,7 @@ class Task:
     draw: Callable[[int, np.random.Generator], Batch]
     wrong: Wrong
     solved_below: float = 0.01
+    held_out: HeldOut | None = None
 
     def fraction_wrong(self, predictions: Array, batch: Batch) -> float:
         """Return the fraction of sequences that are wrong."""
