@@ -12,14 +12,17 @@ table5
 lags
     The success rates of the four contenders of `demos.compare` on adding, temporal order and xor
     against the number of steps, with more seconds for more steps.
+starts
+    Six starts of vanilla and LSTM nets, by Adam and by Hessian-free optimization, on adding and
+    temporal order.
 binary_addition
     A problem without long lags, on which first-order optimization is the faster one.
 
 Each run is one thread, leaves a file in the folder and is not run again: an experiment can be made
 in slices, by seeds, tasks or steps, and the tables are of all that is in the folder. Times are
 processor time, without tests. `--write` replaces the section in `benchmarks/RESULTS.md`. With its
-default seeds and seconds `table5` takes up to 27 minutes, `lags` up to 35, `binary_addition` some
-seconds; `--quick` makes a small run of a few seconds.
+default seeds and seconds `table5` takes up to 27 minutes, `lags` up to 35, `starts` up to 22,
+`binary_addition` some seconds; `--quick` makes a small run of a few seconds.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +85,7 @@ class Experiment:
     seconds: Callable[[int], float]  # of a run, by the number of steps
     n_seeds: int
     quick: tuple[str, int, float]  # task, number of steps, seconds
+    is_drawn: bool = True  # not where there are too many curves to tell apart
 
 
 def echo_state_starts(task: str) -> Sequence[Contender]:
@@ -104,6 +109,43 @@ def echo_state_starts(task: str) -> Sequence[Contender]:
             "Hessian-free", (LONG_LAG_HESSIAN_FREE,), gradient_size=1000, curvature_size=200
         ),
         EchoStateContender("echo state network"),
+    ]
+
+
+def starts(task: str) -> Sequence[Contender]:
+    """Return nets that differ in where they start, by a first-order and a second-order method."""
+    adam = tuple(Adam(rate, clip_norm=1.0) for rate in (0.01, 0.003, 0.001))
+    vanilla: dict[str, Any] = {
+        "sparse": {},
+        "echo state": {"initialization": "echo_state"},
+        "orthogonal": {"initialization": "orthogonal"},
+        "identity, relu": {"initialization": "identity", "activation": "relu"},
+        "chain": {"initialization": "chain"},
+    }
+    lstm: dict[str, Any] = {
+        "forget bias 1": {"initialization_options": {"input_scale": 1.0}},
+        "chrono": {
+            "initialization": "chrono",
+            "initialization_options": {"input_scale": 1.0, "longest_lag": 30},
+        },
+    }
+    second_order = (LONG_LAG_HESSIAN_FREE,)
+    return [
+        *(NetContender(f"{name}, Adam", adam, **start) for name, start in vanilla.items()),
+        *(
+            NetContender(
+                f"{name}, Hessian-free",
+                second_order,
+                gradient_size=1000,
+                curvature_size=200,
+                **start,
+            )
+            for name, start in vanilla.items()
+        ),
+        *(
+            NetContender(f"LSTM {name}, Adam", adam, cell="lstm", n_units=50, **start)
+            for name, start in lstm.items()
+        ),
     ]
 
 
@@ -145,6 +187,16 @@ EXPERIMENTS = {
         seconds=lambda n_steps: 1.2 * n_steps,
         n_seeds=2,
         quick=("temporal_order", 12, 1.0),
+    ),
+    "starts": Experiment(
+        "Where nets start: six ways, by Adam and by Hessian-free optimization",
+        tasks=("adding", "temporal_order"),
+        steps=(30,),
+        contenders=starts,
+        seconds=lambda n_steps: 0.6 * n_steps,
+        n_seeds=3,
+        quick=("temporal_order", 12, 0.5),
+        is_drawn=False,
     ),
     "binary_addition": Experiment(
         "Binary addition, where first order wins",
@@ -246,9 +298,10 @@ def main() -> None:
     )
     tables = table5(runs) if arguments.experiment == "table5" else ""
     tables += f"{markdown_table(runs)}\nSettings that were left:\n\n{settings_table(runs)}"
-    with rc_context(colors_of(names)):
-        write_report(runs, folder / "report", title=experiment.title)
-        draw_success(runs, folder / "report" / "success.png")
+    if experiment.is_drawn:
+        with rc_context(colors_of(names)):
+            write_report(runs, folder / "report", title=experiment.title)
+            draw_success(runs, folder / "report" / "success.png")
     print(tables)
     if arguments.write:
         about = (

@@ -2,15 +2,15 @@
 
 Four ways: gated cells (LSTM, by Adam), Hessian-free optimization, an echo state network with a
 ridge readout, and a start as an echo state network with everything learned by Nesterov's momentum.
-The problem: of a sequence of 50 random numbers two are marked, and at its end their mean is asked
-for; an answer off by more than 0.04 is wrong, and fewer than 1 % wrong solves it. All get the same
-data and the same processor time, in which they have to find their settings as well: three learning
-rates, or six scales of a reservoir, learn side by side, and the worse half is given up round by
-round. A table of who solved it from how many of three seeds is printed; `--report FOLDER` writes
-the full report, with the settings that were left. Expected: the reservoir solves it in a few
-seconds, once it has found that its units have to be slow, and Hessian-free optimization in ten to
-twenty-five; the others learn it in the 40 seconds that all have, and not always to the end. Up to
-eight minutes.
+The problem, in its plain form, without further cues: of a sequence of 50 random numbers two are
+marked, and at its end their mean is asked for; an answer off by more than 0.04 is wrong, and fewer
+than 1 % wrong solves it. All get the same data and the same processor time, in which they have to
+find their settings as well: three learning rates, or six scales of a reservoir, learn side by side,
+and the worse half is given up round by round. A table of who solved it from how many of three seeds
+is printed; `--report FOLDER` writes the full report, with the settings that were left. Expected:
+the reservoir solves it in a few seconds, once it has found that its units have to be slow, and
+Hessian-free optimization in ten to twenty-five; the others learn it in the 40 seconds that all
+have, and not always to the end. Up to eight minutes.
 """
 
 from __future__ import annotations
