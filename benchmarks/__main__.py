@@ -31,6 +31,7 @@ BENCHMARKS = {
     "creation": "Creating reservoirs, and how right their spectral radius is",
     "states": "Running states: driven, batched, closed loop",
     "readout": "The readout: accumulating and solving",
+    "fold": "Folding states, with and without copies of their rows",
     "fit": "Learning a whole network",
     "sweep": "Trying 100 candidates",
     "streaming": "Ten million steps in constant memory",

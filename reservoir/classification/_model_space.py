@@ -12,7 +12,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from reservoir.estimators._base import ReservoirEstimator
-from reservoir.harvest._fold import RowBuffer
+from reservoir.harvest._buffer import RowBuffer
 from reservoir.harvest._pooling import Pool, check_pooling, iterate_states, kept_steps
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._features import FeatureMap

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reservoir.classification._readout import ClassReadout, RowBlocks
-from reservoir.harvest._fold import RowBuffer
+from reservoir.harvest._buffer import RowBuffer
 from reservoir.readout._accumulator import RidgeAccumulator, as_factor, leave_one_out
 from reservoir.readout._features import FeatureMap, Readout
 from reservoir.readout._solve import check_alphas, solve_ridge

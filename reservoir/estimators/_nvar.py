@@ -18,7 +18,7 @@ from reservoir.dynamics._bounds import (
     refuse_departures,
 )
 from reservoir.estimators._sequence_regressor import SequenceRegressor
-from reservoir.harvest._fold import ROWS_PER_FOLD
+from reservoir.harvest._buffer import ROWS_PER_FOLD
 from reservoir.readout._accumulator import RidgeAccumulator
 from reservoir.readout._monomials import MonomialMap, delay_vectors
 from reservoir.readout._solve import check_alphas, solve_ridge

@@ -6,10 +6,10 @@ Sequences on a GPU stay there: they are run side by side, and folded by whole bl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -18,16 +18,12 @@ from reservoir.dynamics._driven import NO_NOISE, drive_sequences, iterate_blocks
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import DrivenSequence, Noise
 from reservoir.harvest._blocks import fold_blocks
+from reservoir.harvest._buffer import ROWS_PER_FOLD, AnyAccumulator, RowBuffer
 from reservoir.readout._features import FeatureMap
-from reservoir.sequences._missing import is_known
-from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy
+from reservoir.utils.device import MEMORY_REMEDY, is_on_device, naming_remedy
 from reservoir.utils.explained import explained
 from reservoir.utils.threads import allowed_threads, with_few_threads
 from reservoir.utils.types import Array
-
-# Rows folded at a time: with fewer than about 2,048 the Gram product costs more per row (measured).
-ROWS_PER_FOLD = 2048
-
 
 # States are copied to the fold's rows at once, so that few of them need to wait.
 STEPS_PER_CHUNK = 256
@@ -35,16 +31,6 @@ STEPS_PER_CHUNK = 256
 
 # Multiply-adds of a fold that are worth another thread: about 2 ms.
 _LEAST_WORK = 2e7
-
-
-class Accumulator(Protocol):
-    """What rows can be folded into: the sums of a ridge regression, or an online learner."""
-
-    def update(self, features: Array, targets: Array, sample_weight: Array | None = None) -> Any:
-        """Take rows in."""
-
-
-AnyAccumulator = TypeVar("AnyAccumulator", bound=Accumulator)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,84 +50,6 @@ class TrainingSequence(DrivenSequence):
     targets: Array
     weights: Array | None = None
     skip: int = 0
-
-
-class RowBuffer(Generic[AnyAccumulator]):
-    """Collects rows until there are enough of them for one efficient update.
-
-    Parameters
-    ----------
-    accumulator : Accumulator
-        What full buffers are folded into.
-    worker : concurrent.futures.Executor of one thread, optional
-        Folds a full buffer while the next one fills; buffers are folded in their order, as without.
-    """
-
-    def __init__(self, accumulator: AnyAccumulator, worker: Executor | None = None) -> None:
-        self.accumulator = accumulator
-        self._worker = worker
-        self._pending: Future[Any] | None = None
-        self._filled = 0
-        self._features: Array | None = None
-        self._targets: Array = np.empty((0, 0))
-        self._weights: Array | None = None
-        self._spare: tuple[Array | None, Array, Array | None] = (None, self._targets, None)
-
-    def append(
-        self,
-        feature_map: FeatureMap,
-        states: Array,
-        inputs: Array,
-        targets: Array,
-        weights: Array | None,
-    ) -> None:
-        """Take rows in, save those whose target is NaN; fold whenever the buffer is full."""
-        known = is_known(targets)
-        if not known.all():
-            states, inputs, targets = states[known], inputs[known], targets[known]
-            weights = None if weights is None else weights[known]
-        done = 0
-        while done < len(states):
-            if self._features is None:
-                width = feature_map.n_columns(states.shape[1], inputs.shape[1])
-                xp = module_of(states)
-                self._features = xp.empty((ROWS_PER_FOLD, width), dtype=states.dtype)
-                self._targets = xp.empty((ROWS_PER_FOLD, targets.shape[1]))
-                self._weights = None if weights is None else xp.empty(ROWS_PER_FOLD)
-            n_rows = min(len(states) - done, ROWS_PER_FOLD - self._filled)
-            rows, place = slice(done, done + n_rows), slice(self._filled, self._filled + n_rows)
-            feature_map.stack(states[rows], inputs[rows], out=self._features[place])
-            self._targets[place] = targets[rows]
-            if self._weights is not None and weights is not None:
-                self._weights[place] = weights[rows]
-            self._filled += n_rows
-            done += n_rows
-            if self._filled == ROWS_PER_FOLD:
-                self.flush()
-
-    def flush(self) -> None:
-        """Fold the rows that have come so far."""
-        if self._features is not None and self._filled:
-            rows = (
-                self._features[: self._filled],
-                self._targets[: self._filled],
-                None if self._weights is None else self._weights[: self._filled],
-            )
-            if self._worker is None:
-                self.accumulator.update(*rows)
-            else:
-                self.wait()
-                self._pending = self._worker.submit(self.accumulator.update, *rows)
-                filled = self._features, self._targets, self._weights
-                self._features, self._targets, self._weights = self._spare
-                self._spare = filled
-            self._filled = 0
-
-    def wait(self) -> None:
-        """Wait until all that was flushed is folded; raise what stood in the way."""
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            pending.result()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.linalg import blas
 from reservoir.readout._resolution import resolves_best_alpha
 from reservoir.readout._rows import check_rows, raise_if_not_finite, sum_of_squares
 from reservoir.readout._sums import EPS, GRAM_MARGIN, GramAccumulator, QRAccumulator, Solver
-from reservoir.utils.device import to_host
+from reservoir.utils.device import is_on_device, to_host
 from reservoir.utils.explained import explained
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats
@@ -160,7 +160,7 @@ class RidgeAccumulator:
             raise_if_not_finite(features=s, targets=y)
         if not representable or (
             self._passes_bound(sums, s, squares, weight)
-            and not self._gram_will_do(sums, (s, y, weight))
+            and not self._gram_will_do(sums, len(s), lambda: (s, y, weight))
         ):
             self.sums = sums.to_factor(fit_intercept=self.fit_intercept)
             self.sums.fold(s, y, weight)
@@ -169,6 +169,56 @@ class RidgeAccumulator:
         if self._few is not None and len(s):
             # Copies: what comes may be a buffer.
             self._keep_few([(_copied(s), _copied(y), None if weight is None else _copied(weight))])
+        return self
+
+    @property
+    def shift(self) -> Floats | None:
+        """What `update_shifted` takes rows about, [0; c; d]; None where it takes none.
+
+        That is as long as there are no rows yet, rows are to be kept, or made products of in
+        float32, or lie on a GPU.
+        """
+        if self._few is not None or self.allow_single or not self.n_rows:
+            return None
+        sums = self.sums
+        array = sums.moments if isinstance(sums, GramAccumulator) else sums.factor
+        return None if is_on_device(array) else sums.shift
+
+    @with_few_threads
+    def update_shifted(self, rows: Floats, squares: float) -> Self:
+        """Add rows that are shifted already: to the same sums as `update`, without copies of them.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, 1 + n_features + n_targets)
+            [1 | S − c | Y − d] about `shift`, in C order, each row times the square root of its
+            weight. May be overwritten.
+        squares : float
+            The sum of their squares, by `sum_of_squares`.
+
+        Returns
+        -------
+        RidgeAccumulator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            As `update`.
+        """
+        features, targets = slice(1, 1 + self.n_features), slice(1 + self.n_features, None)
+        if not np.isfinite(squares):
+            raise_if_not_finite(features=rows[:, features], targets=rows[:, targets])
+        sums = self.sums
+        if isinstance(sums, GramAccumulator):
+            if self.solver == "gram":
+                sums.check_squares(squares)
+            elif not np.isfinite(squares) or (
+                self._shifted_pass_bound(sums, rows, squares)
+                and not self._gram_will_do(sums, len(rows), lambda: _unshifted(rows, sums))
+            ):
+                self.sums = sums.to_factor(fit_intercept=self.fit_intercept)
+        self.sums.fold_shifted(rows)
         return self
 
     @with_few_threads
@@ -251,18 +301,48 @@ class RidgeAccumulator:
         centred = squares - shift @ (2.0 * totals - total_weight * shift)
         return not self._is_resolved(sums.noise_trace(fit_intercept=True) + float(centred))
 
+    def _shifted_pass_bound(self, sums: GramAccumulator, rows: Floats, squares: float) -> bool:
+        """Tell what `_passes_bound` does, of rows that are shifted."""
+        features = slice(1, 1 + self.n_features)
+        weight, c = float(rows[:, 0] @ rows[:, 0]), sums.shift[features]
+        trace = sums.noise_trace(fit_intercept=self.fit_intercept)
+        offset = 0.0 if self.fit_intercept else 2.0 * np.sqrt(weight) * blas.dnrm2(c)
+        if self._is_resolved(trace + (np.sqrt(squares) + offset) ** 2):
+            return False
+        # What the targets have in those squares does not count.
+        own = float(np.einsum("ij,ij->", rows[:, features], rows[:, features]))
+        if not self.fit_intercept:
+            totals = rows[:, 0] @ rows[:, features]
+            own = _shifted_bound(own + float(c @ (2.0 * totals + weight * c)), weight, c)
+        return not self._is_resolved(trace + own)
+
     def _gram_will_do(
-        self, sums: GramAccumulator, rows: tuple[Any, Any, Floats | None] | None = None
+        self,
+        sums: GramAccumulator,
+        n_new: int = 0,
+        new_rows: Callable[[], tuple[Any, Any, Floats | None]] | None = None,
     ) -> bool:
         """Tell whether the best alpha of the path is one that sums resolve, with more rows too."""
         if self._path is None:
             return False
-        n_rows = sums.n_rows + (0 if rows is None else len(rows[0]))
+        n_rows = sums.n_rows + n_new
         if n_rows > self._n_decided:
+            rows = None if new_rows is None else new_rows()
             if not resolves_best_alpha(sums, rows, self._path, fit_intercept=self.fit_intercept):
                 return False
             self._n_decided = _ASKED_AGAIN * n_rows
         return True
+
+
+def _unshifted(rows: Floats, sums: GramAccumulator) -> tuple[Floats, Floats, Floats]:
+    """Return features, targets and weights of rows about the shift of some sums.
+
+    Without those of weight 0, of which nothing is left.
+    """
+    rows = rows[rows[:, 0] > 0.0]
+    roots = rows[:, 0]
+    plain = rows / roots[:, np.newaxis] + sums.shift
+    return plain[:, 1 : 1 + sums.n_features], plain[:, 1 + sums.n_features :], roots**2
 
 
 def _copied(array: Any) -> Any:

@@ -186,14 +186,21 @@ class GramAccumulator(_Accumulator):
             If an array does not hold real numbers.
         """
         s, y, weight = check_rows(features, targets, sample_weight, self.n_features, self.n_targets)
-        if not np.isfinite(sum_of_squares(s) + sum_of_squares(y)):
+        squares = sum_of_squares(s) + sum_of_squares(y)
+        if not np.isfinite(squares):
             raise_if_not_finite(features=s, targets=y)
+        self.check_squares(squares)
+        self.fold(s, y, weight)
+        return self
+
+    @staticmethod
+    def check_squares(squares: float) -> None:
+        """Raise unless a sum of the squares of finite numbers is finite."""
+        if not np.isfinite(squares):
             raise ValueError(
                 "`features` or `targets` hold numbers whose squares exceed the float64 range. "
                 'Rescale them, or take solver="qr", which does not square.'
             )
-        self.fold(s, y, weight)
-        return self
 
     def fold(
         self,
@@ -219,6 +226,15 @@ class GramAccumulator(_Accumulator):
             n_done = self._fold_single(s, y, weight, single_above)
             s, y, weight = s[n_done:], y[n_done:], None if weight is None else weight[n_done:]
         for piece in shifted_rows(s, y, weight, self.shift, algebra.gram_rows):
+            self.moments = algebra.add_products(self.moments, piece)
+
+    def fold_shifted(self, rows: Floats) -> None:
+        """Add checked rows [1 | S − c | Y − d] about `shift`, weighted by square roots."""
+        algebra = algebra_of(rows)
+        self.moments = algebra.own_sums(self.moments)
+        self.n_rows += int(np.count_nonzero(rows[:, 0]))
+        for start in range(0, len(rows), algebra.gram_rows):
+            piece = rows[start : start + algebra.gram_rows]
             self.moments = algebra.add_products(self.moments, piece)
 
     def _fold_single(
@@ -472,6 +488,15 @@ class QRAccumulator(_Accumulator):
         if filled:
             self.factor = algebra.fold_rows(self.factor, algebra.copy(block[:filled]))
         self.n_rows += _n_positive(len(s), weight)
+
+    def fold_shifted(self, rows: Floats) -> None:
+        """Add checked rows [1 | S − c | Y − d] about `shift`, weighted by square roots."""
+        algebra = algebra_of(rows)
+        self.factor = algebra.own_factor(self.factor)
+        for start in range(0, len(rows), algebra.factor_rows):
+            block = algebra.copy(rows[start : start + algebra.factor_rows])
+            self.factor = algebra.fold_rows(self.factor, block)
+        self.n_rows += int(np.count_nonzero(rows[:, 0]))
 
     @classmethod
     def of_few(cls, s: NDArray[np.floating], y: NDArray[np.floating], weight: Any) -> Self:
