@@ -204,14 +204,33 @@ class Batch:
         return cls(padded_inputs, padded_targets, mask, initial_inputs)
 
 
+def is_pair(batch: Any) -> bool:
+    """Return whether a batch is a pair of arrays (inputs, targets), whose first axis has its cases.
+
+    Examples
+    --------
+    >>> is_pair((np.zeros((5, 2)), np.zeros((5, 1)))), is_pair(None)
+    (True, False)
+    """
+    return (
+        isinstance(batch, tuple | list)
+        and len(batch) == 2
+        and all(hasattr(part, "shape") and hasattr(part, "__getitem__") for part in batch)
+    )
+
+
 def count_sequences(batch: Any) -> int:
-    """Return how many sequences a batch counts for; 1 where it does not say.
+    """Return how many sequences, or cases, a batch counts for; 1 where it does not say.
 
     Examples
     --------
     >>> count_sequences(Batch(np.zeros((4, 3, 1)), np.zeros((4, 3, 1)))), count_sequences(None)
     (3, 1)
+    >>> count_sequences((np.zeros((5, 2)), np.zeros((5, 1))))
+    5
     """
+    if is_pair(batch):
+        return int(batch[0].shape[0]) if batch[0].shape else 1
     return int(getattr(batch, "n_sequences", 1))
 
 

@@ -13,7 +13,8 @@ from hessianfree.network._losses import (
     SquaredError,
 )
 from hessianfree.network._parameters import ParameterLayout
-from reservoir.utils.device import door_namespace, module_of, resolve_device, to_namespace
+from hessianfree.network._penalty import WeightPenalty
+from reservoir.utils.device import door_namespace, resolve_device, to_namespace
 from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer, check_real
@@ -25,7 +26,7 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 
-class NetworkDefinition:
+class NetworkDefinition(WeightPenalty):
     """All that the sweeps need to know of a net; see `SequenceNetwork` for the parameters."""
 
     @explained
@@ -114,22 +115,3 @@ class NetworkDefinition:
         network = copy.copy(self)
         network.l2 = 0.0
         return network
-
-    def _penalised(self) -> list[slice]:
-        """Return the ranges of the flat vector that the penalty acts on."""
-        return [
-            part for name, part in self.layout.slices.items() if len(self.layout.shapes[name]) > 1
-        ]
-
-    def penalty(self, params: Array) -> float:
-        """Return (l2 / 2) Σ ‖W‖²."""
-        if not self.l2:
-            return 0.0
-        xp = module_of(params)
-        return 0.5 * self.l2 * sum(float(xp.vdot(params[p], params[p])) for p in self._penalised())
-
-    def add_penalty_product(self, v: Array, out: Array) -> None:
-        """Add l2 · v on the weights to `out`."""
-        if self.l2:
-            for part in self._penalised():
-                out[part] += self.l2 * v[part]

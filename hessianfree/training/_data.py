@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hessianfree.batch import Batch, take_sequences
+from hessianfree.batch import Batch, count_sequences, is_pair, take_sequences
 from reservoir.utils.explained import explained
 from reservoir.utils.validation import check_integer, check_real
 
@@ -92,11 +92,12 @@ class Minibatches:
 
     Parameters
     ----------
-    data : Batch
-        All sequences.
+    data : Batch or (inputs, targets)
+        All sequences; or a pair of arrays whose first axis has the cases, as the objectives of
+        `hessianfree.interfaces` take it. Batches are what `data` is.
     gradient_size : int, optional
-        Sequences of a gradient batch; the last one of an epoch has what is left. Without it all
-        sequences, unshuffled.
+        Sequences, or cases, of a gradient batch; the last one of an epoch has what is left. Without
+        it all of them, unshuffled.
     curvature_size : int, optional
         Sequences of a curvature batch, drawn at random from the gradient batch. Without it the
         gradient batch serves for both.
@@ -115,21 +116,31 @@ class Minibatches:
     [4, 4, 2]
     >>> source.iterations_per_epoch
     3
+
+    Pairs of arrays, for a net that others wrote:
+
+    >>> inputs, targets = Minibatches((np.zeros((10, 2)), np.ones((10, 1))), 4).batches(
+    ...     0, np.random.SeedSequence(0))[0]
+    >>> inputs.shape, targets.shape
+    ((4, 2), (4, 1))
     """
 
-    data: Batch
+    data: Batch | tuple[Any, Any]
     gradient_size: int | None = None
     curvature_size: int | None = None
     _orders: dict[Any, NDArray[np.intp]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the sizes."""
-        if not isinstance(self.data, Batch):
+        if is_pair(self.data):
+            _check_pair(*self.data)  # type: ignore[misc]
+        elif not isinstance(self.data, Batch):
             raise TypeError(
                 f"`data` is of type {type(self.data).__name__}, but a Batch was expected. Pass "
-                "Batch(inputs, targets), or Batch.from_sequences."
+                "Batch(inputs, targets), or Batch.from_sequences; for an objective of "
+                "hessianfree.interfaces a pair of arrays (inputs, targets) will do."
             )
-        largest = self.data.n_sequences
+        largest = count_sequences(self.data)
         for name in ("gradient_size", "curvature_size"):
             size = getattr(self, name)
             if size is not None:
@@ -139,30 +150,30 @@ class Minibatches:
     @property
     def iterations_per_epoch(self) -> int:
         """Iterations in which each sequence is seen once."""
-        return -(-self.data.n_sequences // (self.gradient_size or self.data.n_sequences))
+        n_sequences = count_sequences(self.data)
+        return -(-n_sequences // (self.gradient_size or n_sequences))
 
-    def batches(self, iteration: int, seed: np.random.SeedSequence) -> tuple[Batch, Batch]:
+    def batches(self, iteration: int, seed: np.random.SeedSequence) -> tuple[Any, Any]:
         """Return the gradient batch and the curvature batch of an iteration."""
         gradient_batch = self.data
-        if self.gradient_size is not None and self.gradient_size < self.data.n_sequences:
+        if self.gradient_size is not None and self.gradient_size < count_sequences(self.data):
             epoch, position = divmod(iteration, self.iterations_per_epoch)
             start = position * self.gradient_size
             order = self._order(epoch, seed)[start : start + self.gradient_size]
-            gradient_batch = take_sequences(self.data, order)
-        size = min(self.curvature_size or gradient_batch.n_sequences, gradient_batch.n_sequences)
-        if size == gradient_batch.n_sequences:
+            gradient_batch = _take(self.data, order)
+        n_sequences = count_sequences(gradient_batch)
+        size = min(self.curvature_size or n_sequences, n_sequences)
+        if size == n_sequences:
             return gradient_batch, gradient_batch
-        chosen = _rng(seed, iteration, 1).choice(
-            gradient_batch.n_sequences, size=size, replace=False
-        )
-        return gradient_batch, take_sequences(gradient_batch, chosen)
+        chosen = _rng(seed, iteration, 1).choice(n_sequences, size=size, replace=False)
+        return gradient_batch, _take(gradient_batch, chosen)
 
     def _order(self, epoch: int, seed: np.random.SeedSequence) -> NDArray[np.intp]:
         """Return the order of an epoch, kept until the next is asked for."""
         key = (epoch, str(seed.entropy), seed.spawn_key)
         if key not in self._orders:
             self._orders.clear()
-            self._orders[key] = _rng(seed, epoch, 0).permutation(self.data.n_sequences)
+            self._orders[key] = _rng(seed, epoch, 0).permutation(count_sequences(self.data))
         return self._orders[key]
 
 
@@ -182,6 +193,25 @@ class BeginningAt:
     def batches(self, iteration: int, seed: np.random.SeedSequence) -> tuple[Any, Any]:
         """Return the gradient batch and the curvature batch of an iteration."""
         return self.data.batches(iteration - self.began, seed)
+
+
+def _take(data: Batch | tuple[Any, Any], indices: NDArray[np.intp]) -> Any:
+    """Return the sequences, or cases, with the given indices."""
+    if isinstance(data, Batch):
+        return take_sequences(data, indices)
+    inputs, targets = data
+    return inputs[indices], targets[indices]
+
+
+def _check_pair(inputs: Any, targets: Any) -> None:
+    """Raise unless a pair has as many inputs as targets, and at least one."""
+    shapes = tuple(inputs.shape), tuple(targets.shape)
+    if not all(shapes) or shapes[0][0] != shapes[1][0] or not shapes[0][0]:
+        raise ValueError(
+            f"`data` is a pair of arrays of shapes {shapes[0]} and {shapes[1]}, but as many inputs "
+            "as targets, and at least one, were expected. The first axis of each is that of the "
+            "cases."
+        )
 
 
 def _rng(seed: np.random.SeedSequence, *key: int) -> np.random.Generator:
