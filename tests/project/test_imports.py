@@ -5,7 +5,16 @@ import sys
 
 import pytest
 
-SLOW = ("matplotlib", "numba", "cupy", "sklearn.metrics", "sklearn.model_selection", "dask")
+SLOW = (
+    "matplotlib",
+    "numba",
+    "cupy",
+    "sklearn.metrics",
+    "sklearn.model_selection",
+    "dask",
+    "torch",
+    "jax",
+)
 
 
 @pytest.mark.parametrize("package", ["reservoir", "hessianfree"])

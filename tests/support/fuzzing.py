@@ -130,6 +130,8 @@ GOOD: dict[str, Callable[[], Any]] = {
     "limit": lambda: 1.0,
     "rhs": lambda: np.ones(3),
     "product": lambda: lambda v: 2 * v,
+    "function": lambda: lambda params, x: x @ params,
+    "JaxObjective.params": lambda: np.zeros((1, 1), dtype=np.float32),
     "value": lambda: 1.0,
     "fun": lambda: lambda x: float(x @ x),
     "x0": lambda: np.ones(3),
@@ -240,7 +242,14 @@ BAD: tuple[Callable[[], Any], ...] = (
     lambda: iter([1, 2]),
 )
 
-ALLOWED = (ValueError, TypeError, FloatingPointError, reservoir.dynamics.DivergenceError)
+# An ImportError names the package that is missing, and the extra that brings it.
+ALLOWED = (
+    ValueError,
+    TypeError,
+    FloatingPointError,
+    ImportError,
+    reservoir.dynamics.DivergenceError,
+)
 
 # Far more than any of the small calls takes, with the compilation of what it needs.
 MOST_SECONDS = 60

@@ -1,0 +1,16 @@
+"""Files whose examples need packages that may be missing are left out where they are."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+NEEDED = {
+    "hessianfree/interfaces/_torch.py": ["torch"],
+    "hessianfree/interfaces/_jax.py": ["jax"],
+    "docs/guide/other_nets.rst": ["torch", "jax"],
+}
+
+collect_ignore = [
+    str(Path(__file__).parent / file)
+    for file, packages in NEEDED.items()
+    if not all(map(find_spec, packages))
+]
