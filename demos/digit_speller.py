@@ -66,21 +66,9 @@ def learn(images: np.ndarray, digits: np.ndarray, n_iterations: int):
 
 def spell(network: SequenceNetwork, params: np.ndarray, images: np.ndarray) -> list[str]:
     """Return what the net writes for each image, the likeliest letter each time."""
-    symbols = np.full((1, len(images)), VOCABULARY.end_symbol)
-    state, written = None, []
-    for _ in range(LONGEST + 5):
-        predictions, state = network.run(
-            params, symbols, state, initial_inputs=images if state is None else None
-        )
-        symbols = predictions[-1:].argmax(axis=2)
-        written.append(symbols[0])
-    return [up_to_the_end(column) for column in np.transpose(written)]
-
-
-def up_to_the_end(symbols: np.ndarray) -> str:
-    """Return the letters before the first end of a word."""
-    ends = np.flatnonzero(symbols == VOCABULARY.end_symbol)
-    return VOCABULARY.decode(symbols[: ends[0]] if len(ends) else symbols)
+    end = VOCABULARY.end_symbol
+    words = network.generate(params, images, start=end, end=end, max_steps=LONGEST + 5)
+    return [VOCABULARY.decode(word) for word in words]
 
 
 def run(quick: bool, folder: Path) -> list[Figure]:

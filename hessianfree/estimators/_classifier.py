@@ -12,14 +12,15 @@ from sklearn.utils import assert_all_finite, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from hessianfree.estimators._runs import InitialState, RunningRNN
+from hessianfree.estimators._answers import AnsweringRNN
+from hessianfree.estimators._runs import InitialState
 from hessianfree.network._initialization import Initialization
 from hessianfree.optimize._protocols import Optimizer
 from reservoir.utils.device import in_kind
 from reservoir.utils.types import Array
 
 
-class RNNClassifier(ClassifierMixin, RunningRNN):
+class RNNClassifier(ClassifierMixin, AnsweringRNN):
     r"""Recurrent net that predicts classes, trained by Hessian-free or first-order optimization.
 
     .. math:: P(y_t = k) = \mathrm{softmax}(W_{oh}\, h_t + b_o)_k

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hessianfree.batch import Batch
 from hessianfree.cells._inputs import check_inputs
-from hessianfree.network._definition import NetworkDefinition
+from hessianfree.network._fed_back import WritingNetwork
 from hessianfree.network._linearization import LinearizedSlice, NetworkLinearization, forward
 from hessianfree.network._prepared import check_vectors, prepare_for
 from reservoir.utils.device import (
@@ -23,7 +23,7 @@ from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Array
 
 
-class SequenceNetwork(NetworkDefinition):
+class SequenceNetwork(WritingNetwork):
     r"""Recurrent net with a linear output layer and a loss: an `Objective` on a `Batch`.
 
     .. math::

@@ -32,6 +32,12 @@ MANY_PARAMETERS = {
     "reservoir/plotting/_curves.py::MemoryCurveDisplay.from_estimator": (
         "public: as displays of scikit-learn"
     ),
+    "hessianfree/estimators/_answers.py::AnsweringRNN.generate": (
+        "public: from what, to where, and how to search"
+    ),
+    "hessianfree/network/_fed_back.py::WritingNetwork.generate": (
+        "public: from what, to where, and how to search"
+    ),
     "hessianfree/network/_initialization.py::sparse_parameters": "public: a scale for each kind",
     "hessianfree/network/_initialization.py::echo_state_parameters": (
         "public: a scale for each kind"
