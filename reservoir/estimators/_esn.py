@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from reservoir.dynamics._bounds import OUTPUT_LIMIT
+from reservoir.estimators._exports import Exports
 from reservoir.estimators._horizons import lie_ahead
 from reservoir.estimators._pooled import PooledTargets
 from reservoir.harvest._fold import TrainingSequence, fold_sequences
@@ -36,7 +37,7 @@ _BLOCKS_AHEAD = 8
 _STRETCH = 500
 
 
-class ESNRegressor(PooledTargets):
+class ESNRegressor(Exports, PooledTargets):
     r"""Echo state network with a ridge readout.
 
     A fixed random reservoir of leaky units is driven by the input,

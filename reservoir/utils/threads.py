@@ -166,7 +166,7 @@ def limit_threads(n_threads: int) -> Iterator[None]:
     """Give every BLAS call of this library a number of threads, in place of its own choice.
 
     Without it, a call gets one thread, and one for each core where it is large enough to gain by
-    them: ``rowsᵀ rows`` from about 700 features on. It never gets more than BLAS was set to:
+    them: ``rowsᵀ rows`` from about 1,000 features on. It never gets more than BLAS was set to:
     OPENBLAS_NUM_THREADS, MKL_NUM_THREADS, OMP_NUM_THREADS and ``threadpoolctl.threadpool_limits``
     keep their say, and so do the cores that an affinity mask or a control group leaves. Results
     depend on the number of threads by rounding alone.
