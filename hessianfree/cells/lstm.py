@@ -28,7 +28,7 @@ from hessianfree.cells.base import (
 )
 from reservoir.utils.device import fused
 from reservoir.utils.types import Array
-from reservoir.utils.validation import check_integer, check_real
+from reservoir.utils.validation import check_flag, check_integer, check_real
 
 # In the order in which pre-activations lie side by side: what drives the memory, then the reading.
 GATES = ("", "input_gate_", "forget_gate_", "output_gate_")
@@ -127,7 +127,7 @@ class LSTMCell(SweepingCell):
     ) -> None:
         self.n_inputs = check_integer("n_inputs", n_inputs, minimum=1)
         self.n_units = check_integer("n_units", n_units, minimum=1)
-        self.peepholes = peepholes
+        self.peepholes = check_flag("peepholes", peepholes)
         self.forget_bias = check_real("forget_bias", forget_bias)
         self.learn_initial_state = learn_initial_state
 

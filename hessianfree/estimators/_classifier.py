@@ -34,7 +34,7 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
 
     Parameters
     ----------
-    n_units, cell, n_layers, n_factors, gain, activation, n_symbols
+    n_units, cell, n_layers, cell_options, n_factors, gain, activation, n_symbols
         As in `RNNRegressor`: the net.
     learned_initial_state, initialization
         As in `RNNRegressor`: how it starts.
@@ -110,12 +110,13 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
             "vanilla", "multiplicative", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"
         ] = "vanilla",
         n_layers: int = 1,
+        cell_options: Mapping[str, Any] | None = None,
         n_factors: int | None = None,
         gain: Literal["auto", "linear", "shifted_tanh"] = "auto",
         activation: Literal["tanh", "logistic", "relu"] = "tanh",
         n_symbols: int | None = None,
         learned_initial_state: bool = True,
-        initialization: Initialization = "sparse",
+        initialization: Initialization | Mapping[str, Any] | Array = "sparse",
         optimizer: str | Optimizer[Any] = "hessian-free",
         gradient_batch_size: int | Literal["auto"] = "auto",
         curvature_batch_size: int = 200,
@@ -138,6 +139,7 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
             n_units,
             cell=cell,
             n_layers=n_layers,
+            cell_options=cell_options,
             n_factors=n_factors,
             gain=gain,
             activation=activation,

@@ -48,6 +48,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
         `MUT3Cell`).
     n_layers : int, default=1
         Recurrent layers on top of each other, each of `n_units` units; see `StackedCell`.
+    cell_options : dict, optional
+        Options of the cell by name, for all layers: `forget_bias` and `peepholes` of `LSTMCell`.
     n_factors : int, optional
         Factors of the multiplicative cell; by default `n_units`.
     gain : {"auto", "linear", "shifted_tanh"}, default="auto"
@@ -60,11 +62,13 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
         weights of its own, as if it came one-hot.
     learned_initial_state : bool, default=True
         Whether the state before the first step is learned; otherwise it is zero.
-    initialization : str, default="sparse"
+    initialization : str, array or dict of arrays, default="sparse"
         Where the weights start: "sparse" (`sparse_parameters`, 15 incoming connections per unit),
         "echo_state" (those scaled to a spectral radius of 1.1), "orthogonal", and, where one matrix
         carries the states on, "identity" and "chain", or, where gates do, "chrono": the functions
-        `echo_state_parameters` and so on, with their defaults.
+        `echo_state_parameters` and so on, with their defaults. Or weights of your own: all, of
+        shape (n_params,), as `params_` of a net of the same shape; or some blocks by name, as in
+        `weights_`, the others are drawn as by "sparse".
     optimizer : str or Optimizer, default="hessian-free"
         "hessian-free" is `HessianFree` with λ from 0.03 on, structural damping μ = 0.05, at most 20
         iterations of conjugate gradients, no preconditioner; chosen by measurements on long time

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from hessianfree.cells._single_step import DrivenStep, driven_step_of
-from hessianfree.estimators._base import RNNEstimator
+from hessianfree.estimators._learning import LearningRNN
 from hessianfree.estimators._sequence_data import (
     as_symbols,
     known_targets,
@@ -41,7 +41,7 @@ class _Live(NamedTuple):
     dtype: np.dtype[Any]
 
 
-class RunningRNN(RNNEstimator):
+class RunningRNN(LearningRNN):
     """What the recurrent estimators share once they are trained."""
 
     # After training and after `step`; not in files from before there were such states.

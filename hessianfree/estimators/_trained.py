@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -155,7 +155,10 @@ class TrainedNetworkMixin(SavableMixin):
 
     def _check_warm_start(self, architecture: Architecture, optimizer: Optimizer[Any]) -> None:
         """Raise unless such a net, of this dtype, is what such an optimizer trained before."""
-        old, new = asdict(self._architecture), asdict(architecture)
+        old, new = (
+            {field.name: getattr(one, field.name) for field in fields(one)}
+            for one in (self._architecture, architecture)
+        )
         old["dtype"], new["dtype"] = str(self._state.params.dtype), self.dtype
         states = self._state.optimizer_state, optimizer.init(self._state.params)
         old["state of the optimizer"], new["state of the optimizer"] = (

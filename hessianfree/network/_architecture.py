@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +23,10 @@ from hessianfree.network._network import SequenceNetwork
 from reservoir.utils.persistence import register
 from reservoir.utils.validation import check_choice, check_integer
 
-GATED: dict[str, Any] = {
+CELLS: dict[str, type] = {
+    "vanilla": ElmanCell,
+    "multiplicative": MultiplicativeCell,
+    "tensor": TensorCell,
     "lstm": LSTMCell,
     "gru": GRUCell,
     "mut1": MUT1Cell,
@@ -30,7 +35,8 @@ GATED: dict[str, Any] = {
 }
 
 
-CELLS = ("vanilla", "multiplicative", "tensor", *GATED)
+# What a cell is made with that has a parameter of its own in the estimators.
+_NAMED = ("n_inputs", "n_units", "n_factors", "gain", "activation", "learn_initial_state")
 
 
 GAINS = ("auto", "linear", "shifted_tanh")
@@ -53,12 +59,14 @@ class Architecture:
     loss: str
     l2: float
     n_layers: int = 1
+    cell_options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check what the net itself does not."""
         check_choice("cell", self.cell, CELLS)
         check_choice("gain", self.gain, GAINS)
         check_integer("n_layers", self.n_layers, minimum=1)
+        _check_options(self.cell, self.cell_options)
 
     def build(self, max_rows: int | None = None, device: str = "cpu") -> SequenceNetwork:
         """Return the net; `max_rows` and `device` as there."""
@@ -72,17 +80,42 @@ class Architecture:
 
     def _layer(self, n_inputs: int, has_symbols: bool) -> Cell:
         """Return one layer."""
-        learned = {"learn_initial_state": self.learned_initial_state}
-        cell: Cell
-        if self.cell in GATED:
-            cell = GATED[self.cell](n_inputs, self.n_units, **learned)
-            return cell
-        shared: dict[str, Any] = {"activation": self.activation, **learned}
-        if self.cell == "vanilla":
-            return ElmanCell(n_inputs, self.n_units, **shared)
-        if self.cell == "tensor":
-            return TensorCell(n_inputs, self.n_units, **shared)
-        gain = self.gain
-        if gain == "auto":
-            gain = "linear" if has_symbols else "shifted_tanh"
-        return MultiplicativeCell(n_inputs, self.n_units, self.n_factors, gain=gain, **shared)
+        chosen: dict[str, Any] = {
+            "activation": self.activation,
+            "learn_initial_state": self.learned_initial_state,
+        }
+        if self.cell == "multiplicative":
+            gain = self.gain
+            if gain == "auto":
+                gain = "linear" if has_symbols else "shifted_tanh"
+            chosen |= {"gain": gain, "n_factors": self.n_factors}
+        make = CELLS[self.cell]
+        taken = {name: chosen[name] for name in _parameters(make) if name in chosen}
+        cell: Cell = make(n_inputs, self.n_units, **taken, **(self.cell_options or {}))
+        return cell
+
+
+def _parameters(cell: type) -> list[str]:
+    """Return the names of what a cell is made with."""
+    return list(inspect.signature(cell).parameters)
+
+
+def _check_options(cell: str, options: Any) -> None:
+    """Raise unless options are None or a mapping of names that the cell takes."""
+    if options is None:
+        return
+    if not isinstance(options, Mapping):
+        raise TypeError(
+            f"`cell_options` is {options!r} of type {type(options).__name__}, but options by name "
+            "were expected. Pass for instance {'forget_bias': 2.0} with the cell 'lstm'."
+        )
+    taken = [name for name in _parameters(CELLS[cell]) if name not in _NAMED]
+    for name in options:
+        if name not in taken:
+            known = " and ".join(map(repr, taken)) or "none"
+            remedy = "Pass one of these" if taken else "Leave it out"
+            hint = ", or set the parameter of the estimator" if name in _NAMED else ""
+            raise ValueError(
+                f"`cell_options` has {name!r}, but the options of the cell {cell!r} are: {known}. "
+                f"{remedy}{hint}."
+            )
