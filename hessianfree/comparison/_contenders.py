@@ -20,7 +20,7 @@ from hessianfree.network._initialization import (
     Initialization,
     mean_target_bias,
 )
-from hessianfree.network._losses import outputs_of
+from hessianfree.network._links import outputs_of
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.optimize._protocols import Optimizer
 from hessianfree.tasks._task import Task

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from hessianfree.estimators._labels import of_all_classes
 from hessianfree.estimators._runs import InitialState, RunningRNN
 from hessianfree.estimators._sequence_data import predict_sequences
 from hessianfree.network._fed_back import symbol_step_of
@@ -20,11 +21,9 @@ from reservoir.utils.validation import check_integer
 class AnsweringRNN(RunningRNN):
     """What a net writes whose labels are symbols that it reads."""
 
-    classes_: NDArray[Any]
-
-    def _probabilities(self, outputs: Array) -> Array:
-        """Return float64 probabilities of all classes, one row per target."""
-        raise NotImplementedError
+    classes_: Any
+    # Of files of before there was another.
+    _label_kind: str = "single"
 
     def generate(
         self,
@@ -152,7 +151,7 @@ class AnsweringRNN(RunningRNN):
             network, params, sequences, starts, return_state=True
         )
         assert states is not None
-        last = self._probabilities(np.stack([rows[-1] for rows in predictions]))
+        last = of_all_classes(np.stack([rows[-1] for rows in predictions]))
         with np.errstate(divide="ignore"):  # what is too improbable for a number is not written
             outputs = np.log(last)
         read = symbol_step_of(network, network.layout.views(params))
@@ -177,6 +176,12 @@ class AnsweringRNN(RunningRNN):
             raise ValueError(
                 "`generate` writes a label at each step, but `fit` had one target per sequence. "
                 f"{remedy}"
+            )
+        if self._label_kind != "single" or not isinstance(self.loss, str):
+            raise ValueError(
+                "`generate` writes a single label at each step, as cross-entropy makes it "
+                f"probable, but the net has {self._label_kind} labels and `loss` is "
+                f"{self.loss!r}. {remedy}"
             )
         labels = self.classes_
         is_number = labels.dtype.kind in "iuf"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from hessianfree.estimators._named_optimizers import Counts, resolve_optimizer
 from hessianfree.estimators._sequence_data import TARGETS
 from hessianfree.estimators._trained import TrainedNetworkMixin
 from hessianfree.network._initialization import INITIALIZATIONS, Initialization
+from hessianfree.network._losses import Loss, check_loss
 from hessianfree.optimize._protocols import Optimizer
 from reservoir.utils.types import Array
-from reservoir.utils.validation import check_choice, check_integer, check_real
+from reservoir.utils.validation import as_numbers, check_choice, check_integer, check_real
 
 
 class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
@@ -37,6 +38,8 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         n_symbols: int | None = None,
         learned_initial_state: bool = True,
         initialization: Initialization | Mapping[str, Any] | Array = "sparse",
+        loss: str | Loss = "squared_error",
+        output_weight: ArrayLike | None = None,
         optimizer: str | Optimizer[Any] = "hessian-free",
         gradient_batch_size: int | Literal["auto"] = "auto",
         curvature_batch_size: int = 200,
@@ -64,6 +67,8 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self.n_symbols = n_symbols
         self.learned_initial_state = learned_initial_state
         self.initialization = initialization
+        self.loss = loss
+        self.output_weight = output_weight
         self.optimizer = optimizer
         self.gradient_batch_size = gradient_batch_size
         self.curvature_batch_size = curvature_batch_size
@@ -91,8 +96,10 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
 
     # Of those that have the parameter.
     class_weight: Any = None
-    # Whether a target may be several numbers.
-    _takes_several: ClassVar[bool] = False
+    # Whether a row of as many targets as steps is one per step, without a word.
+    _prefers_steps: ClassVar[bool] = False
+    # The losses that have a name.
+    _losses: ClassVar[Collection[str]]
 
     def _check_targets(self, y: Any, is_scored: NDArray[np.bool_] | None) -> NDArray[Any]:
         """Return targets as an array of shape (n,) or (n, n_outputs).
@@ -116,8 +123,8 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         """Return the weights of checked targets, after `_define`; None where all count the same."""
         return weights
 
-    def _loss_and_outputs(self) -> tuple[str, int]:
-        """Return the name of the loss and the number of outputs, after `_define`."""
+    def _loss_and_outputs(self) -> tuple[str | Loss, int]:
+        """Return the loss, or its name, and the number of outputs, after `_define`."""
         raise NotImplementedError
 
     def _remember_end(
@@ -129,12 +136,33 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         """Return the parameters that predictions are computed with."""
         return self.params_
 
+    def _output_weights(self, n_outputs: int) -> Array | None:
+        """Return the weights of the outputs, of mean 1, or None where all count the same."""
+        if self.output_weight is None:
+            return None
+        weights: Array = as_numbers("output_weight", self.output_weight, np.float64)
+        if weights.shape != (n_outputs,):
+            raise ValueError(
+                f"`output_weight` has shape {weights.shape}, but ({n_outputs},) was expected. Pass "
+                "one weight for each output."
+            )
+        if not (np.isfinite(weights).all() and (weights > 0).all()):
+            raise ValueError(
+                f"`output_weight` is {weights.tolist()}, but finite weights above 0 were expected. "
+                "Leave an output that does not count out of `y`."
+            )
+        return weights / weights.mean()
+
     # -- checks ----------------------------------------------------------------------------------
 
     def _check_parameters(self) -> None:
         """Raise unless the parameters that nothing else checks are as described."""
         if isinstance(self.initialization, str):
             check_choice("initialization", self.initialization, INITIALIZATIONS)
+        if isinstance(self.loss, str):
+            check_choice("loss", self.loss, self._losses)
+        else:
+            check_loss(self.loss)
         check_choice("dtype", self.dtype, ("float32", "float64"))
         check_choice("target", self.target, TARGETS)
         if self.n_symbols is not None:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite, compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils import compute_class_weight
 
 from hessianfree.estimators._answers import AnsweringRNN
+from hessianfree.estimators._labels import LABELS, Labels, check_labels, kind_of
 from hessianfree.estimators._runs import InitialState
 from hessianfree.network._initialization import Initialization
+from hessianfree.network._losses import Loss, takes_classes
 from hessianfree.optimize._protocols import Optimizer
 from reservoir.utils.device import in_kind
 from reservoir.utils.types import Array
@@ -30,6 +30,10 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
     with the states h_t of a recurrent cell. The loss is the mean cross-entropy over all targets.
     Sequences come as those of `RNNRegressor`; there is one label per step, or one per sequence.
 
+    A target may be several labels: with columns of 0 and 1 (multi-label) each holds or not, by a
+    logistic function of its own; other columns (multi-output) each have classes of their own, and a
+    softmax. The loss is then the sum of theirs.
+
     Read more in the guide: :doc:`/guide/hessian_free`.
 
     Parameters
@@ -42,17 +46,25 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
         As in `RNNRegressor`: how it is trained.
     validation_fraction, target, warm_start, dtype, random_state, verbose, callback, device,
     n_jobs
-        As in `RNNRegressor`. A label is one value: a row of as many labels as steps is one per
-        step.
+        As in `RNNRegressor`; but a row of as many labels as steps is one per step: where it is
+        one sequence with as many labels, set `target` to "sequence".
+    loss : "log_loss" or Loss, default="log_loss"
+        Cross-entropy, or an object with the methods of `hessianfree.network.Loss`, whose `predict`
+        gives probabilities: of the second of two classes, targets being a column of 0 and 1; of
+        each of more classes, targets being their numbers where it `takes_classes` and rows with a
+        1 for the class otherwise; of each label of a multi-label target.
+    output_weight : array-like of shape (n_outputs,), optional
+        Weight of the loss of each label of several; only their ratios count.
     class_weight : {"balanced"}, dict or None, default=None
         Weights of the classes in the loss, times `step_weight`, where something is held out there
         too: by label, 1 for those left out; or "balanced", n / (n_classes · n_k) for a class of
-        n_k of the n labels.
+        n_k of the n labels. Of a single label for each target.
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+    classes_ : ndarray of shape (n_classes,), or list of such
+        The labels, sorted; of a multi-label target the numbers of its columns; of a multi-output
+        one a list, the labels of each column.
     params_ : ndarray of shape (n_params,)
         All that was learned, one flat vector.
     weights_ : dict of str to ndarray
@@ -99,8 +111,10 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
     array([['odd', 'odd', 'even']], dtype='<U4')
     """
 
-    classes_: NDArray[Any]
+    classes_: Any
     _weight_of_class: Array | None
+    _losses = ("log_loss",)
+    _prefers_steps = True
 
     def __init__(
         self,
@@ -117,6 +131,8 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
         n_symbols: int | None = None,
         learned_initial_state: bool = True,
         initialization: Initialization | Mapping[str, Any] | Array = "sparse",
+        loss: Literal["log_loss"] | Loss = "log_loss",
+        output_weight: ArrayLike | None = None,
         optimizer: str | Optimizer[Any] = "hessian-free",
         gradient_batch_size: int | Literal["auto"] = "auto",
         curvature_batch_size: int = 200,
@@ -146,6 +162,8 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
             n_symbols=n_symbols,
             learned_initial_state=learned_initial_state,
             initialization=initialization,
+            loss=loss,
+            output_weight=output_weight,
             optimizer=optimizer,
             gradient_batch_size=gradient_batch_size,
             curvature_batch_size=curvature_batch_size,
@@ -190,7 +208,8 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
         -------
         labels : ndarray or list of ndarray
             One label per step, arranged as the steps of `X` are, or, where `fit` had one label per
-            sequence, an array of shape (n_sequences,).
+            sequence, an array of shape (n_sequences,). With one more axis where there are several
+            labels for each.
         states : ndarray of shape (n_sequences, state_size)
             Only with `return_state`: h of the cell, of an LSTM [h, c], of several layers side by
             side, the lowest first.
@@ -203,7 +222,7 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
             If `X` does not match what the model was fitted with, or `initial_state` does not fit.
         """
         outputs, states, layout = self._run_outputs(X, groups, lengths, initial_state, return_state)
-        restored = self._restore(self._labels(self._probabilities(outputs)), layout)
+        restored = self._restore(self._chosen(outputs), layout)
         return (restored, states) if return_state else restored
 
     def predict_proba(
@@ -227,11 +246,17 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
         -------
         probabilities : ndarray or list of ndarray
             As the labels of `predict`, with one more axis: the classes, in the order of `classes_`.
+            Of a multi-label target, in its form, the probability of each label; of a multi-output
+            one a list, with the probabilities of the classes of each column.
         states : ndarray of shape (n_sequences, state_size)
             Only with `return_state`.
         """
         outputs, states, layout = self._run_outputs(X, groups, lengths, initial_state, return_state)
-        restored = self._restore(in_kind(self._probabilities(outputs), X), layout)
+        probabilities = self._labels.probabilities(outputs)
+        if isinstance(probabilities, list):
+            restored = [self._restore(in_kind(rows, X), layout) for rows in probabilities]
+        else:
+            restored = self._restore(in_kind(probabilities, X), layout)
         return (restored, states) if return_state else restored
 
     def step(self, x: Any) -> Any:
@@ -247,14 +272,14 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
         Returns
         -------
         label
-            One of `classes_`.
+            One of `classes_`, or an array of several labels.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError, ValueError, TypeError
             As in `RNNRegressor.step`.
         """
-        return self._labels(self._probabilities(self._step_outputs(x)))[0]
+        return self._chosen(self._step_outputs(x))[0]
 
     def score(
         self,
@@ -264,7 +289,7 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
         groups: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
     ) -> float:
-        """Return the fraction of right labels, over all targets.
+        """Return the fraction of targets whose labels are right: of several, all of them.
 
         Parameters
         ----------
@@ -282,71 +307,68 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
         true, predicted, weights = self._stack_for_score(
             X, y, self.predict(X, groups, lengths), sample_weight, groups, lengths
         )
-        return float(accuracy_score(true, predicted, sample_weight=weights))
+        if self._label_kind == "single":
+            return float(accuracy_score(true, predicted, sample_weight=weights))
+        if np.shape(true) != predicted.shape:
+            raise ValueError(
+                f"`y` has {np.shape(true)[1:]} labels for each target, but {predicted.shape[1:]} "
+                "were learned. Pass as many."
+            )
+        right = (np.asarray(true) == predicted).all(axis=1)
+        return float(np.average(right, weights=weights))
 
-    def _probabilities(self, outputs: Array) -> Array:
-        """Return float64 probabilities of all classes, one row per target."""
-        outputs = outputs.astype(np.float64)
-        if len(self.classes_) == 2:
-            outputs = np.column_stack([1 - outputs, outputs])
-        # Rows that sum to 1 in float32 do not in float64.
-        normalized: Array = outputs / outputs.sum(axis=1, keepdims=True)
-        return normalized
+    def _chosen(self, outputs: Array) -> NDArray[Any]:
+        """Return the labels of predictions of the net, one row per target."""
+        labels = self._labels
+        return labels.choose(labels.probabilities(outputs))
 
-    def _labels(self, probabilities: Array) -> NDArray[Any]:
-        """Return the most probable class of each row."""
-        labels: NDArray[Any] = self.classes_[np.argmax(probabilities, axis=1)]
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
+        return tags
+
+    @property
+    def _labels(self) -> Labels:
+        """How labels are learned and answered."""
+        labels: Labels = LABELS[self._label_kind](self.classes_)
         return labels
 
     def _check_targets(self, y: Any, is_scored: NDArray[np.bool_] | None) -> NDArray[Any]:
-        labels: NDArray[Any] = column_or_1d(y, warn=True)
-        if is_scored is not None:
-            # One of those that count, in their type: NaN makes integers floats, None objects.
-            scored = labels[is_scored]
-            scored = np.array(scored.tolist()) if labels.dtype == object else scored
-            labels = np.full(len(labels), scored[0], dtype=scored.dtype)
-            labels[is_scored] = scored
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        return labels
+        return check_labels(y, is_scored)
 
     def _define(self, y: NDArray[Any], weights: Array | None, keeps: bool) -> None:
         """Set the classes, and the weight of each."""
-        classes = np.unique(y)
+        kind = kind_of(y)
         if self._continues():
-            self._check_classes(
-                "y", y, "the call before had", "Pass no new ones, or set `warm_start` to False."
-            )
-        elif len(classes) < 2:
-            raise ValueError(
-                f"`y` holds the one class {classes.tolist()}, but at least 2 classes were "
-                "expected. Pass sequences of more than one class."
-            )
+            remedy = "Pass no new ones, or set `warm_start` to False."
+            self._labels.check("y", y, "the call before had", remedy)
         else:
-            self.classes_ = classes
+            self._label_kind, self.classes_ = kind, LABELS[kind].classes_of(y)
+        is_single = self._label_kind == "single"
+        if self.class_weight is not None and not is_single:
+            raise ValueError(
+                f"`class_weight` weighs the classes of a single label, but `y` has {y.shape[1]} "
+                "labels for each target. Weigh them by `output_weight`, or targets by "
+                "`step_weight`."
+            )
+        if self.output_weight is not None and is_single:
+            raise ValueError(
+                "`output_weight` weighs several labels, but `y` has a single one. Weigh its "
+                "classes by `class_weight`, or targets by `step_weight`."
+            )
         self._weight_of_class = None
         if self.class_weight is not None:
-            scored = y if weights is None else y[weights > 0]
+            classes, scored = np.unique(y), y if weights is None else y[weights > 0]
             by_class = compute_class_weight(self.class_weight, classes=classes, y=scored)
             self._weight_of_class = np.ones(len(self.classes_))
             self._weight_of_class[np.searchsorted(self.classes_, classes)] = by_class
 
-    def _check_classes(self, name: str, y: NDArray[Any], before: str, remedy: str) -> None:
-        """Raise if there are classes that are not known."""
-        classes = np.unique(y)
-        if not np.isin(classes, self.classes_).all():
-            raise ValueError(
-                f"`{name}` holds the classes {classes.tolist()}, but {before} "
-                f"{self.classes_.tolist()}. {remedy}"
-            )
-
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Return class numbers (n,), or for two classes 0 and 1 as a column."""
-        self._check_classes("validation_data", y, "`y` has", "Leave out the others.")
-        numbers: NDArray[Any] = np.searchsorted(self.classes_, y)
-        if len(self.classes_) == 2:
-            return numbers[:, None].astype(np.float64)
-        return numbers
+        """Return class numbers (n,), or columns of 0 and 1."""
+        self._labels.check("validation_data", y, "`y` has", "Leave out the others.")
+        as_numbers = isinstance(self.loss, str) or takes_classes(self.loss)
+        return self._labels.encode(y, as_numbers=as_numbers)
 
     def _weigh(self, y: NDArray[Any], weights: Array | None) -> Array | None:
         """Return the weights of the labels times those of their classes."""
@@ -355,6 +377,15 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
         of_class: Array = self._weight_of_class[np.searchsorted(self.classes_, y)]
         return of_class if weights is None else weights * of_class
 
-    def _loss_and_outputs(self) -> tuple[str, int]:
-        n_classes = len(self.classes_)
-        return ("logistic", 1) if n_classes == 2 else ("softmax", n_classes)
+    def _loss_and_outputs(self) -> tuple[str | Loss, int]:
+        n_labels = 1 if self._label_kind == "single" else len(self.classes_)
+        weights = self._output_weights(n_labels)
+        loss, n_outputs = self._labels.loss(None if weights is None else tuple(weights.tolist()))
+        if isinstance(self.loss, str):
+            return loss, n_outputs
+        if self._label_kind == "multioutput" or weights is not None:
+            raise ValueError(
+                "`loss` is an object, but it does not say how it goes with several labels of "
+                "several classes, or with `output_weight`. Pass 'log_loss'."
+            )
+        return self.loss, n_outputs

@@ -155,7 +155,8 @@ class ForecastingRNN(OneStepAhead, RunningRNN):
                     rows = forecasts[:, t - 1][:, sources].astype(self.dtype)
                     rows[:, outside] = external[:, t - 1]
                     states, seen = step(states, rows)
-                    forecasts[:, t] = seen @ views["output"].T + views["output_bias"]
+                    outputs = seen @ views["output"].T + views["output_bias"]
+                    forecasts[:, t] = network.loss.predict(outputs)
                     forecasts[:, t] += self._target_mean
                 if note_departures(forecasts[:, t], bounds, t, departures):
                     break

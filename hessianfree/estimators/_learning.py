@@ -110,14 +110,14 @@ class LearningRNN(ReadingRNN):
         self._per_sequence, self._is_single_row = read.per_sequence, read.is_single_row
         others = None if validation_data is None else self._read_validation(validation_data)
         known_ahead = [] if others is None else [*others[0], *others[1][:2]]
-        class_weight = [] if self.class_weight is None else [self.class_weight]
+        weights = [self.class_weight, self.output_weight]
         data = digest_of(
             *sequences,
             *targets[:2],
             self._per_sequence,
             float(self.validation_fraction),
             *known_ahead,
-            *class_weight,
+            *(one for one in weights if one is not None),
         )
         self._define(*targets[:2], continues and self._is_on(data))
         batch = self._as_batch(sequences, targets)

@@ -60,7 +60,7 @@ class ReadingRNN(RNNEstimator):
     ) -> tuple[Targets, Reading]:
         """Return targets, checked, with their weights, and how they were read."""
         values, read = read_targets(
-            y, layout, is_cut=is_cut, target=target, takes_several=self._takes_several
+            y, layout, is_cut=is_cut, target=target, prefers_steps=self._prefers_steps
         )
         per_sequence = read.per_sequence
         unit = Layout((1,) * len(layout.lengths), "list") if per_sequence else layout

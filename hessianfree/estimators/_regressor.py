@@ -13,6 +13,8 @@ from sklearn.utils.validation import check_array
 from hessianfree.batch import Batch
 from hessianfree.estimators._forecasts import ForecastingRNN
 from hessianfree.estimators._runs import InitialState
+from hessianfree.network._definition import LOSSES
+from hessianfree.network._losses import Loss
 from hessianfree.network._network import SequenceNetwork
 from reservoir.utils.device import in_kind
 from reservoir.utils.types import Array
@@ -69,6 +71,15 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
         `echo_state_parameters` and so on, with their defaults. Or weights of your own: all, of
         shape (n_params,), as `params_` of a net of the same shape; or some blocks by name, as in
         `weights_`, the others are drawn as by "sparse".
+    loss : {"squared_error", "logistic", "softmax"} or Loss, default="squared_error"
+        What is lowered. "logistic" is for targets from 0 to 1, each by itself, "softmax" for
+        targets that are parts of a whole; or an object with the methods of
+        `hessianfree.network.Loss`. All but "squared_error", which scales the targets inside, see
+        the targets as they are: scale them to a standard deviation of some tenths.
+    output_weight : array-like of shape (n_outputs,), optional
+        Weight of the squared error of each output; only their ratios count. Without it each
+        output counts by its part of its own variance, whatever its unit; with it, that times the
+        weight. `score` is the mean of the R² of all outputs either way.
     optimizer : str or Optimizer, default="hessian-free"
         "hessian-free" is `HessianFree` with λ from 0.03 on, structural damping μ = 0.05, at most 20
         iterations of conjugate gradients, no preconditioner; chosen by measurements on long time
@@ -210,7 +221,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
 
     n_outputs_: int
 
-    _takes_several = True
+    _losses = LOSSES
     _target_scale: Array
 
     def predict(
@@ -348,14 +359,27 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
         self._y_is_1d = y.ndim == 1
         targets = y.reshape(len(y), -1)
         self.n_outputs_ = targets.shape[1]
-        if not keeps:
+        weights_of_outputs = self._output_weights(self.n_outputs_)
+        if self.loss != "squared_error":
+            if weights_of_outputs is not None:
+                raise ValueError(
+                    "`output_weight` belongs to the loss 'squared_error', but `loss` is "
+                    f"{self.loss!r}. Let the loss weigh its outputs, or leave it out."
+                )
+            # Another loss has a unit of its own, and sees the targets as they are.
+            self._target_mean = np.zeros(self.n_outputs_)
+            self._target_scale = np.ones(self.n_outputs_)
+        elif not keeps:
             self._target_mean = np.average(targets, axis=0, weights=weights)
             squares = (targets - self._target_mean) ** 2
             deviation = np.sqrt(np.average(squares, axis=0, weights=weights))
             self._target_scale = np.where(deviation > 0, deviation / _TARGET_SCALE, 1)
+            if weights_of_outputs is not None:
+                # w e² = (√w e)²: a weight is a scale.
+                self._target_scale /= np.sqrt(weights_of_outputs)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Return targets of mean 0 and a standard deviation of 0.2, of shape (n, n_outputs)."""
+        """Return targets of shape (n, n_outputs), in units of the net."""
         targets = y.reshape(len(y), -1)
         if targets.shape[1] != self.n_outputs_:
             raise ValueError(
@@ -365,8 +389,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
         encoded: Array = (targets - self._target_mean) / self._target_scale
         return encoded
 
-    def _loss_and_outputs(self) -> tuple[str, int]:
-        return "squared_error", self.n_outputs_
+    def _loss_and_outputs(self) -> tuple[str | Loss, int]:
+        return self.loss, self.n_outputs_
 
     def _in_units_of_targets(self, params: Array) -> Array:
         """Return parameters with the scaling of the targets undone, in float64.
@@ -395,6 +419,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
         The derivative in the output bias is that mean. Targets that moved far away, measured by
         their own deviation, would else be out of reach of float32.
         """
+        if self.loss != "squared_error":
+            return params
         params = params.copy()
         _, gradient = network.value_and_gradient(params, training)
         views = network.layout.views

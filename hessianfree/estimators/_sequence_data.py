@@ -36,7 +36,7 @@ def read_targets(
     *,
     is_cut: bool,
     target: str = "auto",
-    takes_several: bool = True,
+    prefers_steps: bool = False,
     name: str = "y",
 ) -> tuple[Any, Reading]:
     """Return targets or weights stacked, and how they were read.
@@ -53,8 +53,8 @@ def read_targets(
         Whether `groups` or `lengths` were given.
     target : {"step", "sequence", "auto"}
         What they are; "auto" goes by their shape.
-    takes_several : bool
-        Whether a target may be several numbers.
+    prefers_steps : bool
+        Whether "auto" takes a row of as many entries as steps for one per step: labels are.
     name : str
         Of the argument, for the errors.
 
@@ -69,7 +69,7 @@ def read_targets(
         If the shape is not that of such targets, or, with "auto", that of either kind.
     """
     if target == "auto":
-        target = _guess(values, layout, is_cut, takes_several, name)
+        target = _guess(values, layout, is_cut, prefers_steps, name)
     if target == "step":
         return stack_like(values, layout, name=name), Reading(per_sequence=False)
     n_sequences = len(layout.lengths)
@@ -98,7 +98,7 @@ def read_targets(
     return stacked, Reading(per_sequence=True)
 
 
-def _guess(values: Any, layout: Layout, is_cut: bool, takes_several: bool, name: str) -> str:
+def _guess(values: Any, layout: Layout, is_cut: bool, prefers_steps: bool, name: str) -> str:
     """Return "step" or "sequence", whichever the shape allows; raise where it allows both."""
     n_sequences, n_rows = len(layout.lengths), layout.n_rows
     n_values = len(values) if hasattr(values, "__len__") else None
@@ -116,14 +116,15 @@ def _guess(values: Any, layout: Layout, is_cut: bool, takes_several: bool, name:
     if shapes == {()}:
         return "sequence"
     per_sequence = len(shapes) == 1 and (len(shape) == 1 or (len(shape) == 2 and shape[0] == 1))
-    if not takes_several:
-        per_sequence = per_sequence and shape[-1] == 1
     if not per_sequence:
         return "step"
     # Outputs of a sequence, if not steps. One too few or too many is a slip that a row of outputs
     # would hide, and that a horizon of another length would not have.
     lengths = set(layout.lengths)
-    slip = 1 if len(shape) == 1 and shape[0] > 1 and takes_several else 0
+    is_row = len(shape) == 1 and shape[0] > 1
+    if prefers_steps and is_row and lengths == {shape[0]}:
+        return "step"
+    slip = 1 if is_row else 0
     if all(abs(shape[0] - length) <= slip for length in lengths):
         steps = " or ".join(str(length) for length in sorted(lengths))
         raise _ambiguous(name, np.shape(values), f"sequences of {steps} step(s)")

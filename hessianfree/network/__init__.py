@@ -6,13 +6,14 @@ from hessianfree.network._initialization import (
     mean_target_bias,
     sparse_parameters,
 )
+from hessianfree.network._joint_loss import JointLoss
 from hessianfree.network._linearization import NetworkLinearization
+from hessianfree.network._links import outputs_of
 from hessianfree.network._losses import (
     LogisticCrossEntropy,
     Loss,
     SoftmaxCrossEntropy,
     SquaredError,
-    outputs_of,
 )
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.network._parallel import ParallelObjective
@@ -26,6 +27,7 @@ from hessianfree.network._starts import (
 
 __all__ = [
     "GaussNewtonOperator",
+    "JointLoss",
     "LogisticCrossEntropy",
     "Loss",
     "NetworkLinearization",

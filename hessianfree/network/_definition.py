@@ -11,6 +11,7 @@ from hessianfree.network._losses import (
     Loss,
     SoftmaxCrossEntropy,
     SquaredError,
+    check_loss,
 )
 from hessianfree.network._parameters import ParameterLayout
 from hessianfree.network._penalty import WeightPenalty
@@ -44,6 +45,7 @@ class NetworkDefinition(WeightPenalty):
     ) -> None:
         if isinstance(loss, str):
             loss = LOSSES[check_choice("loss", loss, LOSSES)]()
+        check_loss(loss)
         check_choice("structural_distance", structural_distance, ("squared", "quarter"))
         if structural_distance == "quarter" and getattr(cell, "activation", None) != "tanh":
             raise ValueError(

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from hessianfree.batch import Batch
 from hessianfree.network._drawing import OtherWeights, draw_blocks, sparse_matrix
-from hessianfree.network._losses import outputs_of
+from hessianfree.network._links import MATCHING, best_constant, outputs_of
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.network._starts import (
     chain_parameters,
@@ -226,14 +226,14 @@ def mean_target_bias(network: SequenceNetwork, batch: Batch) -> Array:
 
     .. math:: b_o = \mathrm{link}^{-1}(\bar y)
 
-    with the mean ȳ of the targets weighted as the loss is.
+    with the mean ȳ of the targets weighted as the loss is; of a loss that is none of this package
+    the constant at which it is lowest, found numerically.
 
     Starting there spares the optimizer a first phase in which nothing but the mean is learned.
 
     Parameters
     ----------
     network : SequenceNetwork
-        One of the losses of this package.
     batch : Batch
 
     Returns
@@ -252,6 +252,8 @@ def mean_target_bias(network: SequenceNetwork, batch: Batch) -> Array:
     mask = np.ones(batch.targets.shape[:2]) if batch.mask is None else batch.mask
     scored = mask > 0
     weights, targets = mask[scored].astype(float), batch.targets[scored]
+    if not isinstance(network.loss, MATCHING):
+        return best_constant(network.loss, targets, weights, network.n_outputs)
     if targets.ndim == 1:
         mean = np.bincount(targets, weights, minlength=network.n_outputs) / weights.sum()
     else:

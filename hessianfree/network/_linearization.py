@@ -264,7 +264,9 @@ class LinearizedSlice:
             work.xp.matmul(rows[part], direction["output"].T, out=outputs_bar)
             d_outputs += outputs_bar
             d_outputs += direction["output_bias"]
-            network.loss.hessian_product(self._predicted(part), d_outputs, out=outputs_bar)
+            outputs_bar = network.loss.hessian_product(
+                self._predicted(part), d_outputs, out=outputs_bar, targets=batch.targets[part]
+            )
             outputs_bar *= batch.coefficients[part]
             self._pull_outputs(part, outputs_bar, blocks)
         self._pull_back(blocks, d_states, structural_damping)
@@ -316,7 +318,9 @@ class LinearizedSlice:
     def _outputs_bar(self, part: slice) -> Array:
         """Return the cotangents of the output pre-activations of a block of rows."""
         outputs_bar = self._output_buffer("outputs_bar", part)
-        self.network.loss.gradient(self._predicted(part), self.batch.targets[part], out=outputs_bar)
+        outputs_bar = self.network.loss.gradient(
+            self._predicted(part), self.batch.targets[part], out=outputs_bar
+        )
         outputs_bar *= self.batch.coefficients[part]
         return outputs_bar
 

@@ -1,35 +1,75 @@
-"""Losses with matching links: value, gradient and Hessian product in the pre-activations.
+"""Losses: value, gradient and Hessian product in the output pre-activations.
 
-A loss matches its link when the gradient in the output pre-activation o is the prediction minus
-the target. Its Hessian in o is then the derivative of the link: positive semi-definite, and the
-same whatever the target.
+Those of this package match their links: the gradient in the pre-activation o is the prediction
+minus the target. Its Hessian in o is then the derivative of the link: positive semi-definite, and
+the same whatever the target.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import inspect
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 
 from reservoir.utils.device import module_of, scipy_module
-from reservoir.utils.explained import explained
+from reservoir.utils.persistence import register
 from reservoir.utils.types import Array
-from reservoir.utils.validation import check_methods
 
 
 class Loss(Protocol):
-    """A function ℓ(o, y) of one row of pre-activations, and the link from o to a prediction.
+    r"""A function ℓ(o, y) of one row of pre-activations, and the link from o to a prediction.
+
+    Nets and estimators take any object with these methods as their `loss`. All work on many rows
+    at once; `out`, where it is given, may be written to and returned. Gauss-Newton steps need
+    ∂²ℓ/∂o² to be positive semi-definite, as it is where ℓ is convex in o; in its place may stand
+    any matrix that is, and bounds it well.
 
     Attributes
     ----------
     takes_classes : bool
-        Whether the targets may be integer classes.
+        Whether the targets may be integer classes; where it is missing they may not.
+
+    Examples
+    --------
+    The loss of Huber [1]_, which grows like the distance once that is above δ. A far outlier pulls
+    no more than a near one:
+
+    .. math:: \ell = \sum_k \begin{cases} \tfrac12 e_k^2 & |e_k| < \delta \\
+              \delta\, (|e_k| - \tfrac12 \delta) & \text{otherwise} \end{cases},
+              \quad e = o - y
+
+    >>> import numpy as np
+    >>> from hessianfree import Batch, ElmanCell, SequenceNetwork
+    >>> class Huber:
+    ...     def __init__(self, delta):
+    ...         self.delta = delta
+    ...     def predict(self, outputs, out=None):
+    ...         return np.positive(outputs, out=out)
+    ...     def values(self, outputs, targets):
+    ...         distance = abs(outputs - targets)
+    ...         near = np.minimum(distance, self.delta)
+    ...         return (near * (distance - near / 2)).sum(axis=1)
+    ...     def gradient(self, predictions, targets, out=None):
+    ...         return np.clip(predictions - targets, -self.delta, self.delta, out=out)
+    ...     def hessian_product(self, predictions, d_outputs, out=None, *, targets=None):
+    ...         return np.multiply(d_outputs, abs(predictions - targets) < self.delta, out=out)
+    >>> network = SequenceNetwork(ElmanCell(1, 3), n_outputs=1, loss=Huber(0.5))
+    >>> batch = Batch(np.ones((4, 1, 1)), np.full((4, 1, 1), 10.0))
+    >>> network.value(np.zeros(network.n_params), batch)  # 0.5 (10 - 0.25)
+    4.875
+
+    References
+    ----------
+    .. [1] Huber (1964), Robust estimation of a location parameter, Annals of Mathematical
+       Statistics 35.
     """
 
-    takes_classes: bool
+    takes_classes: ClassVar[bool]
 
     def predict(self, outputs: Array, out: Array | None = None) -> Array:
-        """Return the predictions p = link(o), of shape (n_rows, n_outputs)."""
+        """Return the predictions p = link(o), of shape (n_rows, n_outputs); `out` may be o."""
         ...
 
     def values(self, outputs: Array, targets: NDArray[Any]) -> Array:
@@ -39,16 +79,62 @@ class Loss(Protocol):
     def gradient(
         self, predictions: Array, targets: NDArray[Any], out: Array | None = None
     ) -> Array:
-        """Return ∂ℓ/∂o = p - y of each row, of shape (n_rows, n_outputs)."""
+        """Return ∂ℓ/∂o of each row, of shape (n_rows, n_outputs): p - y where the link matches."""
         ...
 
     def hessian_product(
-        self, predictions: Array, d_outputs: Array, out: Array | None = None
+        self,
+        predictions: Array,
+        d_outputs: Array,
+        out: Array | None = None,
+        *,
+        targets: NDArray[Any] | None = None,
     ) -> Array:
-        """Return (∂²ℓ/∂o²) d of each row, of shape (n_rows, n_outputs); `out` is not d itself."""
+        """Return (∂²ℓ/∂o²) d of each row, of shape (n_rows, n_outputs); `out` is not d itself.
+
+        A net passes the targets too, which a loss that matches its link has no need of.
+        """
         ...
 
 
+def check_loss(loss: Any) -> None:
+    """Raise unless an object has the methods of `Loss`.
+
+    Examples
+    --------
+    >>> check_loss(SquaredError())
+    >>> check_loss(3)
+    Traceback (most recent call last):
+    ...
+    TypeError: `loss` is of type int, which lacks `predict`, `values`, `gradient` and \
+`hessian_product`. Pass a name, or an object with the methods of `hessianfree.network.Loss`.
+    """
+    remedy = "Pass a name, or an object with the methods of `hessianfree.network.Loss`."
+    if isinstance(loss, type):
+        raise TypeError(
+            f"`loss` is the class {loss.__name__}, but an object was expected. {remedy}"
+        )
+    kind = type(loss).__name__
+    wanted = ("predict", "values", "gradient", "hessian_product")
+    missing = [f"`{name}`" for name in wanted if not callable(getattr(loss, name, None))]
+    if missing:
+        listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
+        raise TypeError(f"`loss` is of type {kind}, which lacks {listed}. {remedy}")
+    parameters = inspect.signature(loss.hessian_product).parameters.values()
+    if not any(one.name == "targets" or one.kind is one.VAR_KEYWORD for one in parameters):
+        raise TypeError(
+            f"`loss` is of type {kind}, whose `hessian_product` takes no `targets`, which a net "
+            "passes by that name. Add the argument."
+        )
+
+
+def takes_classes(loss: Loss) -> bool:
+    """Return whether the targets of a loss may be integer classes."""
+    return bool(getattr(loss, "takes_classes", False))
+
+
+@register
+@dataclass(frozen=True)
 class SquaredError:
     r"""Half the squared distance, with the identity as link.
 
@@ -62,7 +148,7 @@ class SquaredError:
     array([2.5])
     """
 
-    takes_classes = False
+    takes_classes: ClassVar[bool] = False
 
     def predict(self, outputs: Array, out: Array | None = None) -> Array:
         """Return the pre-activations themselves, of shape (n_rows, n_outputs)."""
@@ -86,21 +172,33 @@ class SquaredError:
         return result
 
     def hessian_product(
-        self, predictions: Array, d_outputs: Array, out: Array | None = None
+        self,
+        predictions: Array,
+        d_outputs: Array,
+        out: Array | None = None,
+        *,
+        targets: NDArray[Any] | None = None,
     ) -> Array:
         """Return d, of shape (n_rows, n_outputs)."""
         return self.predict(d_outputs, out=out)
 
 
+@register
+@dataclass(frozen=True)
 class LogisticCrossEntropy:
     r"""Cross-entropy of independent yes-or-no outputs, with the logistic function as link.
 
     .. math::
 
-        \ell = \sum_k \log(1 + e^{o_k}) - y_k o_k, \quad p = \frac{1}{1 + e^{-o}}, \quad
-        \partial^2 \ell / \partial o^2 = \operatorname{diag}(p\, (1 - p))
+        \ell = \sum_k w_k (\log(1 + e^{o_k}) - y_k o_k), \quad p = \frac{1}{1 + e^{-o}}, \quad
+        \partial^2 \ell / \partial o^2 = \operatorname{diag}(w\, p\, (1 - p))
 
     Targets lie between 0 and 1.
+
+    Parameters
+    ----------
+    output_weight : tuple of float, optional
+        w, one for each output; by default 1.
 
     Examples
     --------
@@ -109,7 +207,8 @@ class LogisticCrossEntropy:
     array([0.6931])
     """
 
-    takes_classes = False
+    takes_classes: ClassVar[bool] = False
+    output_weight: tuple[float, ...] | None = None
 
     def check_targets(self, targets: Array) -> None:
         """Raise unless scored targets (n_rows, n_outputs) lie between 0 and 1."""
@@ -127,27 +226,40 @@ class LogisticCrossEntropy:
         return result
 
     def values(self, outputs: Array, targets: NDArray[Any]) -> Array:
-        """Return Σ_k log(1 + exp(o_k)) - y_k o_k of each row, of shape (n_rows,)."""
-        result: Array = (module_of(outputs).logaddexp(0, outputs) - targets * outputs).sum(axis=1)
-        return result
+        """Return Σ_k log(1 + exp(o_k)) - y_k o_k of each row, weighted, of shape (n_rows,)."""
+        result: Array = module_of(outputs).logaddexp(0, outputs) - targets * outputs
+        total: Array = self._weighted(result).sum(axis=1)
+        return total
 
     def gradient(
         self, predictions: Array, targets: NDArray[Any], out: Array | None = None
     ) -> Array:
-        """Return p - y, of shape (n_rows, n_outputs)."""
-        result: Array = module_of(predictions).subtract(predictions, targets, out=out)
-        return result
+        """Return w (p - y), of shape (n_rows, n_outputs)."""
+        return self._weighted(module_of(predictions).subtract(predictions, targets, out=out))
 
     def hessian_product(
-        self, predictions: Array, d_outputs: Array, out: Array | None = None
+        self,
+        predictions: Array,
+        d_outputs: Array,
+        out: Array | None = None,
+        *,
+        targets: NDArray[Any] | None = None,
     ) -> Array:
-        """Return p (1 - p) d, of shape (n_rows, n_outputs)."""
+        """Return w p (1 - p) d, of shape (n_rows, n_outputs)."""
         out = module_of(predictions).subtract(1, predictions, out=out)
         out *= predictions
         out *= d_outputs
-        return out
+        return self._weighted(out)
+
+    def _weighted(self, rows: Array) -> Array:
+        """Multiply the outputs of rows by their weights, in place."""
+        if self.output_weight is not None:
+            rows *= module_of(rows).asarray(self.output_weight, dtype=rows.dtype)
+        return rows
 
 
+@register
+@dataclass(frozen=True)
 class SoftmaxCrossEntropy:
     r"""Cross-entropy of one choice among n_outputs, with the softmax as link.
 
@@ -166,7 +278,7 @@ class SoftmaxCrossEntropy:
     array([1.3863])
     """
 
-    takes_classes = True
+    takes_classes: ClassVar[bool] = True
 
     def check_targets(self, targets: Array) -> None:
         """Raise unless scored rows of targets (n_rows, n_outputs) are probabilities."""
@@ -211,7 +323,12 @@ class SoftmaxCrossEntropy:
         return out
 
     def hessian_product(
-        self, predictions: Array, d_outputs: Array, out: Array | None = None
+        self,
+        predictions: Array,
+        d_outputs: Array,
+        out: Array | None = None,
+        *,
+        targets: NDArray[Any] | None = None,
     ) -> Array:
         """Return p d - p (pᵀ d), of shape (n_rows, n_outputs)."""
         xp = module_of(predictions)
@@ -219,39 +336,3 @@ class SoftmaxCrossEntropy:
         out = xp.subtract(d_outputs, inner[:, None], out=out)
         out *= predictions
         return out
-
-
-@explained
-def outputs_of(loss: Loss, predictions: Array, margin: float = 0.001) -> Array:
-    """Return pre-activations that a loss links to given predictions.
-
-    o = p, log(p / (1 - p)) or log p,   for squared error, logistic and softmax
-
-    Parameters
-    ----------
-    loss : Loss
-        One of this module.
-    predictions : ndarray of shape (..., n_outputs)
-        p; probabilities are cut off where they come closer than `margin` to 0, or, for the logistic
-        loss, to 1.
-    margin : float, default=0.001
-
-    Returns
-    -------
-    ndarray of shape (..., n_outputs)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> outputs_of(LogisticCrossEntropy(), np.array([0.5, 1.0])).round(3)
-    array([0.   , 6.907])
-    """
-    check_methods("loss", loss, ("predict",), "for instance SquaredError()")
-    xp = module_of(predictions)
-    outputs = predictions
-    if isinstance(loss, SoftmaxCrossEntropy):
-        outputs = xp.log(xp.maximum(predictions, margin))
-    elif isinstance(loss, LogisticCrossEntropy):
-        logit = scipy_module(xp, "special").logit
-        outputs = logit(xp.clip(predictions, margin, 1 - margin))
-    return outputs

@@ -15,6 +15,7 @@ from hessianfree.batch import Batch, check_initial_inputs
 from hessianfree.cells._inputs import check_inputs
 from hessianfree.network._buckets import Indices, bucket_sequences
 from hessianfree.network._definition import NetworkDefinition
+from hessianfree.network._losses import takes_classes
 from reservoir.utils.device import MEMORY_REMEDY, module_of, move_state, naming_remedy
 from reservoir.utils.types import Array
 
@@ -66,7 +67,7 @@ def prepare_for(
     limit = min(limits, default=None)
     sizes = network.cell.n_inputs, network.n_outputs, network.n_initial_inputs
     step_cost = step_rows(network)
-    key = (params.dtype, limit, step_cost, sizes, network.loss.takes_classes)
+    key = (params.dtype, limit, step_cost, sizes, takes_classes(network.loss))
     return place_batch(
         module_of(params),
         batch,
@@ -130,7 +131,7 @@ def _checked_slices(
         check_vectors(network, batch.initial_inputs, batch.n_sequences)
     slices = prepare(batch, dtype, max_rows, step_rows)
     classes = batch.targets.ndim == 2
-    if classes and not network.loss.takes_classes:
+    if classes and not takes_classes(network.loss):
         raise ValueError(
             f"`targets` has shape {batch.targets.shape}: integer classes, which belong to the "
             "softmax loss, but real numbers were expected. Pass an array of shape (n_steps, "
