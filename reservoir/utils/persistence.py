@@ -84,7 +84,9 @@ def pack(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
     if isinstance(value, np.random.Generator):
         return {"generator": value.bit_generator.state}
     if _CLASSES.get(type(value).__name__) is type(value):
-        return {"class": type(value).__name__, "state": pack(value.__getstate__(), name, arrays)}
+        # An object without attributes has no state to Python.
+        state = pack(value.__getstate__() or {}, name, arrays)
+        return {"class": type(value).__name__, "state": state}
     raise TypeError(
         f"`{name}` is of type {type(value).__name__}, which a model file can't hold. "
         "Pickle the model, or give a value made of numbers, strings and arrays instead."

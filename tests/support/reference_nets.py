@@ -5,6 +5,7 @@ part of f(x + ih) is h f'(x) without any difference of nearly equal numbers.
 """
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from hessianfree.cells import (
     GRUCell,
@@ -17,6 +18,9 @@ from hessianfree.cells import (
     TensorCell,
 )
 from hessianfree.training import take_sequences
+
+# Of the loss of that name: up to here squares, then distances.
+HUBER = 0.8
 
 ACTIVATIONS = {
     "tanh": np.tanh,
@@ -155,7 +159,22 @@ def softmax(o):
     return e / e.sum()
 
 
+def parts_of(name):
+    """(name, weight, where its outputs lie) of the parts of a joint loss."""
+    start = 0
+    for part, size, weight in name:
+        yield part, weight, slice(start, start + size)
+        start += size
+
+
 def row_loss(name, o, y, n_outputs):
+    """A name, or for a joint loss a tuple of (name, number of outputs, weight)."""
+    if isinstance(name, tuple):
+        return sum(w * row_loss(part, o[s], y[s], None) for part, w, s in parts_of(name))
+    if name == "huber":
+        distance = np.where(np.real(o - y) < 0, y - o, o - y)
+        near = np.real(distance) < HUBER
+        return np.sum(np.where(near, distance**2 / 2, HUBER * (distance - HUBER / 2)))
     if name == "squared_error":
         return 0.5 * np.sum((o - y) ** 2)
     if name == "logistic":
@@ -165,7 +184,12 @@ def row_loss(name, o, y, n_outputs):
     return -np.sum(y * np.log(softmax(o)))
 
 
-def row_hessian(name, o):
+def row_hessian(name, o, y=None):
+    if isinstance(name, tuple):
+        blocks = [w * row_hessian(part, o[s], y[s]) for part, w, s in parts_of(name)]
+        return block_diag(*blocks)
+    if name == "huber":
+        return np.diag((abs(o - y) < HUBER).astype(float))
     if name == "squared_error":
         return np.eye(len(o))
     if name == "logistic":
@@ -239,7 +263,7 @@ def derivatives(network, loss, flat, batch):
     for (t, b), w in np.ndenumerate(weights):
         if w > 0:
             jac = jac_outputs[t, b]
-            gauss_newton += w * jac.T @ row_hessian(loss, outputs[t, b]) @ jac
+            gauss_newton += w * jac.T @ row_hessian(loss, outputs[t, b], batch.targets[t, b]) @ jac
         if np.any(weights[t:, b]):
             structure += jac_hidden[t, b].T @ np.diag(distance[t, b]) @ jac_hidden[t, b]
     return gradient, gauss_newton, structure / np.count_nonzero(weights)
