@@ -151,7 +151,8 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
                 f"`output_weight` is {weights.tolist()}, but finite weights above 0 were expected. "
                 "Leave an output that does not count out of `y`."
             )
-        return weights / weights.mean()
+        of_mean_1: Array = weights / weights.mean()
+        return of_mean_1
 
     # -- checks ----------------------------------------------------------------------------------
 

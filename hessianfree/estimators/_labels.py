@@ -17,9 +17,8 @@ from reservoir.utils.types import Array
 
 def check_labels(y: Any, is_scored: NDArray[np.bool_] | None) -> NDArray[Any]:
     """Return labels (n,) or (n, n_outputs); those that are not scored are overwritten."""
-    labels: NDArray[Any] = np.asarray(y) if np.ndim(y) == 2 and np.shape(y)[1] > 1 else None
-    if labels is None:
-        labels = column_or_1d(y, warn=True)
+    several = np.ndim(y) == 2 and np.shape(y)[1] > 1
+    labels: NDArray[Any] = np.asarray(y) if several else column_or_1d(y, warn=True)
     if is_scored is not None:
         # One of those that count, in their type: NaN makes integers floats, None objects.
         scored = labels[is_scored]
@@ -228,7 +227,8 @@ def one_hot(labels: NDArray[Any], classes: NDArray[Any]) -> Array:
            [1., 0., 0.]])
     """
     shown = classes[1:] if len(classes) == 2 else classes
-    return (labels[:, None] == shown).astype(np.float64)
+    rows: Array = (labels[:, None] == shown).astype(np.float64)
+    return rows
 
 
 def of_all_classes(outputs: Array) -> Array:

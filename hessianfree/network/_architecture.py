@@ -19,6 +19,7 @@ from hessianfree.cells import (
     StackedCell,
     TensorCell,
 )
+from hessianfree.network._losses import Loss
 from hessianfree.network._network import SequenceNetwork
 from reservoir.utils.persistence import register
 from reservoir.utils.validation import check_choice, check_integer
@@ -56,7 +57,7 @@ class Architecture:
     has_symbols: bool
     learned_initial_state: bool
     n_outputs: int
-    loss: str
+    loss: str | Loss
     l2: float
     n_layers: int = 1
     cell_options: Mapping[str, Any] | None = None

@@ -99,11 +99,12 @@ class JointLoss:
 
     def values(self, outputs: Array, targets: NDArray[Any]) -> Array:
         """Return Σ_k w_k ℓ_k of each row, of shape (n_rows,)."""
-        total: Array = sum(
+        total: Any = sum(
             weight * loss.values(outputs[:, part], targets[:, part])
             for loss, part, weight in self._weighted_parts()
         )
-        return total
+        values: Array = total
+        return values
 
     def gradient(
         self, predictions: Array, targets: NDArray[Any], out: Array | None = None
