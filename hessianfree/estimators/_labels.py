@@ -17,8 +17,9 @@ from reservoir.utils.types import Array
 
 def check_labels(y: Any, is_scored: NDArray[np.bool_] | None) -> NDArray[Any]:
     """Return labels (n,) or (n, n_outputs); those that are not scored are overwritten."""
-    several = np.ndim(y) == 2 and np.shape(y)[1] > 1
-    labels: NDArray[Any] = np.asarray(y) if several else column_or_1d(y, warn=True)
+    array = np.asarray(y)
+    several = array.ndim == 2 and array.shape[1] > 1
+    labels: NDArray[Any] = array if several else column_or_1d(y, warn=True)
     if is_scored is not None:
         # One of those that count, in their type: NaN makes integers floats, None objects.
         scored = labels[is_scored]
