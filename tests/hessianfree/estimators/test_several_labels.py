@@ -195,3 +195,10 @@ def test_what_does_not_go_together_is_refused(data):
         rnn.fit(X, other)
     with pytest.raises(ValueError, match=r"`y` has .* labels for each target"):
         rnn.score(X, labels)
+
+
+def test_a_single_label_is_written_back(rng):
+    symbols = rng.integers(3, size=(20, 6, 1))
+    rnn = classifier(n_symbols=3).fit(symbols, np.dstack([symbols, 2 - symbols]))
+    with pytest.raises(ValueError, match=r"`generate` writes a single label .* multioutput labels"):
+        rnn.generate(symbols[:1])
