@@ -195,7 +195,8 @@ class AnsweringRNN(RunningRNN):
                 f"`generate` reads the labels that it writes, but `y` of `fit` had {labels[-1]}, "
                 f"and `n_symbols` is {self.n_symbols}. Raise it to {int(labels[-1]) + 1} or more."
             )
-        return labels.astype(np.intp)
+        symbols: Symbols = labels.astype(np.intp)
+        return symbols
 
     def _index_of(self, name: str, label: Any, symbols: Symbols) -> int:
         """Return the number of the class that a label is."""
