@@ -13,7 +13,7 @@ from scipy.linalg import blas
 from reservoir.readout._resolution import resolves_best_alpha
 from reservoir.readout._rows import check_rows, raise_if_not_finite, sum_of_squares
 from reservoir.readout._sums import EPS, GRAM_MARGIN, GramAccumulator, QRAccumulator, Solver
-from reservoir.utils.device import is_on_device, to_host
+from reservoir.utils.device import to_host
 from reservoir.utils.explained import explained
 from reservoir.utils.threads import with_few_threads
 from reservoir.utils.types import Floats
@@ -181,8 +181,7 @@ class RidgeAccumulator:
         if self._few is not None or self.allow_single or not self.n_rows:
             return None
         sums = self.sums
-        array = sums.moments if isinstance(sums, GramAccumulator) else sums.factor
-        return None if is_on_device(array) else sums.shift
+        return None if sums.lies_on_device else sums.shift
 
     @with_few_threads
     def update_shifted(self, rows: Floats, squares: float) -> Self:

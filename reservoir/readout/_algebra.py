@@ -28,7 +28,7 @@ class HostAlgebra:
 
     Attributes
     ----------
-    gram_rows, piece_rows, factor_rows : int
+    gram_rows, piece_rows, factor_rows, qr_rows : int
         Rows folded at a time, measured with 300, 1,000 and 3,000 features. More rows gain nothing
         and cost memory. Those of a factor are stored by columns, a power of two apart being 8 to
         11 % slower; they are shifted in smaller pieces, in cache, before they are transposed.
@@ -38,6 +38,7 @@ class HostAlgebra:
     gram_rows = 1024
     piece_rows = 172
     factor_rows = 4 * piece_rows
+    qr_rows = 2 * factor_rows
 
     def asarray(self, values: Any) -> Any:
         """Return an array where the sums lie; not copied where it is there."""
@@ -139,7 +140,7 @@ class DeviceAlgebra(HostAlgebra):
         cupy; numpy serves to test it.
     """
 
-    gram_rows = piece_rows = factor_rows = 16384
+    gram_rows = piece_rows = factor_rows = qr_rows = 16384
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp

@@ -17,7 +17,8 @@ from reservoir.readout._rows import (
     shifted_rows,
     sum_of_squares,
 )
-from reservoir.utils.device import host_state, module_of, to_host
+from reservoir.readout._whitened import WhitenedRows
+from reservoir.utils.device import host_state, is_on_device, module_of, to_host
 from reservoir.utils.explained import explained
 from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Floats
@@ -52,6 +53,12 @@ _SINGLE_ROWS = 512
 _SINGLE_RANGE = (1e-15, 1e15)
 
 
+# Columns from which whitening rows costs less than reflections, and rows, in columns, from which
+# a factor tells how rows to come will be spread.
+_LEAST_WHITENED = 200
+_WHITENED_FROM = 1.5
+
+
 class _Accumulator:
     """What both ways of accumulating share: shapes, counts, the provisional shift.
 
@@ -81,6 +88,11 @@ class _Accumulator:
         twin = object.__new__(type(self))
         vars(twin).update({name: copy.deepcopy(value) for name, value in vars(self).items()})
         return twin
+
+    @property
+    def lies_on_device(self) -> bool:
+        """Whether the sums are on a GPU."""
+        return any(is_on_device(vars(self).get(name)) for name in ("moments", "factor"))
 
     def __deepcopy__(self, memo: Any) -> Self:
         """Return a copy that stays where it is: the default goes by way of the pickled state."""
@@ -425,9 +437,37 @@ class QRAccumulator(_Accumulator):
 
     solver = "qr"
 
+    # Rows on their way into the factor, which they are part of once it is asked for.
+    _whitened: WhitenedRows | None = None
+
     def __init__(self, n_features: int, n_targets: int) -> None:
         super().__init__(n_features, n_targets)
-        self.factor: Floats = np.zeros((self.n_columns, self.n_columns), order="F")
+        self.factor = np.zeros((self.n_columns, self.n_columns), order="F")
+
+    @property
+    def factor(self) -> Floats:
+        """R of all rows so far."""
+        if self._whitened is not None:
+            self.factor = self._whitened.factor()
+        factor: Floats = vars(self)["factor"]
+        return factor
+
+    @factor.setter
+    def factor(self, factor: Floats) -> None:
+        vars(self)["factor"] = factor
+        self._whitened = None
+
+    def copy(self) -> Self:
+        """Return an independent accumulator with the same factor."""
+        self.factor = self.factor
+        return super().copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled and saved: the factor of all rows."""
+        self.factor = self.factor
+        state = super().__getstate__()
+        state.pop("_whitened", None)
+        return state
 
     @property
     def total_weight(self) -> float:
@@ -472,31 +512,44 @@ class QRAccumulator(_Accumulator):
             return
         if not self.n_rows:
             self.shift = first_shift(s, y)
-        algebra = algebra_of(s)
-        self.factor = algebra.own_factor(self.factor)
-        # Small pieces are shifted in cache and then transposed: writing a Fortran-ordered buffer
-        # straight from the subtraction took three times as long.
-        n_rows = min(algebra.factor_rows, len(s))
-        block = algebra.xp.empty((n_rows, self.n_columns), order="F")
-        filled = 0
-        for piece in shifted_rows(s, y, weight, self.shift, algebra.piece_rows):
-            block[filled : filled + len(piece)] = piece
-            filled += len(piece)
-            if filled == len(block):
-                self.factor = algebra.fold_rows(self.factor, block)
-                filled = 0
-        if filled:
-            self.factor = algebra.fold_rows(self.factor, algebra.copy(block[:filled]))
+        algebra, n_done = algebra_of(s), 0
+        for piece in shifted_rows(s, y, weight, self.shift, algebra.qr_rows):
+            self._fold_piece(piece, self.n_rows + n_done, len(s))
+            n_done += len(piece)
         self.n_rows += _n_positive(len(s), weight)
 
     def fold_shifted(self, rows: Floats) -> None:
         """Add checked rows [1 | S − c | Y − d] about `shift`, weighted by square roots."""
-        algebra = algebra_of(rows)
-        self.factor = algebra.own_factor(self.factor)
-        for start in range(0, len(rows), algebra.factor_rows):
-            block = algebra.copy(rows[start : start + algebra.factor_rows])
-            self.factor = algebra.fold_rows(self.factor, block)
+        n_rows = algebra_of(rows).qr_rows
+        for start in range(0, len(rows), n_rows):
+            self._fold_piece(rows[start : start + n_rows], self.n_rows + start, len(rows))
         self.n_rows += int(np.count_nonzero(rows[:, 0]))
+
+    def _fold_piece(self, rows: Any, n_before: int, n_at_once: int) -> None:
+        """Add some of `n_at_once` rows, where `n_before` are in the factor.
+
+        By whitening where that pays: once the factor knows all directions, and for rows that are
+        many enough for the price of its end. Others, and rows unlike those before, by reflections.
+        """
+        n, algebra = self.n_columns, algebra_of(rows)
+        knows_all = n_before >= _WHITENED_FROM * n and n >= _LEAST_WHITENED
+        if self._whitened is not None or (knows_all and 4 * n_at_once >= n and algebra.xp is np):
+            if self._whitened is not None and self._whitened.add(rows):
+                return
+            whitened = WhitenedRows(np.asfortranarray(self.factor))
+            if whitened.add(rows):
+                self._whitened = whitened
+                return
+        factor = algebra.own_factor(self.factor)
+        for start in range(0, len(rows), algebra.factor_rows):
+            part = rows[start : start + algebra.factor_rows]
+            # Small pieces are transposed in cache.
+            block = algebra.xp.empty(part.shape, order="F")
+            for first in range(0, len(part), algebra.piece_rows):
+                few = slice(first, first + algebra.piece_rows)
+                block[few] = part[few]
+            factor = algebra.fold_rows(factor, block)
+        self.factor = factor
 
     @classmethod
     def of_few(cls, s: NDArray[np.floating], y: NDArray[np.floating], weight: Any) -> Self:

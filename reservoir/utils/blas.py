@@ -1,4 +1,4 @@
-"""Symmetric products by SciPy's BLAS without the interpreter's lock.
+"""Products and triangular systems by SciPy's BLAS without the interpreter's lock.
 
 `scipy.linalg.blas` keeps that lock during a call, so that no second thread of Python gets on. The
 same routines, called where `scipy.linalg.cython_blas` keeps them, let others work meanwhile.
@@ -17,10 +17,12 @@ _ROUTINES = {"d": "dsyrk", "f": "ssyrk"}
 _SCALARS = {"d": ctypes.c_double, "f": ctypes.c_float}
 # uplo, trans, n, k, alpha, a, lda, beta, c, ldc: all by reference.
 _N_ARGUMENTS = 10
+# side, uplo, transa, diag, m, n, alpha, a, lda, b, ldb: likewise.
+_N_ARGUMENTS_OF_TRSM = 11
 
 
 @functools.cache
-def _routine(name: str) -> Any:
+def _routine(name: str, n_arguments: int = _N_ARGUMENTS) -> Any:
     """Return a routine of BLAS as a function that releases the lock."""
     from scipy.linalg import cython_blas
 
@@ -30,7 +32,7 @@ def _routine(name: str) -> Any:
     pointer_of.restype = ctypes.c_void_p
     pointer_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
     address = pointer_of(capsule, name_of(capsule))
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * _N_ARGUMENTS)(address)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arguments)(address)
 
 
 def add_symmetric_products(sums: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:
@@ -85,3 +87,48 @@ def add_symmetric_products(sums: NDArray[Any], rows: NDArray[Any]) -> NDArray[An
         by(order),
     )  # fmt: skip
     return sums
+
+
+def solve_rows(upper: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rows · upper⁻¹, in place.
+
+    Parameters
+    ----------
+    upper : ndarray of shape (n_columns, n_columns)
+        In Fortran order; what is below its diagonal is not looked at.
+    rows : ndarray of shape (n_rows, n_columns)
+        Writable, in C order.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_columns)
+        `rows` itself.
+
+    Raises
+    ------
+    ValueError
+        If shapes, dtypes or the order of memory do not fit: nothing is written then.
+
+    Examples
+    --------
+    >>> solve_rows(np.array([[1.0, 1.0], [0.0, 2.0]], order="F"), np.array([[1.0, 5.0]]))
+    array([[1., 2.]])
+    """
+    size = len(upper)
+    if upper.dtype != np.float64 or rows.dtype != np.float64:
+        raise ValueError(f"The triangle is {upper.dtype} and rows {rows.dtype}, not both float64.")
+    if upper.shape != (size, size) or rows.ndim != 2 or rows.shape[1] != size:
+        raise ValueError(f"A triangle of shape {upper.shape} does not fit rows of {rows.shape}.")
+    if not (upper.flags.f_contiguous and rows.flags.c_contiguous and rows.flags.writeable):
+        raise ValueError("The triangle must be in Fortran order, rows writable and in C order.")
+    if rows.size == 0:
+        return rows
+    by, one = ctypes.byref, ctypes.c_double(1.0)
+    order, n_rows = ctypes.c_int(size), ctypes.c_int(len(rows))
+    # Rows in C order are columns in Fortran order: upperᵀ X = rowsᵀ.
+    flags = [ctypes.c_char(flag) for flag in (b"L", b"U", b"T", b"N")]
+    a, b = ctypes.c_void_p(upper.ctypes.data), ctypes.c_void_p(rows.ctypes.data)
+    _routine("dtrsm", _N_ARGUMENTS_OF_TRSM)(
+        *[by(flag) for flag in flags], by(order), by(n_rows), by(one), a, by(order), b, by(order)
+    )
+    return rows

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from reservoir.utils.blas import add_symmetric_products
+from reservoir.utils.blas import add_symmetric_products, solve_rows
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -72,3 +72,27 @@ def test_another_thread_counts_on_meanwhile():
     thread.join()
     # With the lock kept it counts for one switch of threads at most: 5 ms.
     assert meanwhile > 0.25 * undisturbed
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 37])
+def test_rows_are_solved_for(rng, n_rows):
+    upper = np.asfortranarray(np.triu(rng.normal(size=(9, 9))) + 5.0 * np.eye(9))
+    rows = rng.normal(size=(n_rows, 9))
+    expected = np.linalg.solve(upper.T, rows.T).T
+    upper[np.tril_indices(9, -1)] = np.nan  # is not looked at
+    assert solve_rows(upper, rows) is rows
+    np.testing.assert_allclose(rows, expected, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("upper", "rows", "message"),
+    [
+        (np.eye(2, dtype=np.float32), np.ones((1, 2)), "not both float64"),
+        (np.eye(3, order="F"), np.ones((1, 2)), "does not fit"),
+        (np.ones((2, 2)), np.ones((1, 2)), "Fortran order"),
+        (np.eye(2, order="F"), np.ones((2, 2), order="F"), "C order"),
+    ],
+)
+def test_what_does_not_fit_is_not_solved_for(upper, rows, message):
+    with pytest.raises(ValueError, match=message):
+        solve_rows(upper, rows)
