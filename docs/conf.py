@@ -39,6 +39,8 @@ html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
 html_show_sourcelink = False
 
 autosummary_generate = True
+# Pages on adapters are made from their own docstrings: their libraries need not be installed.
+autodoc_mock_imports = ["sktime", "aeon"]
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False

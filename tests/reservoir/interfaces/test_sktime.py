@@ -107,7 +107,7 @@ def test_steps_that_are_known_are_refused(series):
     model = door.SktimeReservoirForecaster(small()).fit(y)
     with pytest.raises(NotImplementedError, match="in-sample"):
         model.predict([-1])
-    with pytest.raises(ValueError, match="`fh` goes back to 2004-.*known up to 2005-12"):
+    with pytest.raises(ValueError, match=r"`fh` goes back to 2004-.*known up to 2005-12"):
         model.update_predict(y, ExpandingWindowSplitter(fh=[1], initial_window=40))
 
 
