@@ -155,7 +155,7 @@ class SktimeReservoirForecaster(BaseForecaster):
         list of dict
             Parameters of the class.
         """
-        quick = {"seasons": (), "horizon": 3, "n_units": 5, "random_state": 0}
+        quick: dict[str, Any] = {"seasons": (), "horizon": 3, "n_units": 5, "random_state": 0}
         linear = ReservoirForecaster(members="ar", **quick)
         iterated = ReservoirForecaster(modes="iterated", transform="none", **quick)
         return [{"forecaster": linear}, {"forecaster": iterated}]
