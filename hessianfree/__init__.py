@@ -2,6 +2,7 @@
 
 from hessianfree.batch import Batch
 from hessianfree.cells import (
+    BidirectionalCell,
     ElmanCell,
     GRUCell,
     LSTMCell,
@@ -45,6 +46,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "Batch",
+    "BidirectionalCell",
     "Budget",
     "CharacterLanguageModel",
     "Chunks",

@@ -42,6 +42,9 @@ class Batch:
         States of the cell before the first step, in place of those that are learned or made of
         `initial_inputs`: the sequences go on where others ended. They are constants: no gradient
         goes through them.
+    lengths : ndarray of int of shape (n_sequences,), optional
+        Steps of each sequence, to nets that read ahead (`BidirectionalCell`); by default up to its
+        last scored step. To others what comes after that step makes no difference.
 
     Raises
     ------
@@ -71,6 +74,7 @@ class Batch:
     mask: NDArray[Any] | None = None
     initial_inputs: NDArray[Any] | None = None
     initial_state: Array | None = None
+    lengths: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         refuse_device_arrays("a Batch", **vars(self))
@@ -91,6 +95,8 @@ class Batch:
                 f"`initial_state` has shape {np.shape(self.initial_state)}, but ({leading[1]}, "
                 "state_size) was expected. Pass one row per sequence."
             )
+        if self.lengths is not None:
+            check_lengths(self.lengths, *leading)
         if self.mask is None:
             if 0 in leading:
                 raise ValueError(
@@ -201,7 +207,7 @@ class Batch:
             padded_inputs[:length, i] = x
             padded_targets[length - len(y) : length, i] = y
             mask[length - len(y) : length, i] = True
-        return cls(padded_inputs, padded_targets, mask, initial_inputs)
+        return cls(padded_inputs, padded_targets, mask, initial_inputs, lengths=np.array(lengths))
 
 
 def is_pair(batch: Any) -> bool:
@@ -250,6 +256,21 @@ def _check_sequences(name: str, array: Any) -> None:
         )
 
 
+def check_lengths(lengths: Any, n_steps: int, n_sequences: int) -> None:
+    """Raise unless `lengths` has an integer from 1 to n_steps for each sequence."""
+    array = np.asarray(lengths)
+    if array.shape != (n_sequences,) or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"`lengths` has shape {array.shape} and dtype {array.dtype}, but {n_sequences} "
+            "integers were expected. Pass the steps of each sequence."
+        )
+    if len(array) and not 1 <= array.min() <= array.max() <= n_steps:
+        raise ValueError(
+            f"`lengths` goes from {array.min()} to {array.max()}, but 1 to {n_steps} was "
+            "expected. Pass the steps of each sequence."
+        )
+
+
 def check_initial_inputs(initial_inputs: Any, n_sequences: int) -> None:
     """Raise unless `initial_inputs` is 2-D, real, and has one row per sequence."""
     kind = getattr(getattr(initial_inputs, "dtype", None), "kind", type(initial_inputs).__name__)
@@ -287,4 +308,5 @@ def take_sequences(batch: Batch, indices: NDArray[np.intp]) -> Batch:
     mask = None if batch.mask is None else batch.mask[:, indices]
     vectors = None if batch.initial_inputs is None else batch.initial_inputs[indices]
     states = None if batch.initial_state is None else batch.initial_state[indices]
-    return Batch(inputs, batch.targets[:, indices], mask, vectors, states)
+    lengths = None if batch.lengths is None else batch.lengths[indices]
+    return Batch(inputs, batch.targets[:, indices], mask, vectors, states, lengths)

@@ -1,6 +1,7 @@
 """Recurrent layers over whole sequences: forward, tangents (jvp) and cotangents (vjp)."""
 
 from hessianfree.cells.base import Cell, Trajectory
+from hessianfree.cells.bidirectional import BidirectionalCell
 from hessianfree.cells.elman import ElmanCell
 from hessianfree.cells.gru import GRUCell
 from hessianfree.cells.lstm import LSTMCell
@@ -10,6 +11,7 @@ from hessianfree.cells.stacked import StackedCell
 from hessianfree.cells.tensor import TensorCell
 
 __all__ = [
+    "BidirectionalCell",
     "Cell",
     "ElmanCell",
     "GRUCell",

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.cells.base import Cell, ParameterBlocks
+from hessianfree.cells.bidirectional import reads_ahead, run_cell
 from reservoir.utils.device import module_of
 from reservoir.utils.explained import explained
 from reservoir.utils.types import Array
@@ -107,6 +109,11 @@ class StackedCell:
         self.state_size = sum(cell.state_size for cell in self.cells)
 
     @property
+    def reads_ahead(self) -> bool:
+        """Whether a layer is bidirectional."""
+        return any(reads_ahead(cell) for cell in self.cells)
+
+    @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of each block of parameters."""
         return {
@@ -141,12 +148,15 @@ class StackedCell:
         initial_state: Array | None = None,
         *,
         states_only: bool = False,
+        lengths: NDArray[np.intp] | None = None,
     ) -> StackedTrajectory:
-        """Run the recurrence; see `Cell.forward`."""
+        """Run the recurrence; see `Cell.forward`, and `BidirectionalCell.forward` for lengths."""
         layers: list[Any] = []
         starts = self._split(initial_state)
         for cell, own, start in zip(self.cells, self._blocks(params), starts):
-            layers.append(cell.forward(own, inputs, start, states_only=states_only))
+            layers.append(
+                run_cell(cell, own, inputs, start, states_only=states_only, lengths=lengths)
+            )
             inputs = layers[-1].states
         return StackedTrajectory(tuple(layers))
 

@@ -120,6 +120,7 @@ class AnsweringRNN(RunningRNN):
         array([2, 2])
         """
         check_is_fitted(self, "params_")
+        self._refuse_to_go_on("generate")
         symbols = self._symbols_of_labels()
         index_of_end = None if end is None else self._index_of("end", end, symbols)
         check_integer("max_steps", max_steps, minimum=1)

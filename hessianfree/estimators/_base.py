@@ -31,6 +31,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             "vanilla", "multiplicative", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"
         ] = "vanilla",
         n_layers: int = 1,
+        bidirectional: bool = False,
         cell_options: Mapping[str, Any] | None = None,
         n_factors: int | None = None,
         gain: Literal["auto", "linear", "shifted_tanh"] = "auto",
@@ -60,6 +61,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self.n_units = n_units
         self.cell = cell
         self.n_layers = n_layers
+        self.bidirectional = bidirectional
         self.cell_options = cell_options
         self.n_factors = n_factors
         self.gain = gain

@@ -38,7 +38,7 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
 
     Parameters
     ----------
-    n_units, cell, n_layers, cell_options, n_factors, gain, activation, n_symbols
+    n_units, cell, n_layers, bidirectional, cell_options, n_factors, gain, activation, n_symbols
         As in `RNNRegressor`: the net.
     learned_initial_state, initialization
         As in `RNNRegressor`: how it starts.
@@ -124,6 +124,7 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
             "vanilla", "multiplicative", "tensor", "lstm", "gru", "mut1", "mut2", "mut3"
         ] = "vanilla",
         n_layers: int = 1,
+        bidirectional: bool = False,
         cell_options: Mapping[str, Any] | None = None,
         n_factors: int | None = None,
         gain: Literal["auto", "linear", "shifted_tanh"] = "auto",
@@ -155,6 +156,7 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
             n_units,
             cell=cell,
             n_layers=n_layers,
+            bidirectional=bidirectional,
             cell_options=cell_options,
             n_factors=n_factors,
             gain=gain,

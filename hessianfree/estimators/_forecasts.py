@@ -175,6 +175,7 @@ class ForecastingRNN(OneStepAhead, RunningRNN):
                 "`forecast` feeds the output of each step back as the next input, but `fit` had "
                 "one target per sequence. Fit it on `series[:-1], series[1:]`, one target per step."
             )
+        self._refuse_to_go_on("forecast")
         self._check_forecast()
 
     def _remember_end(

@@ -247,4 +247,6 @@ class LearningRNN(ReadingRNN):
             l2=self.l2,
             n_layers=self.n_layers,
             cell_options=copy.copy(self.cell_options) or None,
+            bidirectional=bool(self.bidirectional),
+            per_sequence=bool(self.bidirectional) and self._per_sequence,
         )

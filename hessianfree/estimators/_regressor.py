@@ -50,6 +50,11 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
         `MUT3Cell`).
     n_layers : int, default=1
         Recurrent layers on top of each other, each of `n_units` units; see `StackedCell`.
+    bidirectional : bool, default=False
+        Whether each layer has a second cell that reads each sequence from its end, so that the
+        output of a step depends on later steps too; see `BidirectionalCell`. Of targets per
+        sequence the output sees both cells where they have read all of it. Such a net has no state
+        to go on from: no `step`, no `forecast`, no `initial_state`.
     cell_options : dict, optional
         Options of the cell by name, for all layers: `forget_bias` and `peepholes` of `LSTMCell`.
     n_factors : int, optional

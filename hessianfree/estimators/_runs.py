@@ -50,6 +50,7 @@ class RunningRNN(LearningRNN):
     def reset_state(self) -> None:
         """Let the next `step` be the first of a sequence, from the initial state of the net."""
         check_is_fitted(self, "params_")
+        self._refuse_to_go_on("reset_state")
         self.last_state_ = self._first_state()
 
     def _adopt(self, state: TrainingState, progress: Progress, reason: str) -> None:
@@ -62,11 +63,23 @@ class RunningRNN(LearningRNN):
         self, sequence: NDArray[Any], targets: NDArray[Any], weights: Array | None, y: Any
     ) -> None:
         """Run the last of the training sequences once more, for the state that it ends in."""
+        if self._architecture.bidirectional:
+            return
         network = self._architecture.build()
         views = network.layout.views(self._net_params())
         with np.errstate(all="ignore"):  # training has warned of what is not finite
             run = network.cell.forward(views, sequence[:, None], None, states_only=True)
         self.last_state_ = run.final_state[0].copy()
+
+    def _refuse_to_go_on(self, name: str) -> None:
+        """Raise where there is no state that a sequence could go on from."""
+        if self._architecture.bidirectional:
+            raise ValueError(
+                f"`{name}` is about going on from a state, but the net is bidirectional: its "
+                "backward layers begin at the end of a sequence, and what comes later changes the "
+                "outputs of all its steps. Predict whole sequences, or fit with "
+                "`bidirectional=False`."
+            )
 
     def _first_state(self) -> Array:
         """Return the learned initial state, or zeros: (state_size,)."""
@@ -91,6 +104,7 @@ class RunningRNN(LearningRNN):
         """Return a state for each sequence, (n_sequences, state_size), or None for the learned."""
         if initial_state is None:
             return None
+        self._refuse_to_go_on("initial_state")
         if isinstance(initial_state, str):
             if initial_state != "last":
                 raise ValueError(
@@ -140,6 +154,8 @@ class RunningRNN(LearningRNN):
         (X,) = self._on_host(X)
         sequences, layout = self._read(X, groups, lengths)
         starts = self._initial_states(initial_state, len(sequences))
+        if return_state:
+            self._refuse_to_go_on("return_state")
         network = self._architecture.build(device=self.device)
         outputs, states = predict_sequences(
             network, self._net_params(), sequences, starts, return_state=return_state
@@ -181,6 +197,7 @@ class RunningRNN(LearningRNN):
     def _prepare_live(self) -> _Live:
         """Make, and keep, what `step` runs."""
         check_is_fitted(self, "params_")
+        self._refuse_to_go_on("step")
         network = self._architecture.build()
         views = network.layout.views(self._net_params())
         self._live = _Live(

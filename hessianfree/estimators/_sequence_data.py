@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -210,7 +210,7 @@ def make_batch(
     for index, (sequence, weight) in enumerate(zip(inputs, weights, strict=True)):
         scored = slice(len(sequence) - 1 if per_sequence else 0, len(sequence))
         mask[scored, index] = weight
-    return Batch(batch.inputs, batch.targets, mask)
+    return replace(batch, mask=mask)
 
 
 def predict_sequences(
@@ -261,7 +261,7 @@ def predict_sequences(
         for column, index in enumerate(chosen):
             padded[: lengths[index], column] = sequences[index]
         starts = None if initial_states is None else initial_states[chosen]
-        predictions, ends = network.run(params, padded, starts)
+        predictions, ends = network.run(params, padded, starts, lengths=lengths[chosen])
         if states is not None:
             states[chosen] = ends
         for column, index in enumerate(chosen):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hessianfree.cells import (
+    BidirectionalCell,
     Cell,
     ElmanCell,
     GRUCell,
@@ -61,6 +62,8 @@ class Architecture:
     l2: float
     n_layers: int = 1
     cell_options: Mapping[str, Any] | None = None
+    bidirectional: bool = False
+    per_sequence: bool = False
 
     def __post_init__(self) -> None:
         """Check what the net itself does not."""
@@ -71,16 +74,26 @@ class Architecture:
 
     def build(self, max_rows: int | None = None, device: str = "cpu") -> SequenceNetwork:
         """Return the net; `max_rows` and `device` as there."""
-        cell = self._layer(self.n_inputs, self.has_symbols)
-        if self.n_layers > 1:
-            above = [self._layer(self.n_units, False) for _ in range(self.n_layers - 1)]
-            cell = StackedCell([cell, *above])
+        layers = [self._layer(self.n_inputs, self.has_symbols, self.n_layers == 1)]
+        while len(layers) < self.n_layers:
+            is_highest = len(layers) + 1 == self.n_layers
+            layers.append(self._layer(layers[-1].n_units, False, is_highest))
+        cell = layers[0] if self.n_layers == 1 else StackedCell(layers)
         return SequenceNetwork(
             cell, self.n_outputs, self.loss, l2=self.l2, max_rows=max_rows, device=device
         )
 
-    def _layer(self, n_inputs: int, has_symbols: bool) -> Cell:
-        """Return one layer."""
+    def _layer(self, n_inputs: int, has_symbols: bool, is_highest: bool) -> Cell:
+        """Return one layer, of both directions where there are two."""
+        cell = self._cell(n_inputs, has_symbols)
+        if not self.bidirectional:
+            return cell
+        # An output for a sequence sees both directions where they have read all of it.
+        aligned = not (self.per_sequence and is_highest)
+        return BidirectionalCell(cell, self._cell(n_inputs, has_symbols), aligned=aligned)
+
+    def _cell(self, n_inputs: int, has_symbols: bool) -> Cell:
+        """Return one cell."""
         chosen: dict[str, Any] = {
             "activation": self.activation,
             "learn_initial_state": self.learned_initial_state,

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hessianfree.cells.bidirectional import DIRECTIONS
 from hessianfree.network._network import SequenceNetwork
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.types import Array
@@ -16,6 +17,8 @@ from reservoir.utils.validation import check_integer, check_real
 
 # Blocks of weights that carry states on to states end in one of these.
 RECURRENT = ("recurrent", "state_to_factor", "factor_to_state")
+# What stands before the names of blocks in the lowest layer.
+_LOWEST = ("", "layer1", *DIRECTIONS)
 
 Draw = Callable[[tuple[int, int], np.random.Generator], Array]
 DrawBias = Callable[[int, np.random.Generator], Array]
@@ -98,7 +101,7 @@ def draw_blocks(
             matrices = blocks[name].reshape(-1, *shape[-2:])
             for matrix in matrices:
                 matrix[...] = recurrent((shape[-2], shape[-1]), rng)
-        elif layer not in ("", "layer1") and block.endswith(("input", "input_to_factor")):
+        elif layer.split(".")[0] not in _LOWEST and block.endswith(("input", "input_to_factor")):
             blocks[name] = between((shape[0], shape[1]), rng)
         elif block == "initial_input":
             blocks[name] = sparse_matrix((shape[0], shape[1]), shape[1], others.input_scale, rng)

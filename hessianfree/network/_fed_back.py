@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hessianfree.cells._single_step import driven_step_of
+from hessianfree.cells.bidirectional import reads_ahead
 from hessianfree.network._definition import NetworkDefinition
 from hessianfree.network._generation import Search, Symbols, SymbolStep
 from hessianfree.network._losses import SoftmaxCrossEntropy
@@ -144,6 +145,12 @@ class WritingNetwork(NetworkDefinition):
 
     def _check_reads_what_it_writes(self) -> None:
         """Raise unless an output is a symbol that can be the next input."""
+        if reads_ahead(self.cell):
+            raise ValueError(
+                f"`generate` reads what it writes, but `cell` of this {type(self).__name__} is "
+                "bidirectional, and reads each sequence from its end too. Take a net that reads "
+                "forward alone."
+            )
         if not isinstance(self.loss, SoftmaxCrossEntropy):
             raise ValueError(
                 f"`generate` writes symbols, but `loss` of this {type(self).__name__} is "

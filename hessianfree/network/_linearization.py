@@ -10,6 +10,7 @@ import numpy as np
 from hessianfree.batch import Batch
 from hessianfree.cells._inputs import flatten_rows
 from hessianfree.cells._workspace import Workspace
+from hessianfree.cells.bidirectional import run_cell
 from hessianfree.network._curvature import GaussNewtonOperator
 from hessianfree.network._definition import NetworkDefinition
 from hessianfree.network._prepared import PreparedBatch, blocks_of_rows, prepare_for
@@ -188,8 +189,13 @@ def forward(
         initial_state = batch.initial_state
         if initial_state is None:
             initial_state = network.initial_state(blocks, batch.initial_inputs)
-        trajectory = network.cell.forward(
-            blocks, batch.inputs, initial_state, states_only=states_only
+        trajectory = run_cell(
+            network.cell,
+            blocks,
+            batch.inputs,
+            initial_state,
+            states_only=states_only,
+            lengths=batch.lengths,
         )
         rows = flatten_rows(trajectory.states[batch.first_scored :])
         parts = blocks_of_rows(len(rows), network.n_outputs)

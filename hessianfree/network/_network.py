@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hessianfree.batch import Batch
+from hessianfree.batch import Batch, check_lengths
 from hessianfree.cells._inputs import check_inputs
+from hessianfree.cells.bidirectional import reads_ahead, run_cell
 from hessianfree.network._fed_back import WritingNetwork
 from hessianfree.network._linearization import LinearizedSlice, NetworkLinearization, forward
 from hessianfree.network._prepared import check_vectors, prepare_for
@@ -114,6 +115,7 @@ class SequenceNetwork(WritingNetwork):
         initial_state: Array | None = None,
         *,
         initial_inputs: NDArray[Any] | None = None,
+        lengths: NDArray[np.intp] | None = None,
     ) -> Array:
         """Return the predictions link(o_t) at every step.
 
@@ -126,12 +128,16 @@ class SequenceNetwork(WritingNetwork):
         initial_inputs : ndarray of shape (n_sequences, n_initial_inputs), optional
             What the initial states are made of; asked for where the network has such inputs and no
             `initial_state` is given.
+        lengths : ndarray of int of shape (n_sequences,), optional
+            Steps of each sequence, which a net that reads ahead begins from; by default all.
 
         Returns
         -------
         ndarray of shape (n_steps, n_sequences, n_outputs)
         """
-        return self.run(params, inputs, initial_state, initial_inputs=initial_inputs)[0]
+        return self.run(
+            params, inputs, initial_state, initial_inputs=initial_inputs, lengths=lengths
+        )[0]
 
     @with_few_threads
     def run(
@@ -141,6 +147,7 @@ class SequenceNetwork(WritingNetwork):
         initial_state: Array | None = None,
         *,
         initial_inputs: NDArray[Any] | None = None,
+        lengths: NDArray[np.intp] | None = None,
     ) -> tuple[Array, Array]:
         """Return the predictions and the state to go on from; parameters as those of `predict`.
 
@@ -166,7 +173,7 @@ class SequenceNetwork(WritingNetwork):
         True
         """
         callers_xp, params, trajectory = self._trajectory(
-            params, inputs, initial_state, initial_inputs
+            params, inputs, initial_state, initial_inputs, lengths
         )
         states, views = trajectory.states, self.layout.views(params)
         outputs = states.reshape(-1, self.cell.n_units) @ views["output"].T
@@ -185,6 +192,7 @@ class SequenceNetwork(WritingNetwork):
         initial_state: Array | None = None,
         *,
         initial_inputs: NDArray[Any] | None = None,
+        lengths: NDArray[np.intp] | None = None,
     ) -> Array:
         """Return the hidden states h_t at every step; parameters as those of `predict`.
 
@@ -192,7 +200,9 @@ class SequenceNetwork(WritingNetwork):
         -------
         ndarray of shape (n_steps, n_sequences, n_units)
         """
-        callers_xp, _, trajectory = self._trajectory(params, inputs, initial_state, initial_inputs)
+        callers_xp, _, trajectory = self._trajectory(
+            params, inputs, initial_state, initial_inputs, lengths
+        )
         states: Array = to_namespace(callers_xp, trajectory.states)
         return states
 
@@ -202,13 +212,15 @@ class SequenceNetwork(WritingNetwork):
         inputs: NDArray[Any],
         initial_state: Array | None,
         initial_inputs: NDArray[Any] | None,
+        lengths: NDArray[np.intp] | None,
     ) -> tuple[Any, Array, Any]:
         """Return the namespace that arguments came in, placed parameters, and the states' run."""
         callers_xp = namespace_of(
             params=params, inputs=inputs, initial_state=initial_state, initial_inputs=initial_inputs
         )
         params = self.place(params)
-        return callers_xp, params, self._run_cell(params, inputs, initial_state, initial_inputs)
+        trajectory = self._run_cell(params, inputs, initial_state, initial_inputs, lengths)
+        return callers_xp, params, trajectory
 
     def _run_cell(
         self,
@@ -216,6 +228,7 @@ class SequenceNetwork(WritingNetwork):
         inputs: NDArray[Any],
         initial_state: Array | None,
         initial_inputs: NDArray[Any] | None,
+        lengths: NDArray[np.intp] | None,
     ) -> Any:
         """Run the cell beside the parameters, for its states alone."""
         xp = module_of(params)
@@ -238,9 +251,10 @@ class SequenceNetwork(WritingNetwork):
             check_vectors(self, initial_inputs, inputs.shape[1])
             if initial_inputs is not None:
                 initial_state = self.initial_state(views, initial_inputs.astype(params.dtype))
-        return self.cell.forward(
-            views, inputs.astype(dtype, copy=False), initial_state, states_only=True
-        )
+        if lengths is not None:
+            check_lengths(lengths, *inputs.shape[:2])
+        inputs = inputs.astype(dtype, copy=False)
+        return run_cell(self.cell, views, inputs, initial_state, states_only=True, lengths=lengths)
 
     @with_few_threads
     def final_state(self, params: Array, batch: Batch) -> Array:
@@ -257,8 +271,14 @@ class SequenceNetwork(WritingNetwork):
         ndarray of shape (n_sequences, state_size)
             A NumPy array, as those of a batch are.
         """
+        if reads_ahead(self.cell):
+            raise ValueError(
+                "`batch` can't be gone on from: the net is bidirectional, and its backward layers "
+                "begin at the end of each sequence. Pass whole sequences, or take a net that reads "
+                "forward alone."
+            )
         trajectory = self._run_cell(
-            self.place(params), batch.inputs, batch.initial_state, batch.initial_inputs
+            self.place(params), batch.inputs, batch.initial_state, batch.initial_inputs, None
         )
         final: Array = to_host(trajectory.final_state.copy())
         return final

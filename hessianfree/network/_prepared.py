@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hessianfree.batch import Batch, check_initial_inputs
 from hessianfree.cells._inputs import check_inputs
+from hessianfree.cells.bidirectional import reads_ahead
 from hessianfree.network._buckets import Indices, bucket_sequences
 from hessianfree.network._definition import NetworkDefinition
 from hessianfree.network._losses import takes_classes
@@ -67,7 +68,14 @@ def prepare_for(
     limit = min(limits, default=None)
     sizes = network.cell.n_inputs, network.n_outputs, network.n_initial_inputs
     step_cost = step_rows(network)
-    key = (params.dtype, limit, step_cost, sizes, takes_classes(network.loss))
+    key = (
+        params.dtype,
+        limit,
+        step_cost,
+        sizes,
+        takes_classes(network.loss),
+        reads_ahead(network.cell),
+    )
     return place_batch(
         module_of(params),
         batch,
@@ -129,7 +137,7 @@ def _checked_slices(
     """Return the slices of a batch on the host, after a check that they fit the network."""
     if batch.initial_state is None or batch.initial_inputs is not None:
         check_vectors(network, batch.initial_inputs, batch.n_sequences)
-    slices = prepare(batch, dtype, max_rows, step_rows)
+    slices = prepare(batch, dtype, max_rows, step_rows, whole=reads_ahead(network.cell))
     classes = batch.targets.ndim == 2
     if classes and not takes_classes(network.loss):
         raise ValueError(
@@ -164,8 +172,8 @@ def _checked_slices(
 class PreparedBatch:
     """A batch, or some sequences of it, in the form the computations use.
 
-    Steps after the last scored one are cut off, padding is overwritten by zeros, and weights are
-    turned into the coefficients of a sum.
+    Steps after the last scored one are cut off where they make no difference, padding is
+    overwritten by zeros, and weights are turned into the coefficients of a sum.
 
     Attributes
     ----------
@@ -186,6 +194,9 @@ class PreparedBatch:
         In the dtype of the parameters; None where there is an initial state.
     initial_state : ndarray of shape (n_sequences, state_size) or None
         In the dtype of the parameters.
+    lengths : ndarray of int of shape (n_sequences,) or None
+        Steps of each sequence, where the net reads ahead; the steps are then those of whole
+        sequences.
     """
 
     inputs: NDArray[Any]
@@ -196,10 +207,11 @@ class PreparedBatch:
     n_scored: int
     initial_inputs: Array | None
     initial_state: Array | None
+    lengths: Indices | None = None
 
     @property
     def n_steps(self) -> int:
-        """Steps up to the last scored one."""
+        """Steps that are run."""
         return int(self.inputs.shape[0])
 
     @property
@@ -213,10 +225,11 @@ class _Extent:
     """How far the sequences of a batch go, and what their weights add up to."""
 
     lengths: Indices  # steps up to the last scored one
+    whole: Indices  # all steps, of those that have a scored one
     total: float
     n_scored: int
-    # By `step_rows` and `max_rows`.
-    buckets: dict[tuple[float, int | None], list[Indices]] = field(default_factory=dict)
+    # By `step_rows`, `max_rows`, and whether sequences are run whole.
+    buckets: dict[tuple[float, int | None, bool], list[Indices]] = field(default_factory=dict)
 
 
 # Of each batch that lives: it is asked for at every loss.
@@ -234,7 +247,10 @@ def extent_of(batch: Batch) -> _Extent:
             ends = batch.n_steps - np.argmax(scored, axis=0)
             lengths = np.where(scored.any(axis=0), ends, 0)
             total = float(np.sum(batch.mask, dtype=np.float64))
-        _EXTENTS[batch] = _Extent(lengths, total, batch.n_scored)
+        whole = lengths
+        if batch.lengths is not None:
+            whole = np.where(lengths > 0, np.maximum(lengths, batch.lengths), 0)
+        _EXTENTS[batch] = _Extent(lengths, whole, total, batch.n_scored)
     return _EXTENTS[batch]
 
 
@@ -245,7 +261,12 @@ def largest_rows(batch: Batch, n_sequences: int) -> int:
 
 
 def prepare(
-    batch: Batch, dtype: np.dtype[Any], max_rows: int | None, step_rows: float
+    batch: Batch,
+    dtype: np.dtype[Any],
+    max_rows: int | None,
+    step_rows: float,
+    *,
+    whole: bool = False,
 ) -> list[PreparedBatch]:
     """Return `batch` ready for computation, cut into slices of whole sequences.
 
@@ -258,6 +279,8 @@ def prepare(
         A slice has at most so many steps times sequences, but at least one sequence.
     step_rows : float
         As in `bucket_sequences`, by which uneven sequences are cut.
+    whole : bool, default=False
+        Whether to keep the steps after the last scored one of each sequence.
 
     Returns
     -------
@@ -265,10 +288,11 @@ def prepare(
         The sums over the slices are the means over the batch.
     """
     extent = extent_of(batch)
-    prepare_part = functools.partial(_prepare_slice, batch, extent, dtype)
-    key = step_rows, max_rows
+    prepare_part = functools.partial(_prepare_slice, batch, extent, dtype, whole)
+    key = step_rows, max_rows, whole
     if key not in extent.buckets:
-        extent.buckets[key] = bucket_sequences(extent.lengths, step_rows, max_rows)
+        lengths = extent.whole if whole else extent.lengths
+        extent.buckets[key] = bucket_sequences(lengths, step_rows, max_rows)
     parts = extent.buckets[key]
     n_sequences = batch.n_sequences
     if all(len(part) == 1 or part[-1] - part[0] == len(part) - 1 for part in parts) and (
@@ -280,10 +304,11 @@ def prepare(
 
 
 def _prepare_slice(
-    batch: Batch, extent: _Extent, dtype: np.dtype[Any], part: slice | Indices
+    batch: Batch, extent: _Extent, dtype: np.dtype[Any], whole: bool, part: slice | Indices
 ) -> PreparedBatch:
     """Return the sequences `part` of the batch in the form the computations use."""
-    stop = int(extent.lengths[part].max())
+    lengths = (extent.whole if whole else extent.lengths)[part]
+    stop = int(lengths.max())
     inputs, targets = batch.inputs[:stop, part], batch.targets[:stop, part]
     if batch.mask is None:
         weights = np.full(inputs.shape[:2], 1.0 / extent.n_scored)
@@ -294,7 +319,7 @@ def _prepare_slice(
     targets, weights = targets[first:], weights[first:]
     inputs = np.ascontiguousarray(inputs, dtype=np.intp if inputs.ndim == 2 else dtype)
     targets = np.ascontiguousarray(targets, dtype=np.intp if targets.ndim == 2 else dtype)
-    live = np.arange(stop)[:, None] < extent.lengths[part]
+    live = np.arange(stop)[:, None] < lengths
     if not live.all():
         inputs = np.where(live if inputs.ndim == 2 else live[..., None], inputs, 0)
     scored = scored[first:]
@@ -313,4 +338,5 @@ def _prepare_slice(
         initial_state=None
         if batch.initial_state is None
         else batch.initial_state[part].astype(dtype, copy=False),
+        lengths=lengths if whole else None,
     )

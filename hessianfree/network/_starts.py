@@ -7,8 +7,17 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import DTypeLike
 
-from hessianfree.cells import Cell, ElmanCell, GRUCell, LSTMCell, StackedCell, TensorCell
+from hessianfree.cells import (
+    BidirectionalCell,
+    Cell,
+    ElmanCell,
+    GRUCell,
+    LSTMCell,
+    StackedCell,
+    TensorCell,
+)
 from hessianfree.cells._update import UpdateCell
+from hessianfree.cells.bidirectional import DIRECTIONS
 from hessianfree.network._drawing import (
     DrawBias,
     OtherWeights,
@@ -269,7 +278,7 @@ def chrono_parameters(
         return -log_of_lag(n_units, rng)
 
     biases: dict[str, DrawBias] = {}
-    for prefix, cell in _layers(network):
+    for prefix, cell in _layers(network.cell):
         if isinstance(cell, LSTMCell):
             biases[f"{prefix}forget_gate_bias"] = log_of_lag
         else:
@@ -315,19 +324,23 @@ def _orthogonal_product(to_state: Array, to_factor: Array, gain: float) -> tuple
     return root * (left @ right) @ columns.T, root * columns
 
 
-def _layers(network: SequenceNetwork) -> list[tuple[str, Cell]]:
+def _layers(cell: Cell, prefix: str = "") -> list[tuple[str, Cell]]:
     """Return the beginning of the names of its blocks, and the cell, of each layer."""
-    cell = network.cell
+    parts: dict[str, Cell] = {}
     if isinstance(cell, StackedCell):
-        return [(f"layer{i}.", layer) for i, layer in enumerate(cell.cells, start=1)]
-    return [("", cell)]
+        parts = {f"layer{i}": layer for i, layer in enumerate(cell.cells, start=1)}
+    elif isinstance(cell, BidirectionalCell):
+        parts = dict(zip(DIRECTIONS, cell.cells))
+    if not parts:
+        return [(prefix, cell)]
+    return [one for name, part in parts.items() for one in _layers(part, f"{prefix}{name}.")]
 
 
 def _check_layers(
     network: SequenceNetwork, start: str, kinds: tuple[type, ...], condition: str
 ) -> None:
     """Raise unless all layers are of a kind that the start is made for."""
-    for _, cell in _layers(network):
+    for _, cell in _layers(network.cell):
         if not isinstance(cell, kinds):
             raise ValueError(
                 f"`cell` is of type {type(cell).__name__}, but the start '{start}' is for cells "

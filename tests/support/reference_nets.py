@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from hessianfree.cells import (
+    BidirectionalCell,
     GRUCell,
     LSTMCell,
     MultiplicativeCell,
@@ -17,6 +18,7 @@ from hessianfree.cells import (
     StackedCell,
     TensorCell,
 )
+from hessianfree.cells.bidirectional import reads_ahead
 from hessianfree.training import take_sequences
 
 # Of the loss of that name: up to here squares, then distances.
@@ -105,6 +107,12 @@ def layer(p, i):
 
 def start(cell, p):
     """The learned initial state, or zeros."""
+    if isinstance(cell, BidirectionalCell):
+        blocks = [
+            {n.removeprefix(d): p[n] for n in p if n.startswith(d)}
+            for d in ("forward.", "backward.")
+        ]
+        return np.concatenate([start(c, own) for c, own in zip(cell.cells, blocks, strict=True)])
     if isinstance(cell, StackedCell):
         return np.concatenate([start(c, layer(p, i)) for i, c in enumerate(cell.cells)])
     return p.get("initial_state", np.zeros(cell.state_size))
@@ -130,6 +138,68 @@ def step(cell, p, x, state):
     z = preactivation(cell, p, x, state)
     h = ACTIVATIONS[cell.activation](z)
     return h, h, h, z
+
+
+def whole(cell, p, xs, state):
+    """What other layers see and all that damping sees, at each step of a sequence."""
+    if isinstance(cell, BidirectionalCell):
+        at, seen, damped = cell.cells[0].state_size, [], []
+        for direction, c, order, own in [
+            ("forward.", cell.cells[0], 1, state[:at]),
+            ("backward.", cell.cells[1], -1, state[at:]),
+        ]:
+            blocks = {n.removeprefix(direction): p[n] for n in p if n.startswith(direction)}
+            shown, hidden = whole(c, blocks, xs[::order], own)
+            turned = order if cell.aligned else 1
+            seen.append(shown[::turned])
+            damped.append(hidden[::turned])
+        return np.concatenate(seen, axis=1), np.concatenate(damped, axis=1)
+    if isinstance(cell, StackedCell):
+        damped, at = [], 0
+        for i, c in enumerate(cell.cells):
+            xs, hidden = whole(c, layer(p, i), xs, state[at : at + c.state_size])
+            at += c.state_size
+            damped.append(hidden)
+        return xs, np.concatenate(damped, axis=1)
+    seen, damped = [], []
+    for x in xs:
+        state, h, hidden, _ = step(cell, p, x, state)
+        seen.append(h)
+        damped.append(hidden)
+    return np.array(seen), np.array(damped)
+
+
+def run_whole(network, flat, inputs, lengths, initial_inputs=None):
+    """As `run`, of nets that read each sequence from both ends; zeros after its own end."""
+    p, cell = split(network, flat), network.cell
+    if inputs.ndim == 2:
+        inputs = np.eye(cell.n_inputs)[inputs]
+    outputs, states = [], []
+    for b, length in enumerate(lengths):
+        state = start(cell, p)
+        if initial_inputs is not None:
+            state = state + p["initial_input"] @ initial_inputs[b]
+        h, hidden = whole(cell, p, inputs[:length, b], state)
+        padding = ((0, len(inputs) - length), (0, 0))
+        outputs.append(np.pad(h @ p["output"].T + p["output_bias"], padding))
+        states.append(np.pad(hidden, padding))
+    outputs, states = np.stack(outputs, axis=1), np.stack(states, axis=1)
+    return outputs, states, states[..., :0]
+
+
+def lengths_of(batch):
+    """Steps of each sequence: as the batch says, or up to the last scored one."""
+    if batch.lengths is not None:
+        return batch.lengths
+    scored = weights_of(batch) > 0
+    return [np.flatnonzero(column)[-1] + 1 if column.any() else 1 for column in scored.T]
+
+
+def run_batch(network, flat, batch):
+    """`run` or `run_whole`, as it belongs to the net."""
+    if reads_ahead(network.cell):
+        return run_whole(network, flat, batch.inputs, lengths_of(batch), batch.initial_inputs)
+    return run(network, flat, batch.inputs, batch.initial_inputs)
 
 
 def run(network, flat, inputs, initial_inputs=None):
@@ -216,7 +286,7 @@ def value(network, loss, flat, batch):
 
 
 def outputs_of(network, flat, batch):
-    return run(network, flat, batch.inputs, batch.initial_inputs)[0]
+    return run_batch(network, flat, batch)[0]
 
 
 def value_of(network, loss, flat, batch, outputs):
@@ -243,10 +313,10 @@ def derivatives(network, loss, flat, batch):
     """∇f, Jᵀ H_L J with the penalty, and J_hᵀ D″ J_h over the steps up to the last scored ones."""
 
     def everything(p):
-        parts = run(network, p, batch.inputs, batch.initial_inputs)
+        parts = run_batch(network, p, batch)
         return np.append(np.concatenate(parts, axis=2), value_of(network, loss, p, batch, parts[0]))
 
-    outputs, states, _ = run(network, flat, batch.inputs, batch.initial_inputs)
+    outputs, states, _ = run_batch(network, flat, batch)
     whole = jacobian(everything, flat)
     gradient, whole = whole[-1], whole[:-1].reshape(*outputs.shape[:2], -1, len(flat))
     n_outputs, n_hidden = network.n_outputs, states.shape[2]
@@ -260,11 +330,13 @@ def derivatives(network, loss, flat, batch):
     weights = weights_of(batch)
     gauss_newton = network.l2 * np.diag(penalised(network))
     structure = np.zeros((len(flat), len(flat)))
+    ends = lengths_of(batch)
     for (t, b), w in np.ndenumerate(weights):
         if w > 0:
             jac = jac_outputs[t, b]
             gauss_newton += w * jac.T @ row_hessian(loss, outputs[t, b], batch.targets[t, b]) @ jac
-        if np.any(weights[t:, b]):
+        is_live = t < ends[b] if reads_ahead(network.cell) else np.any(weights[t:, b])
+        if is_live and np.any(weights[:, b]):
             structure += jac_hidden[t, b].T @ np.diag(distance[t, b]) @ jac_hidden[t, b]
     return gradient, gauss_newton, structure / np.count_nonzero(weights)
 
