@@ -130,5 +130,9 @@ def test_what_goes_on_from_a_state_is_refused(rng):
         with pytest.raises(ValueError, match=f"`{name}` is about going on.*{why}"):
             call()
     assert not hasattr(rnn, "last_state_")
+    symbols = rng.integers(3, size=(6, 5, 1))
+    writer = classifier(bidirectional=True, n_symbols=3).fit(symbols, symbols[..., 0])
+    with pytest.raises(ValueError, match=f"`generate` is about going on.*{why}"):
+        writer.generate(symbols[:1])
     with pytest.raises(TypeError, match="`bidirectional` is 'yes'"):
         RNNRegressor(4, bidirectional="yes").fit(X, X)

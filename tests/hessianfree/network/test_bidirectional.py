@@ -152,6 +152,8 @@ def test_what_does_not_fit_is_refused(rng):
     params, batch = rng.normal(size=network.n_params), make_batch("every step", rng)
     with pytest.raises(ValueError, match="the net is bidirectional"):
         network.final_state(params, batch)
+    with pytest.raises(ValueError, match="`generate` reads what it writes, but `cell`"):
+        network.generate(params, start=0)
     for bad in ([5, 5], [6, 1, 1, 1], [0, 1, 1, 1], [1.5, 1, 1, 1]):
         with pytest.raises(ValueError, match="`lengths`"):
             replace(batch, lengths=np.array(bad))
