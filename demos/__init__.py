@@ -22,6 +22,7 @@ GALLERY = {
     "classification": "The least certain digits, the confusions, and whether probabilities hold.",
     "diagnostics": "Memory, processing capacity, echo state index and Lyapunov exponent.",
     "compare": "Loss and wrong answers of four ways against seconds and passes.",
+    "autoencoder": "Test errors against processor time, and digits that went through the code.",
     "binary_addition": "One sum bit by bit, the losses, and the hidden states of both nets.",
     "gradient_flow": "Error signals on their way back, and training with and without clipping.",
     "behaviours": "States of three free nets, and the distance between two runs of each.",
@@ -29,3 +30,6 @@ GALLERY = {
     "name_tagger": "How surely each word of nine sentences is a name.",
     "digit_speller": "Digits with the words that the net writes for them, and its mistakes.",
 }
+
+# The package that a demo needs beside those of the toolkit; where it is missing the demo says so.
+NEEDED = {"autoencoder": "torch"}

@@ -26,6 +26,7 @@ METHOD_COLORS = {
     "GRU": "tab:cyan",
     "multiplicative": "tab:purple",
     "vanilla": "tab:olive",
+    "Adam": "tab:blue",
 }
 
 

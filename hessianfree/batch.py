@@ -221,7 +221,7 @@ def is_pair(batch: Any) -> bool:
     return (
         isinstance(batch, tuple | list)
         and len(batch) == 2
-        and all(hasattr(part, "shape") and hasattr(part, "__getitem__") for part in batch)
+        and all(hasattr(part, "shape") and hasattr(part, "dtype") for part in batch)
     )
 
 

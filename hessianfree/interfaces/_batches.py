@@ -25,15 +25,12 @@ class Cases:
         Which rows of the outputs are scored, steps and sequences counted as one axis; all without.
     weights : ndarray of shape (n_rows,), optional
         Of the rows, their sum 1; equal ones without.
-    sequence_axis : int
-        The axis of the inputs that has cases that know nothing of each other.
     """
 
     inputs: Any
     targets: Any
     rows: Integers | None = None
     weights: Array | None = None
-    sequence_axis: int = 0
 
     def refuse_bad_numbers(self) -> None:
         """Raise if an array has a NaN or an infinity, which explains a loss that is not finite."""
@@ -97,7 +94,7 @@ def _of_sequences(batch: Batch) -> Cases:
         inputs = inputs.astype(np.float64)
     targets = targets.reshape(-1, *targets.shape[2:])
     if batch.mask is None:
-        return Cases(inputs, targets, np.arange(len(targets)), sequence_axis=1)
+        return Cases(inputs, targets, np.arange(len(targets)))
     scored = batch.mask > 0
     # A sequence ends at its last scored step: what stands after it may be anything.
     lasts = np.where(scored, np.arange(batch.n_steps)[:, None], -1).max(axis=0)
@@ -108,7 +105,7 @@ def _of_sequences(batch: Batch) -> Cases:
     rows = np.flatnonzero(scored)
     weights = np.asarray(batch.mask, dtype=np.float64).ravel()[rows]
     equal = bool((weights == weights[0]).all())
-    return Cases(inputs, targets[rows], rows, None if equal else weights / weights.sum(), 1)
+    return Cases(inputs, targets[rows], rows, None if equal else weights / weights.sum())
 
 
 def _as_dtype(array: Any, dtype: np.dtype[Any]) -> Any:

@@ -177,7 +177,7 @@ def loss_of(objective: Any, outputs: Any, cases: Cases) -> Any:
     check_targets(objective.loss, cases.targets, tuple(outputs.shape))
     rows = outputs.reshape(-1, row_length(outputs.shape))
     by_class = targets.ndim < outputs.ndim
-    targets = targets.reshape(-1) if by_class else targets.reshape(rows.shape)
+    targets = targets.reshape(-1) if by_class else targets.reshape(rows.shape).to(rows.dtype)
     values = _row_losses(torch, objective.loss, rows, targets)
     if cases.weights is None:
         return values.mean()

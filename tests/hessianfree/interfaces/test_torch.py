@@ -100,6 +100,15 @@ class TestAgainstMatrices:
         assert by_row[0] == pytest.approx(by_class[0])
         np.testing.assert_allclose(by_row[1], by_class[1], atol=1e-12)
 
+    @pytest.mark.parametrize("loss", ["logistic", "softmax", "squared_error"])
+    def test_integers_as_targets(self, loss, rng):
+        objective = TorchObjective(small_net(), loss)
+        params, inputs = objective.params_from_module(), rng.normal(size=(6, 2))
+        targets = np.eye(3, dtype=int)[rng.integers(3, size=6)]
+        assert objective.value(params, (inputs, targets)) == objective.value(
+            params, (inputs, targets.astype(float))
+        )
+
     def test_a_loss_of_ones_own(self, rng):
         module, inputs, targets = small_net(), rng.normal(size=(7, 2)), rng.normal(size=(7, 3))
         objective = TorchObjective(module, lambda z, y: torch.cosh(z - y).mean())
@@ -268,6 +277,12 @@ class TestBatches:
             assert set(of_few) <= set(targets)
         with pytest.raises(ValueError, match="`data` is a pair of arrays of shapes"):
             Minibatches((X, y[:-1]))
+
+    def test_tables_are_no_arrays(self, rng):
+        pandas = pytest.importorskip("pandas")
+        table = pandas.DataFrame(rng.normal(size=(10, 2)))
+        with pytest.raises(TypeError, match="a pair of arrays"):
+            Minibatches((table, table), 4)
 
     def test_the_cost_of_a_step_counts_cases(self, rng):
         objective = TorchObjective(small_net())
