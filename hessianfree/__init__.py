@@ -20,7 +20,8 @@ from hessianfree.comparison._protocols import Budget
 from hessianfree.comparison._report import write_report
 from hessianfree.estimators._classifier import RNNClassifier
 from hessianfree.estimators._regressor import RNNRegressor
-from hessianfree.language._model import CharacterLanguageModel
+from hessianfree.language._characters import CharacterLanguageModel
+from hessianfree.language._model import LanguageModel
 from hessianfree.network._network import SequenceNetwork
 from hessianfree.network._parallel import ParallelObjective
 from hessianfree.optimize._adaptive import Adagrad, Adam, RMSprop
@@ -60,6 +61,7 @@ __all__ = [
     "HessianFree",
     "InverseTimeDecay",
     "LSTMCell",
+    "LanguageModel",
     "LevenbergMarquardt",
     "MUT1Cell",
     "MUT2Cell",

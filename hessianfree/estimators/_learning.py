@@ -23,7 +23,7 @@ from hessianfree.training._checkpoints import TrainingState
 from hessianfree.training._data import BeginningAt, Minibatches
 from hessianfree.training._loop import start, train
 from hessianfree.training._stop_reason import TrainingStop
-from hessianfree.training._stopping import Progress, Validation, digest_of, hold_out
+from hessianfree.training._stopping import Progress, Stall, Validation, digest_of, hold_out
 from reservoir.utils.device import resolve_device
 from reservoir.utils.seeds import seed_sequence
 from reservoir.utils.transactions import transaction
@@ -163,16 +163,10 @@ class LearningRNN(ReadingRNN):
                 reason = TrainingStop.N_ITERATIONS
             return self._call_back(state, progress, STOP_REASONS[reason])
 
-        validation = Validation(
-            network,
-            held_out,
-            self.tol,
-            counts.n_iter_no_change,
-            report,
-            state,
-            progress,
-            1 if uses_curvature(optimizer) else source.iterations_per_epoch,
-        )
+        is_each = held_out is None or uses_curvature(optimizer)
+        every = 1 if is_each else source.iterations_per_epoch
+        stall = Stall(self.tol, max(1, counts.n_iter_no_change // every))
+        validation = Validation(network, held_out, stall, report, state, progress, every)
         state = train(
             network,
             optimizer,

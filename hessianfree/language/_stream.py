@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -121,6 +121,27 @@ class NetworkStream:
         rows = outputs.reshape(-1, outputs.shape[-1])
         return self._network.loss.predict(rows, out=rows).reshape(outputs.shape)
 
+    def side_by_side(self, states: Array | None, symbols: Symbols) -> tuple[Array, Array]:
+        """Read one symbol of each of many streams, from states of theirs.
+
+        Parameters
+        ----------
+        states : ndarray of shape (n_streams, state_size) or None
+            None for the one that the net learned to start from.
+        symbols : ndarray of int of shape (n_streams,)
+
+        Returns
+        -------
+        states : ndarray of shape (n_streams, state_size)
+            After the symbols.
+        outputs : ndarray of shape (n_streams, n_outputs)
+            Pre-activations.
+        """
+        self.state = states
+        outputs = self.outputs(symbols[None])[0]
+        assert self.state is not None
+        return self.state, outputs
+
     def read(self, symbols: Symbols) -> Array:
         """Read some symbols and return the output pre-activations after the last.
 
@@ -181,6 +202,58 @@ def bits_in_stream(network: SequenceNetwork, params: Array, symbols: Symbols) ->
     pieces = zip(_chunks(symbols[:-1]), _chunks(symbols[1:]), strict=True)
     bits = [_bits(stream.outputs(chunk[:, None])[:, 0], targets) for chunk, targets in pieces]
     return np.concatenate(bits)
+
+
+def bits_in_streams(
+    network: SequenceNetwork, params: Array, streams: Sequence[Symbols]
+) -> list[Array]:
+    """Return `bits_in_stream` of each of many streams, those of about one length side by side.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        With the softmax loss.
+    params : ndarray of shape (n_params,)
+    streams : sequence of ndarray of int of shape (n_i,)
+        Of at least two symbols each.
+
+    Returns
+    -------
+    list of ndarray of shape (n_i - 1,)
+        In bits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hessianfree.cells import ElmanCell
+    >>> network = SequenceNetwork(ElmanCell(4, 5), n_outputs=4, loss="softmax")
+    >>> streams = [np.array([1, 2, 3]), np.array([1, 0])]
+    >>> bits_in_streams(network, np.zeros(network.n_params), streams)
+    [array([2., 2.]), array([2.])]
+    """
+    bits: list[Array] = [np.empty(0, dtype=params.dtype)] * len(streams)
+    lengths = np.array([len(stream) - 1 for stream in streams])
+    order = np.argsort(lengths, kind="stable")
+    ascending = lengths[order]
+    max_rows = min(_MAX_ROWS, _MAX_OUTPUTS // network.n_outputs)
+    first = 0
+    while first < len(order):
+        # All that are at most a quarter longer than the shortest: no more than that is padded.
+        last = int(np.searchsorted(ascending, 1.25 * ascending[first], side="right"))
+        last = min(last, first + max(1, max_rows // int(ascending[last - 1])))
+        some = order[first:last]
+        first = last
+        if len(some) == 1:
+            bits[some[0]] = bits_in_stream(network, params, streams[some[0]])
+            continue
+        symbols = np.zeros((lengths[some[-1]] + 1, len(some)), dtype=np.intp)
+        for column, place in enumerate(some):
+            symbols[: len(streams[place]), column] = streams[place]
+        outputs = NetworkStream(network, params).outputs(symbols[:-1])
+        rows = _bits(outputs.reshape(-1, outputs.shape[-1]), symbols[1:].ravel())
+        for place, column_bits in zip(some, rows.reshape(-1, len(some)).T, strict=True):
+            bits[place] = column_bits[: lengths[place]].copy()
+    return bits
 
 
 @explained

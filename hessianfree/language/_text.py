@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,101 @@ from reservoir.utils.validation import check_integer
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
+# What symbols that stand for no token are called.
+UNKNOWN_NAME, END_NAME = "<UNK>", "<EOS>"
+
+
 Symbols = NDArray[np.intp]
+
+
+class SymbolTable:
+    """What vocabularies share: tokens, and the symbols that stand for them.
+
+    Symbol 0 stands for every unknown token; with `end_of_text`, symbol 1 for the end of a text.
+    Those of the tokens follow.
+    """
+
+    end_of_text: bool
+
+    unit: ClassVar[str] = "token"
+
+    @property
+    def known(self) -> Sequence[str]:
+        """The tokens, in the order of their symbols."""
+        raise NotImplementedError
+
+    def encode(self, text: str) -> Symbols:
+        """Return the symbol of each token."""
+        raise NotImplementedError
+
+    def decode(self, symbols: Any) -> str:
+        """Return the text of some symbols."""
+        raise NotImplementedError
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What each symbol stands for: "<UNK>", "<EOS>" if texts have an end, and the tokens."""
+        return (UNKNOWN_NAME, END_NAME)[: self.n_special] + tuple(self.known)
+
+    @property
+    def n_symbols(self) -> int:
+        """Number of symbols."""
+        return len(self.known) + self.n_special
+
+    @property
+    def n_special(self) -> int:
+        """Number of symbols that stand for no token of their own; they come first."""
+        return 2 if self.end_of_text else 1
+
+    @property
+    def end_symbol(self) -> int | None:
+        """The symbol of the start and the end of a text, or None."""
+        return 1 if self.end_of_text else None
+
+    def stream(self, texts: Iterable[str]) -> Symbols:
+        """Return the symbols of texts one after the other, with their starts and ends if any.
+
+        Parameters
+        ----------
+        texts : iterable of str
+
+        Returns
+        -------
+        ndarray of intp of shape (n,)
+
+        Examples
+        --------
+        >>> Vocabulary("ab", end_of_text=True).stream(["a", "ba"])
+        array([1, 2, 1, 3, 2, 1])
+        """
+        end = np.ones(1 if self.end_of_text else 0, dtype=np.intp)
+        return np.concatenate([end, *(np.append(self.encode(text), end) for text in texts)])
+
+    def _checked(self, symbols: Any) -> Symbols:
+        """Return symbols without the ends of texts; raise unless all are symbols."""
+        values = np.asarray(symbols, dtype=np.intp)
+        if values.size and (values.min() < 0 or values.max() >= self.n_symbols):
+            raise ValueError(
+                f"`symbols` has numbers from {values.min()} to {values.max()}, but 0 to "
+                f"{self.n_symbols - 1} were expected. Pass symbols that `encode` gave."
+            )
+        return values[values != self.end_symbol] if self.end_of_text else values
+
+
+def frequent(counts: NDArray[np.intp], min_count: int, max_size: int | None) -> NDArray[np.bool_]:
+    """Return which tokens come often enough, and are among the most frequent; ties by order."""
+    check_integer("min_count", min_count, minimum=1)
+    often = counts >= min_count
+    if max_size is not None:
+        check_integer("max_size", max_size, minimum=1)
+        often[np.argsort(-counts, kind="stable")[max_size:]] = False
+    return often
 
 
 @explained
 @register
 @dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(SymbolTable):
     """Characters and the symbols that stand for them.
 
     Symbol 0 stands for every unknown character; with `end_of_text`, symbol 1 for the end of a text;
@@ -41,6 +129,10 @@ class Vocabulary:
     ValueError
         If `characters` is not sorted or a character comes twice.
 
+    See Also
+    --------
+    WordVocabulary : Words as symbols.
+
     Examples
     --------
     >>> vocabulary = Vocabulary("abc")
@@ -48,10 +140,14 @@ class Vocabulary:
     array([3, 1, 2, 0])
     >>> vocabulary.decode([3, 1, 2, 0])
     'cab�'
+    >>> Vocabulary("abc", end_of_text=True).tokens
+    ('<UNK>', '<EOS>', 'a', 'b', 'c')
     """
 
     characters: str
     end_of_text: bool = False
+
+    unit: ClassVar[str] = "character"
 
     def __post_init__(self) -> None:
         """Check the order."""
@@ -63,7 +159,14 @@ class Vocabulary:
             )
 
     @classmethod
-    def from_text(cls, text: str, *, min_count: int = 1, end_of_text: bool = False) -> Self:
+    def from_text(
+        cls,
+        text: str,
+        *,
+        min_count: int = 1,
+        max_size: int | None = None,
+        end_of_text: bool = False,
+    ) -> Self:
         """Take in the characters that a text has often enough.
 
         Parameters
@@ -72,6 +175,8 @@ class Vocabulary:
         min_count : int, default=1
             Characters that come less often stay unknown. With 1 the text has no unknown character,
             and a net that is trained on it does not learn when to expect one.
+        max_size : int, optional
+            Take in so many characters at most, the most frequent ones.
         end_of_text : bool, default=False
 
         Returns
@@ -83,24 +188,13 @@ class Vocabulary:
         >>> Vocabulary.from_text("banana", min_count=2).characters
         'an'
         """
-        check_integer("min_count", min_count, minimum=1)
         codes, counts = np.unique(_codes(text), return_counts=True)
-        return cls(_from_codes(codes[counts >= min_count]), end_of_text)
+        return cls(_from_codes(codes[frequent(counts, min_count, max_size)]), end_of_text)
 
     @property
-    def n_symbols(self) -> int:
-        """Number of symbols."""
-        return len(self.characters) + self.n_special
-
-    @property
-    def n_special(self) -> int:
-        """Number of symbols that stand for no character of their own; they come first."""
-        return 2 if self.end_of_text else 1
-
-    @property
-    def end_symbol(self) -> int | None:
-        """The symbol of the start and the end of a text, or None."""
-        return 1 if self.end_of_text else None
+    def known(self) -> Sequence[str]:
+        """The characters, in the order of their symbols."""
+        return self.characters
 
     def encode(self, text: str) -> Symbols:
         """Return the symbol of each character.
@@ -113,12 +207,7 @@ class Vocabulary:
         -------
         ndarray of intp of shape (len(text),)
         """
-        if not isinstance(text, str):
-            raise TypeError(
-                f"`text` is of type {type(text).__name__}, but a str was expected. Decode bytes, "
-                "for instance by .decode('utf-8')."
-            )
-        codes, known = _codes(text), _codes(self.characters)
+        codes, known = _codes(checked_text(text)), _codes(self.characters)
         if not len(known):
             return np.zeros(len(codes), dtype=np.intp)
         position = np.minimum(np.searchsorted(known, codes), len(known) - 1)
@@ -140,35 +229,9 @@ class Vocabulary:
         ValueError
             If a number is no symbol.
         """
-        values = np.asarray(symbols, dtype=np.intp)
-        if values.size and (values.min() < 0 or values.max() >= self.n_symbols):
-            raise ValueError(
-                f"`symbols` has numbers from {values.min()} to {values.max()}, but 0 to "
-                f"{self.n_symbols - 1} were expected. Pass symbols that `encode` gave."
-            )
-        if self.end_of_text:
-            values = values[values != self.end_symbol]
         special = _codes(UNKNOWN * self.n_special)
-        return _from_codes(np.concatenate([special, _codes(self.characters)])[values])
-
-    def stream(self, texts: Iterable[str]) -> Symbols:
-        """Return the symbols of texts one after the other, with their starts and ends if any.
-
-        Parameters
-        ----------
-        texts : iterable of str
-
-        Returns
-        -------
-        ndarray of intp of shape (n,)
-
-        Examples
-        --------
-        >>> Vocabulary("ab", end_of_text=True).stream(["a", "ba"])
-        array([1, 2, 1, 3, 2, 1])
-        """
-        end = np.ones(1 if self.end_of_text else 0, dtype=np.intp)
-        return np.concatenate([end, *(np.append(self.encode(text), end) for text in texts)])
+        codes = np.concatenate([special, _codes(self.characters)])
+        return _from_codes(codes[self._checked(symbols)])
 
 
 @explained
@@ -267,6 +330,42 @@ class TextWindows:
         if self.start is not None:
             mask[:, windows[0] == self.start] = True
         return Batch(windows[:-1], windows[1:], mask)
+
+
+def pieces_scored_once(streams: Iterable[Symbols], n_steps: int, n_scored: int) -> Batch:
+    """Return streams as a batch that scores each symbol but their first ones once.
+
+    Those of more than `n_steps` symbols to predict are cut: each piece but the first has before
+    what it scores the n_steps - n_scored symbols that a net reads to see where it is.
+
+    Examples
+    --------
+    >>> batch = pieces_scored_once([np.arange(6), np.arange(3)], n_steps=4, n_scored=2)
+    >>> batch.targets.T
+    array([[1, 2, 3, 4], [3, 4, 5, 0], [1, 2, 0, 0]])
+    >>> batch.mask.T.astype(int)
+    array([[1, 1, 1, 1], [0, 0, 1, 0], [1, 1, 0, 0]])
+    """
+    n_read = n_steps - n_scored
+    pieces, n_skipped = [], []
+    for stream in streams:
+        for start in range(0, max(1, len(stream) - 1 - n_read), n_scored):
+            pieces.append(stream[start : start + n_steps + 1])
+            n_skipped.append(n_read if start else 0)
+    batch = Batch.from_sequences([piece[:-1] for piece in pieces], [piece[1:] for piece in pieces])
+    steps = np.arange(batch.n_steps)[:, None]
+    ends = np.array([len(piece) - 1 for piece in pieces])
+    return replace(batch, mask=(steps >= np.array(n_skipped)) & (steps < ends))
+
+
+def checked_text(text: Any) -> str:
+    """Return a text; raise unless it is one."""
+    if not isinstance(text, str):
+        raise TypeError(
+            f"`text` is of type {type(text).__name__}, but a str was expected. Decode bytes, "
+            "for instance by .decode('utf-8')."
+        )
+    return text
 
 
 def _codes(text: str) -> NDArray[np.uint32]:

@@ -161,8 +161,8 @@ class Progress:
     average: Array | None = None
 
     def learned(self, params: Array) -> Array:
-        """Return the average, the best parameters, or, where there are neither, those at hand."""
-        for kept in (self.average, self.best_params):
+        """Return the best parameters, the average, or, where there are neither, those at hand."""
+        for kept in (self.best_params, self.average):
             if kept is not None:
                 return kept
         return params
@@ -208,8 +208,8 @@ class Validation:
     network : SequenceNetwork
     held_out : Batch or None
         What validates; without it the loss of the training batches is watched.
-    tol, n_iterations
-        As in `Stall`.
+    stall : Stall or None
+        Says when to stop; None leaves that to others.
     report : callable
         State, progress and the reason to stop, if there is one -> whether to stop.
     state : TrainingState
@@ -217,7 +217,10 @@ class Validation:
     progress : Progress
         What it has come to there.
     every : int, default=1
-        Iterations from one validation to the next, which `tol` and `n_iterations` then refer to.
+        Iterations from one validation to the next, which is what `stall` counts; 1 without
+        held-out data.
+    averages : bool, default=False
+        Whether an average of the parameters is kept, and validated in their place.
 
     Attributes
     ----------
@@ -231,17 +234,18 @@ class Validation:
         self,
         network: SequenceNetwork,
         held_out: Batch | None,
-        tol: float,
-        n_iterations: int,
+        stall: Stall | None,
         report: Callable[[TrainingState, Progress, TrainingStop | None], bool],
         state: TrainingState,
         progress: Progress,
         every: int = 1,
+        averages: bool = False,
     ) -> None:
         self._network = network.without_penalty()
         self._held_out = held_out
-        self._every = every if held_out is not None else 1
-        self._has_stalled = Stall(tol, max(1, n_iterations // self._every))
+        self._every = every
+        self._averages = averages
+        self._stall = stall
         self._report = report
         self.progress = progress
         self.stop_reason: TrainingStop | None = None
@@ -261,6 +265,8 @@ class Validation:
 
     def __call__(self, state: TrainingState) -> bool:
         """Take note of an iteration, and say whether it was the last."""
+        if self._averages:
+            self.progress = self.progress.averaged(state.iteration, state.params)
         stalled = self._note(state)
         reason = TrainingStop.CONVERGED if stalled else None
         if self._report(state, self.progress, reason):
@@ -278,10 +284,15 @@ class Validation:
             return False
         if self._held_out is None:
             return self._has_stalled(float(state.history.last["loss"]))
-        loss = self._network.value(state.params, self._held_out)
         progress = self.progress
+        params = state.params if progress.average is None else progress.average
+        loss = self._network.value(params, self._held_out)
         curve = np.append(progress.validation_curve, loss)
         if loss <= progress.best_loss:
-            progress = replace(progress, best_loss=loss, best_params=state.params)
+            progress = replace(progress, best_loss=loss, best_params=params)
         self.progress = replace(progress, validated_at=state.iteration, validation_curve=curve)
         return self._has_stalled(loss)
+
+    def _has_stalled(self, loss: float) -> bool:
+        """Take note of a loss, and say whether it has stalled."""
+        return self._stall is not None and self._stall(loss)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from hessianfree import Adam, CharacterLanguageModel, RNNClassifier, RNNRegressor
+from hessianfree import Adam, CharacterLanguageModel, LanguageModel, RNNClassifier, RNNRegressor
 from reservoir import (
     ConceptorMemory,
     DelayEmbedding,
@@ -179,6 +179,13 @@ CASES = {
         lambda: CharacterLanguageModel(5, **CHARACTERS).fit("a cat sat on a mat. " * 8),
         lambda e: e.fit("which rat ate my hat? " * 8),
         lambda e: e.fit("x"),
+    ),
+    "language.fit words": (
+        lambda: LanguageModel(
+            5, tokens="words", validation_fraction=0.2, warm_start=True, **CHARACTERS
+        ).fit("a cat sat\non a mat\n" * 8),
+        lambda e: e.set_params(warm_start=False).fit("which rat\nate my hat\n" * 8),
+        lambda e: e.set_params(tokens="characters").fit("a cat sat\n" * 8),
     ),
 }
 

@@ -150,6 +150,11 @@ GOOD: dict[str, Callable[[], Any]] = {
     "chunks": lambda: [(X[:30], Y[:30]), (X[30:], Y[30:])],
     "predict_stream.chunks": lambda: [X[:30], X[30:]],
     "CharacterLanguageModel.X": lambda: "abcab " * 20,
+    "LanguageModel.X": lambda: "a b c\nab a\n" * 10,
+    "prefix": lambda: "ab",
+    "words": lambda: ("a", "b"),
+    "n_tokens": lambda: 3,
+    "beam_width": lambda: 2,
     "ESNClassifier.X": lambda: [X[:20], X[10:40], X[20:50], X[30:]],
     "ESNClassifier.y": lambda: [0, 1, 0, 1],
     "RNNClassifier.X": lambda: [X[:20], X[10:40], X[20:50], X[30:]],
@@ -176,6 +181,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "CharacterLanguageModel": {
         "n_units": 2,
         "max_iter": 1,
+        "sequence_length": 6,
+        "n_scored": 3,
+        "random_state": 0,
+    },
+    "LanguageModel": {
+        "n_units": 2,
+        "max_iter": 1,
+        "tokens": "words",
         "sequence_length": 6,
         "n_scored": 3,
         "random_state": 0,
@@ -338,7 +351,7 @@ def _fitted(kind: type) -> Any:
     ]
     if hasattr(kind, "transform"):
         given = [X]
-    if name in ("ConceptorMemory", "CharacterLanguageModel"):
+    if name in ("ConceptorMemory", "CharacterLanguageModel", "LanguageModel"):
         given = given[:1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -446,7 +459,7 @@ def _fit_and_predict(estimator: Any) -> Any:
     if name == "ReservoirSearchCV":
         return estimator.fit(X, Y)
     x, y = (GOOD.get(f"{name}.{key}", GOOD[key])() for key in "Xy")
-    if name in ("ConceptorMemory", "CharacterLanguageModel"):
+    if name in ("ConceptorMemory", "CharacterLanguageModel", "LanguageModel"):
         estimator.fit(x)
     elif name == "ReservoirForecaster":
         estimator.fit(y)

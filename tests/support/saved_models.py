@@ -28,6 +28,7 @@ from hessianfree import (
     ExponentialDecay,
     HessianFree,
     InverseTimeDecay,
+    LanguageModel,
     LevenbergMarquardt,
     Minibatches,
     Momentum,
@@ -136,6 +137,24 @@ def character_answers(model):
     return {
         "bits": model.character_bits(TEXT[:30]),
         "probabilities": model.predict_proba("a ca"),
+    }
+
+
+def sentences(**parameters):
+    model = LanguageModel(
+        5, cell="gru", n_layers=2, sequence_length=12, n_scored=8, max_iter=2, warm_start=True,
+        gradient_batch_size=6, curvature_batch_size=3, validation_fraction=0.2, random_state=5,
+        **parameters,
+    )  # fmt: skip
+    return model.fit(TEXT.replace(". ", ".\n"))
+
+
+def sentence_answers(model):
+    return {
+        "log_probability": np.array(model.log_probability("a rat ate a mat.")),
+        "bits": model.token_bits("a cat sat."),
+        "validation": model.validation_curve_,
+        "sample": np.array(model.sample(12, seed=0)),
     }
 
 
@@ -268,6 +287,10 @@ MODELS = {
     "CharacterLanguageModel-adam": (
         lambda: characters(optimizer="adam", averaging=False, end_of_text=True, min_count=2),
         character_answers,
+    ),
+    "LanguageModel": (lambda: sentences(averaging=True), sentence_answers),
+    "LanguageModel-words": (
+        lambda: sentences(tokens="words", max_vocabulary=6), sentence_answers
     ),
 }  # fmt: skip
 

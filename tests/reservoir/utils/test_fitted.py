@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pytest
 
-from hessianfree import CharacterLanguageModel, RNNClassifier, RNNRegressor
+from hessianfree import CharacterLanguageModel, LanguageModel, RNNClassifier, RNNRegressor
 from reservoir import (
     ConceptorMemory,
     DelayEmbedding,
@@ -122,6 +122,12 @@ CASES = {
         lambda e: e.fit("abcab " * 40),
         lambda e: [e.character_bits("abc ab" * 5, mode="windows"), e.score("abc abca" * 5)],
         {"sequence_length": 8, "n_scored": 3, "dtype": "float64", "n_units": 9},
+    ),
+    "LanguageModel": (
+        LanguageModel(4, tokens="words", sequence_length=10, n_scored=5, **RNN),
+        lambda e: e.fit("a cat sat\non a mat\n" * 10),
+        lambda e: [[e.log_probability("a cat\non a")], [e.bits_per_character("a cat sat")]],
+        {"sentences": "texts", "tokens": "characters", "n_layers": 2, "max_vocabulary": 3},
     ),
 }
 
