@@ -281,6 +281,7 @@ def random_permutation(
        optimization, ICML, section 4.
     """
     check_integer("n_steps", n_steps, minimum=10)
+    check_integer("n_sequences", n_sequences, minimum=1)
     first = rng.integers(2, size=(1, n_sequences))
     others = np.tile(np.arange(2, 100)[:, None], n_sequences)
     rounds = [rng.permuted(others, axis=0) for _ in range(-(-(n_steps - 1) // 98))]
