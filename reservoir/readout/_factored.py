@@ -1,4 +1,4 @@
-"""A ridge system in triangular form: the singular values of its factor, and its solutions."""
+"""A ridge system in triangular form: its factor made bidiagonal or diagonal, and solutions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.linalg import blas
+from scipy.linalg import blas, lapack
 
 from reservoir.readout._algebra import algebra_of
+from reservoir.readout._protocols import Spectrum
 from reservoir.readout._sums import EPS, QRAccumulator, Solver
 from reservoir.utils.device import to_host
+from reservoir.utils.lapack import Bidiagonal
 from reservoir.utils.types import Booleans, Floats, Integers
 
 # Rounding moves the singular values of R by 1 to 2 times eps σ_max (2-norm; measured against
@@ -81,16 +83,97 @@ class FactoredSystem:
             coef = algebra.solve_triangular(factor[:n, :n], factor[:n, n:], lower=False)
             if coef is not None:
                 return to_host(coef), True
-        spectrum = self.decompose()
+        spectrum = SingularSpectrum(self)
         supported = bool(spectrum.supports(np.array([alpha]))[0])
         if not supported:
             spectrum.leave_out_noise()
         n_targets = self._sums.n_targets
         return spectrum.coefs(np.full(n_targets, alpha), np.arange(n_targets)), supported
 
-    def decompose(self) -> SingularSpectrum:
-        """Return the singular value decomposition of R."""
-        return SingularSpectrum(self)
+    def decompose(self) -> Spectrum:
+        """Return R in bidiagonal form or, of few rows and on a GPU, in its singular vectors."""
+        if self._is_few or self._sums.lies_on_device:
+            return SingularSpectrum(self)
+        return BidiagonalSpectrum(self)
+
+
+class BidiagonalSpectrum:
+    """R = Q B Pᵀ: each alpha is a tridiagonal solve, the singular values of B give the trace.
+
+    With v = P z and r what B z leaves of c = Qᵀ q [1]_, the ridge solution is that of
+
+        [√α I    B  ] [   r  ]   [√α c]
+        [  Bᵀ  −√α I] [√α z ] = [  0  ]
+
+    which is tridiagonal once r and z are interleaved, and whose condition is that of [B; √α I]
+    itself: nothing is squared.
+
+    References
+    ----------
+    .. [1] Eldén (1977), Algorithms for the regularization of ill-conditioned least squares
+       problems, BIT 17, 134-145, solves the bidiagonal problem by rotations instead.
+    """
+
+    def __init__(self, system: FactoredSystem) -> None:
+        self._system = system
+        factor, n = system.factor(), system.n_features
+        rest = factor[n:, n:] / system.scale
+        self._outside: Floats = np.square(rest).sum(axis=0)
+        cross = factor[:n, n:] / system.scale
+        self._form = Bidiagonal(np.asfortranarray(factor[:n, :n]))
+        self._values = self._form.singular_values()
+        self._rotated: Floats = self._form.apply("Q", cross, transposed=True)
+
+    def supports(self, alphas: Floats) -> Booleans:
+        """Tell, for each alpha, whether the readout is determined beyond rounding."""
+        system = self._system
+        supported: Booleans = np.sqrt(alphas) > system.root_resolution
+        return supported | bool(self._values[-1] > system.rank_tolerance)
+
+    def free_rows(self, alphas: Floats) -> Floats:
+        """Return n_rows − tr H for each alpha, without cancellation."""
+        n_rows = self._system.n_rows - self._system.fit_intercept
+        values = self._values[:n_rows]
+        roots = np.sqrt(alphas)[:, None]
+        squares: Floats = np.square(roots / np.hypot(values, roots)).sum(axis=1)
+        return n_rows - len(values) + squares
+
+    def squared_residuals(self, alphas: Floats) -> tuple[Floats, Floats]:
+        """Return the sums of squared residuals over scale², of shape (n_alphas, n_targets).
+
+        And how large each must be for rounding of S V and Y not to decide it.
+        """
+        c, outside = self._rotated, self._outside
+        residuals = np.empty((len(alphas), c.shape[1]))
+        sizes = np.empty_like(residuals)
+        for row, size, alpha in zip(residuals, sizes, alphas):
+            r, z = self._solve(float(alpha), c)
+            row[:] = outside + np.einsum("ij,ij->j", r, r)
+            size[:] = np.sqrt(np.einsum("ij,ij->j", z, z))
+        noise = self._system.root_resolution * sizes
+        noise += EPS * np.sqrt(outside + np.einsum("ij,ij->j", c, c))
+        return residuals, noise**2
+
+    def coefs(self, alphas: Floats, targets: Integers) -> Floats:
+        """Return weights of shape (n_features, k): column i is target i's at alpha i."""
+        z = np.empty((len(self._rotated), len(targets)), order="F")
+        for alpha in np.unique(alphas):
+            columns = alphas == alpha
+            _, z[:, columns] = self._solve(float(alpha), self._rotated[:, targets[columns]])
+        return self._form.apply("P", z, transposed=False) * self._system.scale
+
+    def _solve(self, alpha: float, c: Floats) -> tuple[Floats, Floats]:
+        """Return what is left of c, and z."""
+        root, n = math.sqrt(alpha), len(c)
+        diagonal, off = np.empty(2 * n), np.empty(2 * n - 1)
+        diagonal[::2], diagonal[1::2] = -root, root  # z first
+        off[::2], off[1::2] = self._form.diagonal, self._form.off
+        right = np.zeros((2 * n, c.shape[1]), order="F")
+        right[1::2] = root * c
+        solved, info = lapack.dgtsv(off, diagonal, off, right)[3:]
+        if info:
+            solved = np.full_like(right, np.nan)
+        return solved[1::2], solved[::2] / root
 
 
 class SingularSpectrum:

@@ -136,9 +136,9 @@ def solve_ridge(
     The intercept b is not penalised.
 
     A path of alphas costs one decomposition for all alphas and targets: the normal equations are
-    made tridiagonal, after which each alpha costs O(n_features) per target; of a triangular factor
-    R = U diag(σ) Vᵀ is taken, and alpha enters by σ / (σ² + α) alone [1]_. Candidates are compared
-    by generalised cross-validation [2]_,
+    made tridiagonal, a triangular factor bidiagonal, after which each alpha costs O(n_features) per
+    target; alpha enters by the factors σ / (σ² + α) of the singular values alone [1]_. Candidates
+    are compared by generalised cross-validation [2]_,
 
     .. math::
 

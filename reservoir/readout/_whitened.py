@@ -37,7 +37,7 @@ class WhitenedRows:
     References
     ----------
     .. [1] Yamamoto, Nakatsukasa, Yanagisawa & Fukaya (2015), Roundoff error analysis of the
-       CholeskyQR2 algorithm, Electron. Trans. Numer. Anal. 44, 306-326, section 2.
+       CholeskyQR2 algorithm, Electron. Trans. Numer. Anal. 44, 306-326.
     """
 
     def __init__(self, factor: Floats) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,18 @@ _N_ARGUMENTS_OF_TRSM = 11
 
 
 @functools.cache
-def _routine(name: str, n_arguments: int = _N_ARGUMENTS) -> Any:
-    """Return a routine of BLAS as a function that releases the lock."""
-    from scipy.linalg import cython_blas
+def routine(name: str, n_arguments: int, library: str = "cython_blas") -> Any:
+    """Return a routine of BLAS or LAPACK as a function that releases the lock.
 
-    capsule = cython_blas.__pyx_capi__[name]
+    Parameters
+    ----------
+    name : str
+        With the letter of its type: "dsyrk".
+    n_arguments : int
+        All are pointers.
+    library : {"cython_blas", "cython_lapack"}
+    """
+    capsule = importlib.import_module(f"scipy.linalg.{library}").__pyx_capi__[name]
     name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
     pointer_of.restype = ctypes.c_void_p
@@ -82,7 +90,7 @@ def add_symmetric_products(sums: NDArray[Any], rows: NDArray[Any]) -> NDArray[An
     flags = ctypes.c_char(b"L"), ctypes.c_char(b"N")
     a, c = ctypes.c_void_p(rows.ctypes.data), ctypes.c_void_p(sums.ctypes.data)
     by = ctypes.byref
-    _routine(_ROUTINES[kind])(
+    routine(_ROUTINES[kind], _N_ARGUMENTS)(
         by(flags[0]), by(flags[1]), by(order), by(depth), by(one), a, by(leading), by(one), c,
         by(order),
     )  # fmt: skip
@@ -128,7 +136,7 @@ def solve_rows(upper: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray
     # Rows in C order are columns in Fortran order: upperᵀ X = rowsᵀ.
     flags = [ctypes.c_char(flag) for flag in (b"L", b"U", b"T", b"N")]
     a, b = ctypes.c_void_p(upper.ctypes.data), ctypes.c_void_p(rows.ctypes.data)
-    _routine("dtrsm", _N_ARGUMENTS_OF_TRSM)(
+    routine("dtrsm", _N_ARGUMENTS_OF_TRSM)(
         *[by(flag) for flag in flags], by(order), by(n_rows), by(one), a, by(order), b, by(order)
     )
     return rows
