@@ -175,9 +175,15 @@ class RowBuffer(Generic[AnyAccumulator]):
             pending, self._pending = self._pending, None
             pending.result()
 
-    def _shift(self) -> Floats | None:
-        """Return what rows are to be measured from, None as long as they come as they are."""
-        return self.accumulator.shift if isinstance(self.accumulator, RidgeAccumulator) else None
+    def _shift(self, dtype: np.dtype[Any] | None = None) -> Floats | None:
+        """Return what rows are to be measured from, None as long as they come as they are.
+
+        Of float32 rows the accumulator may make products in float32.
+        """
+        sums = self.accumulator
+        if not isinstance(sums, RidgeAccumulator):
+            return None
+        return None if sums.allow_single and dtype == np.float32 else sums.shift
 
     def _begin(
         self,
@@ -192,7 +198,7 @@ class RowBuffer(Generic[AnyAccumulator]):
         if self._n_as_they_are:
             self._n_as_they_are -= 1
         elif module_of(states) is np:
-            shift = self._shift()
+            shift = self._shift(states.dtype)
         if shift is None:
             if not isinstance(self._block, _Rows):
                 width = feature_map.n_columns(states.shape[1], inputs.shape[1])

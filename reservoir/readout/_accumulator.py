@@ -175,10 +175,9 @@ class RidgeAccumulator:
     def shift(self) -> Floats | None:
         """What `update_shifted` takes rows about, [0; c; d]; None where it takes none.
 
-        That is as long as there are no rows yet, rows are to be kept, or made products of in
-        float32, or lie on a GPU.
+        That is as long as there are no rows yet, or rows are to be kept, or lie on a GPU.
         """
-        if self._few is not None or self.allow_single or not self.n_rows:
+        if self._few is not None or not self.n_rows:
             return None
         sums = self.sums
         return None if sums.lies_on_device else sums.shift

@@ -21,6 +21,8 @@ from reservoir.utils.types import Floats
 
 # Columns of a tpqrt panel: 32 to 64 are within the noise of one another, 16 costs a third more.
 _PANEL = 48
+# Columns added at a time, so that little is added above the diagonal.
+_COLUMNS = 128
 
 
 class HostAlgebra:
@@ -71,6 +73,13 @@ class HostAlgebra:
         with large_call(0.25 * rows.size * rows.shape[1]):  # twice as fast as in float64
             sums = np.zeros((rows.shape[1], rows.shape[1]), dtype=np.float32, order="F")
             return add_symmetric_products(sums, rows)
+
+    def add_sums(self, sums: Any, others: Any) -> Any:
+        """Return sums + other sums, of float32 perhaps, in place."""
+        for start in range(0, len(sums), _COLUMNS):
+            below = (slice(start, None), slice(start, start + _COLUMNS))
+            sums[below] += others[below]
+        return sums
 
     def add_outer(self, sums: Any, factor: float, x: Floats) -> Any:
         """Return sums + factor x xᵀ, in place."""
@@ -170,6 +179,10 @@ class DeviceAlgebra(HostAlgebra):
 
     def single_products(self, rows: Any) -> Any:
         return rows.T @ rows
+
+    def add_sums(self, sums: Any, others: Any) -> Any:
+        sums += others
+        return sums
 
     def add_outer(self, sums: Any, factor: float, x: Floats) -> Any:
         column = self.asarray(x)

@@ -12,7 +12,7 @@ from reservoir.utils.types import Floats
 
 # How far the mean square of a whitened column, over all rows, may be from 1: what products of
 # whitened rows round is that much larger than eps, relative to each singular value.
-_MOST_GROWTH = 64.0
+_MOST_GROWTH = 256.0
 
 
 # Columns of a product with the upper triangle: more, and more zeros are multiplied.

@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 
-from reservoir import ReservoirTransformer
+from reservoir import ESNRegressor, ReservoirTransformer
 from tests.support.small_esn import small
 
 
@@ -364,3 +364,19 @@ def test_huge_and_tiny_targets(memory_task, scale):
 def test_one_step_series():
     esn = small(alpha=1.0).fit([[0.5]], [2.0])
     np.testing.assert_allclose(esn.predict([[0.5]]), [2.0])
+
+
+@pytest.mark.parametrize(("alpha", "is_single"), [(100.0, True), (1e-3, False)])
+def test_large_alphas_let_products_be_made_in_single_precision(rng, alpha, is_single):
+    u = rng.uniform(-1, 1, size=(5000, 1))
+    y = np.roll(u, 1) + 0.1 * rng.normal(size=u.shape)
+    settings = {"n_units": 50, "alpha": alpha, "dtype": "float32", "random_state": 0}
+    esn = ESNRegressor(**settings).fit(u, y)
+    sums = esn._accumulator.sums
+    assert (sums.resolution_floor > 0) is is_single
+    assert sums.resolution_floor < alpha
+    # The same states, with sums in float64, as one of several alphas has them.
+    double = ESNRegressor(**settings | {"alpha": [alpha]}).fit(u, y)
+    assert double._accumulator.sums.resolution_floor == 0
+    error = np.linalg.norm(esn.coef_ - double.coef_) / np.linalg.norm(double.coef_)
+    assert error < (1e-4 if is_single else 1e-7)
