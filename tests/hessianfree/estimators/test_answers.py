@@ -130,3 +130,47 @@ def test_nets_that_do_not_read_what_they_write_are_refused():
         rnn = classifier(**{"max_iter": 1, "target": "step", **options}).fit(X, targets)
         with pytest.raises(ValueError, match=message):
             rnn.generate(np.array([[1]]))
+
+
+# -- one sequence in, another of other length out ------------------------------------------------
+
+TO_NINE = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+TEENS = ["ten", "eleven", "twelve", *(f"{stem}teen" for stem in TO_NINE[3:])]
+TENS = [f"{stem}ty" for stem in TO_NINE[2:]]
+FIGURES = [str(figure) for figure in range(10)]
+SYMBOLS = [*FIGURES, "end", "write", *TO_NINE, *TEENS, *TENS, "hundred"]
+CODE = {symbol: k for k, symbol in enumerate(SYMBOLS)}
+
+
+def in_words(n):
+    """A number in words, the small ones regular: "twoty" for 20."""
+    if n < 20:
+        return [[*TO_NINE, *TEENS][n]]
+    if n < 100:
+        return [TENS[n // 10 - 2]] + ([TO_NINE[n % 10]] if n % 10 else [])
+    return [TO_NINE[n // 100], "hundred"] + (in_words(n % 100) if n % 100 else [])
+
+
+def question(n):
+    return np.array([CODE[word] for word in [*in_words(n), "write"]])[:, None]
+
+
+def lesson(n):
+    """A number in words, then in figures; labels where it is written."""
+    figures = [int(figure) for figure in str(n)]
+    labels = [None] * len(in_words(n)) + [*figures, CODE["end"]]
+    return np.append(question(n), figures)[:, None], np.array(labels, dtype=object)
+
+
+def test_numbers_in_words_that_were_never_seen_become_their_figures():
+    unseen = np.random.default_rng(0).permutation(np.arange(101, 1000))[:100]
+    seen = np.setdiff1d(np.arange(1000), unseen)
+    X, y = zip(*[lesson(n) for n in seen], strict=True)
+    rnn = RNNClassifier(
+        50, cell="gru", n_symbols=len(CODE), target="step", max_iter=35, random_state=0
+    ).fit(list(X), list(y))
+    for method in ("greedy", "beam"):
+        written = rnn.generate([question(n) for n in unseen], end=CODE["end"], method=method)
+        assert ["".join(map(str, figures)) for figures in written] == list(map(str, unseen))
+    lengths = {(len(in_words(n)), len(str(n))) for n in seen}
+    assert lengths == {(1, 1), (1, 2), (2, 2), (2, 3), (3, 3), (4, 3)}
