@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from sklearn.metrics import r2_score
 
-from reservoir.metrics import nrmse, valid_prediction_time
+from reservoir.metrics import (
+    histogram_distance,
+    nrmse,
+    power_spectrum_distance,
+    valid_prediction_time,
+)
 
 # nrmse
 
@@ -178,3 +184,76 @@ def test_the_valid_time_does_not_depend_on_the_unit(unit):
     truth = np.ones(6)
     forecast = np.array([1.0, 1.1, 1.3, 1.5, 1.1, 1.9])
     assert valid_prediction_time(truth * unit, forecast * unit) == 3.0
+
+
+# climates
+
+
+@pytest.mark.parametrize("metric", [power_spectrum_distance, histogram_distance])
+def test_a_climate_is_at_no_distance_from_itself(rng, metric):
+    series = rng.normal(size=(500, 2)).cumsum(axis=0)
+    assert metric(series, series) == 0.0
+    np.testing.assert_array_equal(metric(series, series, multioutput="raw_values"), [0.0, 0.0])
+    for unit in (1e-300, 1e300 / abs(series).max()):
+        assert metric(unit * series, unit * series) == 0.0
+
+
+@pytest.mark.parametrize("shift", [0.3, 1.0, 3.0])
+def test_histograms_of_shifted_normals(rng, shift):
+    a, b = rng.normal(size=(2, 100_000))
+    expected = np.sqrt(1 - np.exp(-(shift**2) / 8))
+    assert histogram_distance(a, b + shift, n_bins=60) == pytest.approx(expected, abs=0.02)
+
+
+def test_histograms_by_hand():
+    # Bins [0, 1), [1, 2]: shares 1/2, 1/2 against 1/4, 1/4, and 1/2 beyond.
+    truth, other = [0.0, 0.5, 1.0, 2.0], [0.2, 1.5, 2.5, -7.0]
+    expected = np.sqrt(1 - 2 * np.sqrt(1 / 2 * 1 / 4))
+    assert histogram_distance(truth, other, n_bins=2) == pytest.approx(expected, rel=1e-14)
+    assert histogram_distance(truth, np.add(truth, 10)) == 1.0
+
+
+def test_spectra_of_autoregressive_series(rng):
+    """Against the shares of the known spectra, 1 / |1 - φ exp(-iω)|²."""
+    noise = rng.normal(size=(2, 200_000))
+    a, b = (lfilter([1], [1, -phi], part) for phi, part in zip((0.8, -0.3), noise))
+    w = np.linspace(0, np.pi, 2001)[1:]
+    p, q = (1 / abs(1 - phi * np.exp(-1j * w)) ** 2 for phi in (0.8, -0.3))
+    expected = np.sqrt(1 - np.sqrt(p / p.sum() * q / q.sum()).sum())
+    found = power_spectrum_distance(a, b[:150_000], segment_length=512)
+    assert found == pytest.approx(expected, abs=0.01)
+
+
+def test_spectra_see_neither_level_nor_amplitude_nor_order_of_outputs(rng):
+    a, b = rng.normal(size=(2, 3000, 2)).cumsum(axis=1)
+    each = power_spectrum_distance(a, b, multioutput="raw_values")
+    moved = power_spectrum_distance(a * 3 - 8, b / 7 + [1, 2], multioutput="raw_values")
+    np.testing.assert_allclose(moved, each, rtol=1e-9)
+    turned = power_spectrum_distance(a[:, ::-1], b[:, ::-1], multioutput="raw_values")
+    np.testing.assert_allclose(turned, each[::-1], rtol=1e-12)
+    assert power_spectrum_distance(a, b) == pytest.approx(each.mean())
+
+
+def test_climates_of_constants():
+    t = np.arange(100.0)
+    assert power_spectrum_distance(np.sin(t), np.full(100, 0.1)) == 1.0
+    assert power_spectrum_distance(np.full(100, 0.1), np.full(50, 3.0)) == 0.0
+    assert histogram_distance(np.ones(5), np.ones(9)) == 0.0
+    assert histogram_distance(np.ones(5), np.zeros(9)) == 1.0
+    assert power_spectrum_distance([1.0, 2.0], [2.0, 1.0]) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("metric", [power_spectrum_distance, histogram_distance])
+def test_climates_name_what_does_not_fit(metric):
+    with pytest.raises(ValueError, match=r"`y_pred`.*NaN"):
+        metric([1.0, 2.0], [np.nan, 1.0])
+    with pytest.raises(ValueError, match=r"`y_true` has shape \(1,\)"):
+        metric([1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="3 outputs"):
+        metric(np.ones((4, 2)), np.ones((4, 3)))
+    with pytest.raises(ValueError, match="multioutput"):
+        metric([1.0, 2.0], [1.0, 2.0], multioutput="all")
+    with pytest.raises(ValueError, match="segment_length"):
+        power_spectrum_distance([1.0, 2.0], [1.0, 2.0], segment_length=3)
+    with pytest.raises(ValueError, match="n_bins"):
+        histogram_distance([1.0, 2.0], [1.0, 2.0], n_bins=0)

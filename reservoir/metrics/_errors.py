@@ -1,4 +1,4 @@
-"""Metrics: errors of predictions, and the time for which a forecast is valid."""
+"""Errors of predictions, and the time for which a forecast is valid."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from reservoir.utils.explained import explained
 from reservoir.utils.validation import check_choice, check_real
-
-__all__ = ["nrmse", "valid_prediction_time"]
 
 
 @explained
@@ -74,11 +72,10 @@ def nrmse(
             "`y_pred` has NaN or infinite values, for which there is no mean error. "
             "Look for the step at which the model diverged."
         )
-    check_choice("multioutput", multioutput, ("uniform_average", "raw_values"))
     scale = _scale(truth, normalization)
     with np.errstate(over="ignore"):  # infinite then
         error = np.sqrt(np.mean(np.square(truth - prediction), axis=0)) / scale
-    return error if multioutput == "raw_values" else float(error.mean())
+    return averaged(error, multioutput)
 
 
 @explained
@@ -219,3 +216,9 @@ def _scale(truth: NDArray[np.float64], normalization: str | ArrayLike) -> NDArra
             f"{truth.shape[1]} outputs, was expected. Pass for example the standard deviation."
         )
     return np.broadcast_to(scale, truth.shape[1:])
+
+
+def averaged(values: NDArray[np.float64], multioutput: str) -> float | NDArray[np.float64]:
+    """Return one number for each output, or their plain mean."""
+    check_choice("multioutput", multioutput, ("uniform_average", "raw_values"))
+    return values if multioutput == "raw_values" else float(values.mean())
