@@ -1,13 +1,15 @@
 """How few bits per character does a net of some size reach on a text, in some time?
 
-    python -m benchmarks.characters FILE [--cell CELL] [--optimizer NAME] [--seconds S] ...
+    python -m benchmarks.characters TEXT [--cell CELL] [--optimizer NAME] [--seconds S] ...
 
-A `CharacterLanguageModel` learns the first 90 % of a UTF-8 text; the next 5 % choose the moment
+TEXT is a UTF-8 file, or `source`, the modules of Python's standard library, or `help`, the help on
+its language. A `CharacterLanguageModel` learns the first 90 % of it; the next 5 % choose the moment
 that counts, the last 5 % test. Cells get as many units as come nearest to `--parameters`, which
-makes them equals. Times are those of the wall clock, without validation and test; a run is on
-`--threads` threads, and wants as many cores for itself. Every validation is a line of JSON in
-`--log`, and the model of the best one is saved with `--save`. Printed beside it: a trigram model
-and two packers, for the same test text. The text is not part of this repository.
+makes them equals. Times are those of the wall clock, where a run on `--threads` threads wants as
+many cores for itself, or, with `--clock processor`, of the process; without validation and test.
+Every validation is a line of JSON in `--log`, and the model of the best one is saved with `--save`.
+Printed beside it: a trigram model and two packers, for the same test text. The text is not part of
+this repository. `python -m benchmarks.advantage` compares the logs of two cells.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from demos._baselines import PACKERS, packed_bits, trigram_bits
+from demos._corpora import corpus
 from hessianfree import Adam, CharacterLanguageModel, HessianFree, LevenbergMarquardt
 from hessianfree.cells import ElmanCell, GRUCell, LSTMCell, MultiplicativeCell
 from hessianfree.language import Vocabulary
@@ -35,6 +38,7 @@ CELL_CLASSES: dict[str, Any] = {
 }
 INPUT_SCALES = {"multiplicative": 0.5, "vanilla": 1.0, "lstm": 0.1, "gru": 0.1}
 OPTIMIZERS = ("hessian-free", "adam")
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
 def split(text: str) -> tuple[str, str, str]:
@@ -50,7 +54,8 @@ class Run:
         self.arguments = arguments
         self.validation = validation
         self.best, self.best_params = np.inf, None
-        self.began = time.perf_counter()
+        self.clock = CLOCKS[arguments.clock]
+        self.began = self.clock()
         self.aside = 0.0  # seconds spent on validation
         self.next = 0.0
         self.until = arguments.seconds
@@ -58,16 +63,16 @@ class Run:
     @property
     def seconds(self) -> float:
         """Time of training so far."""
-        return time.perf_counter() - self.began - self.aside
+        return self.clock() - self.began - self.aside
 
     def __call__(self, model: CharacterLanguageModel) -> bool:
         seconds = self.seconds
         is_over = seconds >= self.until
         if seconds >= self.next or is_over:
             self.next = seconds + self.arguments.every
-            began = time.perf_counter()
+            began = self.clock()
             self.validate(model, seconds)
-            self.aside += time.perf_counter() - began
+            self.aside += self.clock() - began
         return is_over
 
     def validate(self, model: CharacterLanguageModel, seconds: float) -> None:
@@ -75,6 +80,8 @@ class Run:
         history = model.history_.last
         bits = model.bits_per_character(self.validation, mode="windows")
         row: dict[str, Any] = {
+            "cell": model.cell,
+            "seed": model.random_state,
             "seconds": round(seconds, 1),
             "iteration": model.n_iter_,
             "batch_bits": model.loss_curve_[-1] / np.log(2),
@@ -145,11 +152,12 @@ def phases(arguments: argparse.Namespace) -> list[tuple[float, dict[str, Any]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", type=Path, help="a UTF-8 text")
+    parser.add_argument("text", help="a UTF-8 file, or one of: source, help")
     parser.add_argument("--cell", choices=list(CELL_CLASSES), default="multiplicative")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="hessian-free")
     parser.add_argument("--parameters", type=int, default=260_000, help="about so many")
     parser.add_argument("--seconds", type=float, default=1200.0)
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=float, default=30.0, help="seconds between validations")
@@ -171,7 +179,7 @@ def main() -> None:
     parser.add_argument("--l2", type=float, default=0.0, help="weight of half the squared weights")
     arguments = parser.parse_args()
 
-    training, validation, test = split(arguments.file.read_text(encoding="utf-8"))
+    training, validation, test = split(corpus(arguments.text))
     n_symbols = Vocabulary.from_text(training).n_symbols
     run = Run(arguments, validation)
     model = CharacterLanguageModel(
@@ -195,6 +203,7 @@ def main() -> None:
     model.params_ = run.best_params
     result = {
         "cell": arguments.cell,
+        "seed": arguments.seed,
         "optimizer": arguments.optimizer,
         "n_units": model.n_units,
         "n_params": len(model.params_),
