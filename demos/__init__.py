@@ -26,7 +26,7 @@ GALLERY = {
     "binary_addition": "One sum bit by bit, the losses, and the hidden states of both nets.",
     "gradient_flow": "Error signals on their way back, and training with and without clipping.",
     "behaviours": "States of three free nets, and the distance between two runs of each.",
-    "characters": "Memory cells of an LSTM that follow a property of the text, over the text.",
+    "characters": "What an LSTM writes as it learns, and memory cells that follow the text.",
     "name_tagger": "How surely each word of nine sentences is a name.",
     "digit_speller": "Digits with the words that the net writes for them, and its mistakes.",
 }
