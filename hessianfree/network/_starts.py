@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Unpack
 
 import numpy as np
@@ -324,16 +325,16 @@ def _orthogonal_product(to_state: Array, to_factor: Array, gain: float) -> tuple
     return root * (left @ right) @ columns.T, root * columns
 
 
-def _layers(cell: Cell, prefix: str = "") -> list[tuple[str, Cell]]:
-    """Return the beginning of the names of its blocks, and the cell, of each layer."""
-    parts: dict[str, Cell] = {}
+def _layers(cell: Cell, prefix: str = "") -> Iterator[tuple[str, Cell]]:
+    """Yield the beginning of the names of its blocks, and the cell, of each layer and direction."""
     if isinstance(cell, StackedCell):
-        parts = {f"layer{i}": layer for i, layer in enumerate(cell.cells, start=1)}
+        for i, layer in enumerate(cell.cells, start=1):
+            yield from _layers(layer, f"{prefix}layer{i}.")
     elif isinstance(cell, BidirectionalCell):
-        parts = dict(zip(DIRECTIONS, cell.cells))
-    if not parts:
-        return [(prefix, cell)]
-    return [one for name, part in parts.items() for one in _layers(part, f"{prefix}{name}.")]
+        for direction, layer in zip(DIRECTIONS, cell.cells):
+            yield from _layers(layer, f"{prefix}{direction}.")
+    else:
+        yield prefix, cell
 
 
 def _check_layers(

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import kstest
 
 from hessianfree.cells import (
+    BidirectionalCell,
     ElmanCell,
     GRUCell,
     LSTMCell,
@@ -46,10 +47,14 @@ CELLS = {
     "mut3": MUT3Cell(4, 30),
     "vanilla stack": StackedCell([ElmanCell(4, 30), TensorCell(30, 20)]),
     "gated stack": StackedCell([LSTMCell(4, 30), GRUCell(30, 20)]),
+    "both directions": BidirectionalCell(ElmanCell(4, 30), ElmanCell(4, 20)),
+    "gated directions": StackedCell(
+        [BidirectionalCell(LSTMCell(4, 30), LSTMCell(4, 30)), GRUCell(60, 20)]
+    ),
     "mixed stack": StackedCell([LSTMCell(4, 30), ElmanCell(30, 20)]),
 }
-PLAIN = ("vanilla", "relu", "tensor", "vanilla stack")
-GATED = ("lstm", "gru", "mut1", "mut2", "mut3", "gated stack")
+PLAIN = ("vanilla", "relu", "tensor", "vanilla stack", "both directions")
+GATED = ("lstm", "gru", "mut1", "mut2", "mut3", "gated stack", "gated directions")
 SUITED = {"orthogonal": tuple(CELLS), "identity": PLAIN, "chain": PLAIN, "chrono": GATED}
 
 
@@ -78,6 +83,7 @@ def test_orthogonal_matrices_keep_every_length(cell, gain):
         matrices.append(blocks["factor_to_state"] @ blocks["state_to_factor"])
     n_matrices = {"tensor": 4, "lstm": 4, "gru": 3, "mut1": 2, "mut2": 3, "mut3": 3}
     n_matrices |= {"vanilla stack": 31, "gated stack": 7, "mixed stack": 5}
+    n_matrices |= {"both directions": 2, "gated directions": 11}
     assert len(matrices) == n_matrices.get(cell, 1)
     for matrix in matrices:
         np.testing.assert_allclose(matrix.T @ matrix, gain**2 * np.eye(len(matrix)), atol=1e-12)
@@ -144,7 +150,7 @@ def test_time_scales_of_gates_are_uniform(cell):
         elif name.endswith("update_bias"):
             # z_t is the share of the old state in a GRU, of the new one in its mutations.
             lags.append(np.exp(-bias if cell.startswith("mut") else bias))
-    assert len(lags) == (2 if cell == "gated stack" else 1)
+    assert len(lags) == {"gated stack": 2, "gated directions": 3}.get(cell, 1)
     for of_layer in lags:
         assert of_layer.min() >= 1
         assert of_layer.max() <= 49
