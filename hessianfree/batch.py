@@ -45,6 +45,9 @@ class Batch:
     lengths : ndarray of int of shape (n_sequences,), optional
         Steps of each sequence, to nets that read ahead (`BidirectionalCell`); by default up to its
         last scored step. To others what comes after that step makes no difference.
+    state_scale : ndarray of shape (n_sequences, n_units), optional
+        Factors of the states before the output layer sees them, the same at all steps of a
+        sequence: 0 for a unit that is left out (dropout).
 
     Raises
     ------
@@ -75,6 +78,7 @@ class Batch:
     initial_inputs: NDArray[Any] | None = None
     initial_state: Array | None = None
     lengths: NDArray[np.intp] | None = None
+    state_scale: Array | None = None
 
     def __post_init__(self) -> None:
         refuse_device_arrays("a Batch", **vars(self))
@@ -97,6 +101,13 @@ class Batch:
             )
         if self.lengths is not None:
             check_lengths(self.lengths, *leading)
+        if self.state_scale is not None and (
+            np.ndim(self.state_scale) != 2 or len(self.state_scale) != leading[1]
+        ):
+            raise ValueError(
+                f"`state_scale` has shape {np.shape(self.state_scale)}, but ({leading[1]}, "
+                "n_units) was expected. Pass one row per sequence."
+            )
         if self.mask is None:
             if 0 in leading:
                 raise ValueError(
@@ -309,4 +320,5 @@ def take_sequences(batch: Batch, indices: NDArray[np.intp]) -> Batch:
     vectors = None if batch.initial_inputs is None else batch.initial_inputs[indices]
     states = None if batch.initial_state is None else batch.initial_state[indices]
     lengths = None if batch.lengths is None else batch.lengths[indices]
-    return Batch(inputs, batch.targets[:, indices], mask, vectors, states, lengths)
+    scales = None if batch.state_scale is None else batch.state_scale[indices]
+    return Batch(inputs, batch.targets[:, indices], mask, vectors, states, lengths, scales)

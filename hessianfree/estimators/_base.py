@@ -16,6 +16,7 @@ from hessianfree.estimators._trained import TrainedNetworkMixin
 from hessianfree.network._initialization import INITIALIZATIONS, Initialization
 from hessianfree.network._losses import Loss, check_loss
 from hessianfree.optimize._protocols import Optimizer
+from hessianfree.training._dropout import check_rate
 from reservoir.utils.types import Array
 from reservoir.utils.validation import as_numbers, check_choice, check_integer, check_real
 
@@ -48,6 +49,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         tol: float = 1e-4,
         n_iter_no_change: int | Literal["auto"] = "auto",
         l2: float = 0.0,
+        dropout: float = 0.0,
         validation_fraction: float = 0.0,
         target: Literal["step", "sequence", "auto"] = "auto",
         warm_start: bool = False,
@@ -78,6 +80,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.l2 = l2
+        self.dropout = dropout
         self.validation_fraction = validation_fraction
         self.target = target
         self.warm_start = warm_start
@@ -172,6 +175,7 @@ class RNNEstimator(TrainedNetworkMixin, BaseEstimator):
             check_integer("n_symbols", self.n_symbols, minimum=1)
         check_integer("curvature_batch_size", self.curvature_batch_size, minimum=1)
         check_real("tol", self.tol, minimum=0)
+        check_rate("dropout", self.dropout)
         check_real("validation_fraction", self.validation_fraction, minimum=0)
         if self.validation_fraction >= 1:
             raise ValueError(

@@ -42,7 +42,8 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
         As in `RNNRegressor`: the net.
     learned_initial_state, initialization
         As in `RNNRegressor`: how it starts.
-    optimizer, gradient_batch_size, curvature_batch_size, max_iter, tol, n_iter_no_change, l2
+    optimizer, gradient_batch_size, curvature_batch_size, max_iter, tol, n_iter_no_change, l2,
+    dropout
         As in `RNNRegressor`: how it is trained.
     validation_fraction, target, warm_start, dtype, random_state, verbose, callback, device,
     n_jobs
@@ -141,6 +142,7 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
         tol: float = 1e-4,
         n_iter_no_change: int | Literal["auto"] = "auto",
         l2: float = 0.0,
+        dropout: float = 0.0,
         validation_fraction: float = 0.0,
         target: Literal["step", "sequence", "auto"] = "auto",
         warm_start: bool = False,
@@ -173,6 +175,7 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
             tol=tol,
             n_iter_no_change=n_iter_no_change,
             l2=l2,
+            dropout=dropout,
             validation_fraction=validation_fraction,
             target=target,
             warm_start=warm_start,

@@ -21,6 +21,7 @@ from hessianfree.network._prepared import largest_rows
 from hessianfree.optimize._protocols import Optimizer
 from hessianfree.training._checkpoints import TrainingState
 from hessianfree.training._data import BeginningAt, Minibatches
+from hessianfree.training._dropout import Dropout
 from hessianfree.training._loop import start, train
 from hessianfree.training._stop_reason import TrainingStop
 from hessianfree.training._stopping import Progress, Stall, Validation, digest_of, hold_out
@@ -110,7 +111,7 @@ class LearningRNN(ReadingRNN):
         self._per_sequence, self._is_single_row = read.per_sequence, read.is_single_row
         others = None if validation_data is None else self._read_validation(validation_data)
         known_ahead = [] if others is None else [*others[0], *others[1][:2]]
-        weights = [self.class_weight, self.output_weight]
+        weights = [self.class_weight, self.output_weight, self.dropout or None]
         data = digest_of(
             *sequences,
             *targets[:2],
@@ -142,6 +143,7 @@ class LearningRNN(ReadingRNN):
                 was_changed=was_changed,
                 is_validated=self.validation_fraction > 0,
             )
+        self._architecture = architecture
         training = batch
         if held_out is None:
             training, held_out = hold_out(batch, self.validation_fraction, progress.held_out_rng())
@@ -149,7 +151,6 @@ class LearningRNN(ReadingRNN):
         source = self._batches_of(training, optimizer, counts)
         max_rows = max(SLICE_ROWS, largest_rows(training, source.curvature_size or 0))
         network = architecture.build(max_rows, self.device_)
-        self._architecture = architecture
         if not continues:
             params = self._starting_params(network, training, streams[_PARAMS])
             state = start(optimizer, params, streams[_DATA])
@@ -211,7 +212,11 @@ class LearningRNN(ReadingRNN):
         curvature_size = None
         if uses_curvature(optimizer):
             curvature_size = min(self.curvature_batch_size, gradient_size)
-        return Minibatches(training, gradient_size, curvature_size)
+        dropout = None
+        if self.dropout:
+            n_units = self._architecture.build().cell.n_units
+            dropout = Dropout(self.dropout, n_units)
+        return Minibatches(training, gradient_size, curvature_size, dropout)
 
     def _adopt(self, state: TrainingState, progress: Progress, reason: str) -> None:
         """Take over what training has come to, the curve of this fit among it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -197,7 +198,7 @@ def forward(
             states_only=states_only,
             lengths=batch.lengths,
         )
-        rows = flatten_rows(trajectory.states[batch.first_scored :])
+        rows = seen_rows(trajectory.states, batch)
         parts = blocks_of_rows(len(rows), network.n_outputs)
         value: Any = 0.0
         for part in parts:
@@ -207,6 +208,12 @@ def forward(
             coefficients = batch.coefficients[part, 0].astype(np.float64)
             value += module_of(values).vdot(coefficients, values.astype(np.float64, copy=False))
     return trajectory, outputs if len(parts) == 1 else None, value
+
+
+def seen_rows(states: Array, batch: PreparedBatch) -> Array:
+    """Return what the output layer sees of states: a row per scored step and sequence."""
+    states = states[batch.first_scored :]
+    return flatten_rows(states if batch.state_scale is None else states * batch.state_scale)
 
 
 class LinearizedSlice:
@@ -225,10 +232,10 @@ class LinearizedSlice:
             with np.errstate(**OVERFLOW_IS_A_RESULT):
                 self._predictions = network.loss.predict(outputs, out=outputs)
 
-    @property
+    @functools.cached_property
     def rows(self) -> Array:
         """States that the output layer sees, one row per step and sequence."""
-        return flatten_rows(self.trajectory.states[self.batch.first_scored :])
+        return seen_rows(self.trajectory.states, self.batch)
 
     @property
     def nbytes(self) -> int:
@@ -261,7 +268,7 @@ class LinearizedSlice:
         d_states = network.cell.jvp(
             self.params, self.trajectory, direction, d_initial_state=self._d_initial(direction)
         )
-        d_rows = flatten_rows(d_states[batch.first_scored :])
+        d_rows = seen_rows(d_states, batch)
         rows = self.rows
         for part in self._blocks:
             d_outputs = self._output_buffer("d_outputs", part)
@@ -287,6 +294,8 @@ class LinearizedSlice:
         )
         states_bar = self._states_bar()
         self.work.xp.matmul(outputs_bar, self.params["output"], out=flatten_rows(states_bar))
+        if batch.state_scale is not None:
+            states_bar *= batch.state_scale
         initial_bar = self._initial_bar()
         squares, _ = network.cell.squared_vjp(
             self.params, self.trajectory, states_bar, initial_state_bar=initial_bar
@@ -386,6 +395,8 @@ class LinearizedSlice:
         """
         batch, cell = self.batch, self.network.cell
         states_bar = self._states_bar()
+        if batch.state_scale is not None:
+            states_bar *= batch.state_scale
         xp = self.work.xp
         preactivations_bar: Array | None = None
         damping: Any = None

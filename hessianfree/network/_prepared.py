@@ -197,6 +197,8 @@ class PreparedBatch:
     lengths : ndarray of int of shape (n_sequences,) or None
         Steps of each sequence, where the net reads ahead; the steps are then those of whole
         sequences.
+    state_scale : ndarray of shape (n_sequences, n_units) or None
+        In the dtype of the parameters.
     """
 
     inputs: NDArray[Any]
@@ -208,6 +210,7 @@ class PreparedBatch:
     initial_inputs: Array | None
     initial_state: Array | None
     lengths: Indices | None = None
+    state_scale: Array | None = None
 
     @property
     def n_steps(self) -> int:
@@ -339,4 +342,5 @@ def _prepare_slice(
         if batch.initial_state is None
         else batch.initial_state[part].astype(dtype, copy=False),
         lengths=lengths if whole else None,
+        state_scale=None if batch.state_scale is None else batch.state_scale[part].astype(dtype),
     )

@@ -3,6 +3,7 @@
 from hessianfree.batch import take_sequences
 from hessianfree.training._checkpoints import TrainingState, load_checkpoint, save_checkpoint
 from hessianfree.training._data import FreshBatches, Minibatches
+from hessianfree.training._dropout import Dropout
 from hessianfree.training._history import History
 from hessianfree.training._loop import start, train
 from hessianfree.training._scipy import METHODS, ScipyState, train_scipy
@@ -12,6 +13,7 @@ from hessianfree.training._truncated import Chunk, Chunks, TruncatedBackpropagat
 __all__ = [
     "Chunk",
     "Chunks",
+    "Dropout",
     "FreshBatches",
     "History",
     "METHODS",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.batch import Batch, count_sequences, is_pair, take_sequences
+from hessianfree.training._dropout import Dropout
 from reservoir.utils.explained import explained
 from reservoir.utils.validation import check_integer, check_real
 
@@ -101,6 +102,8 @@ class Minibatches:
     curvature_size : int, optional
         Sequences of a curvature batch, drawn at random from the gradient batch. Without it the
         gradient batch serves for both.
+    dropout : Dropout, optional
+        Units that the output layer does not see, drawn for each sequence and iteration.
 
     Attributes
     ----------
@@ -128,12 +131,18 @@ class Minibatches:
     data: Batch | tuple[Any, Any]
     gradient_size: int | None = None
     curvature_size: int | None = None
+    dropout: Dropout | None = None
     _orders: dict[Any, NDArray[np.intp]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the sizes."""
         if is_pair(self.data):
             _check_pair(*self.data)  # type: ignore[misc]
+            if self.dropout is not None:
+                raise ValueError(
+                    "`dropout` is about the states of a recurrent net, but `data` is a pair of "
+                    "arrays. Leave it out, or pass a Batch."
+                )
         elif not isinstance(self.data, Batch):
             raise TypeError(
                 f"`data` is of type {type(self.data).__name__}, but a Batch was expected. Pass "
@@ -162,6 +171,9 @@ class Minibatches:
             order = self._order(epoch, seed)[start : start + self.gradient_size]
             gradient_batch = _take(self.data, order)
         n_sequences = count_sequences(gradient_batch)
+        if self.dropout is not None and isinstance(gradient_batch, Batch):
+            scale = self.dropout.draw(n_sequences, _rng(seed, iteration, 2))
+            gradient_batch = replace(gradient_batch, state_scale=scale)
         size = min(self.curvature_size or n_sequences, n_sequences)
         if size == n_sequences:
             return gradient_batch, gradient_batch
