@@ -112,8 +112,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ForecastingRNN):
     dropout : float, default=0.0
         Chance of a unit of the highest layer to be left out of what the output layer sees, drawn
         for each sequence and iteration; see `hessianfree.training.Dropout`. Predictions, and the
-        loss on what is held out, leave out none. Measure whether it helps: `l2` and validation
-        often do more.
+        loss on what is held out, leave out none. Measure whether it helps; see the guide.
     validation_fraction : float, default=0.0
         Fraction of the sequences held out, drawn at random; of a single sequence, of its targets,
         the last ones. Not 0, it is the loss on these that has to improve, and the parameters that
