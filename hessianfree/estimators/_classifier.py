@@ -34,7 +34,7 @@ class RNNClassifier(ClassifierMixin, AnsweringRNN):
     logistic function of its own; other columns (multi-output) each have classes of their own, and a
     softmax. The loss is then the sum of theirs.
 
-    Read more in the guide: :doc:`/guide/hessian_free`.
+    Read more in the guide: :doc:`/guide/hessian_free`, :doc:`/guide/trained_nets`.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, ScalingRNN):
     n_features), or as rows with `groups` or `lengths`; they may have various lengths. There is one
     target per step, or one per sequence, for its last step.
 
-    Read more in the guide: :doc:`/guide/hessian_free`.
+    Read more in the guide: :doc:`/guide/hessian_free`, :doc:`/guide/trained_nets`.
 
     Parameters
     ----------
