@@ -63,10 +63,10 @@ class Dropout:
 
 def check_rate(name: str, rate: Any) -> float:
     """Return a rate of 0 or more and below 1."""
-    rate = check_real(name, rate, minimum=0)
-    if rate >= 1:
+    checked = check_real(name, rate, minimum=0)
+    if checked >= 1:
         raise ValueError(
-            f"`{name}` is {rate}, but a number of 0 or more and below 1 was expected. Pass for "
+            f"`{name}` is {checked}, but a number of 0 or more and below 1 was expected. Pass for "
             "instance 0.2."
         )
-    return rate
+    return checked
