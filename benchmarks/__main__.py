@@ -32,6 +32,7 @@ BENCHMARKS = {
     "states": "Running states: driven, batched, closed loop",
     "readout": "The readout: accumulating and solving",
     "fold": "Folding states, with and without copies of their rows",
+    "alphas": "A list of alphas at the price of one",
     "fit": "Learning a whole network",
     "sweep": "Trying 100 candidates",
     "streaming": "Ten million steps in constant memory",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy.linalg import blas
 
 from reservoir.utils.device import module_of, namespace_of, to_host
 from reservoir.utils.types import Floats
@@ -95,16 +96,32 @@ def shifted_rows(
     """Yield [1 | S - c | Y - d], weighted by square roots, in pieces: a reused buffer."""
     xp, n_features = module_of(features), features.shape[1]
     shift = xp.asarray(shift.astype(dtype, copy=False))
+    of_features = shift.copy()
+    of_features[1 + n_features :] = 0.0  # targets may be of another dtype
     buffer = xp.empty((min(n_rows, len(features)), len(shift)), dtype=dtype)
     for start in range(0, len(features), n_rows):
         rows = slice(start, start + n_rows)
         piece = buffer[: len(features[rows])]
         piece[:, 0] = 1.0
-        xp.subtract(features[rows], shift[1 : 1 + n_features], out=piece[:, 1 : 1 + n_features])
+        piece[:, 1 + n_features :] = 0.0
+        piece[:, 1 : 1 + n_features] = features[rows]
+        subtract_from_rows(of_features, piece)
         xp.subtract(targets[rows], shift[1 + n_features :], out=piece[:, 1 + n_features :])
         if weight is not None:
             piece *= xp.sqrt(weight[rows, None])
         yield piece
+
+
+def subtract_from_rows(shift: NDArray[np.floating], rows: NDArray[np.floating]) -> None:
+    """Subtract a row from all rows, in place; both of one dtype, the rows in C order.
+
+    BLAS gives the same bits in a third of the time that NumPy takes for rows so short.
+    """
+    if module_of(rows) is not np:
+        rows -= shift
+        return
+    ger = blas.sger if rows.dtype == np.float32 else blas.dger
+    ger(-1.0, shift, np.ones(len(rows), rows.dtype), a=rows.T, overwrite_a=1)
 
 
 def first_shift(features: NDArray[np.floating], targets: NDArray[np.floating]) -> Floats:
