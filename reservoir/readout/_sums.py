@@ -17,7 +17,7 @@ from reservoir.readout._rows import (
     shifted_rows,
     sum_of_squares,
 )
-from reservoir.readout._whitened import WhitenedRows
+from reservoir.readout._whitened import WhitenedRows, factor_of
 from reservoir.utils.device import host_state, is_on_device, module_of, to_host
 from reservoir.utils.explained import explained
 from reservoir.utils.persistence import require_array
@@ -56,7 +56,7 @@ _SINGLE_RANGE = (1e-15, 1e15)
 # Columns from which whitening rows costs less than reflections, and rows, in columns, from which
 # a factor tells how rows to come will be spread.
 _LEAST_WHITENED = 200
-_WHITENED_FROM = 1.3
+_WHITENED_FROM = 1.1
 
 
 class _Accumulator:
@@ -437,7 +437,9 @@ class QRAccumulator(_Accumulator):
 
     solver = "qr"
 
-    # Rows on their way into the factor, which they are part of once it is asked for.
+    # Rows on their way into the factor, which they are part of once it is asked for: the first
+    # ones, which wait to be reflected together, and those that are whitened.
+    _waiting: tuple[Floats, ...] = ()
     _whitened: WhitenedRows | None = None
 
     def __init__(self, n_features: int, n_targets: int) -> None:
@@ -447,6 +449,8 @@ class QRAccumulator(_Accumulator):
     @property
     def factor(self) -> Floats:
         """R of all rows so far."""
+        if self._waiting:
+            self.factor = factor_of(self._waiting)
         if self._whitened is not None:
             self.factor = self._whitened.factor()
         factor: Floats = vars(self)["factor"]
@@ -455,7 +459,7 @@ class QRAccumulator(_Accumulator):
     @factor.setter
     def factor(self, factor: Floats) -> None:
         vars(self)["factor"] = factor
-        self._whitened = None
+        self._waiting, self._whitened = (), None
 
     def copy(self) -> Self:
         """Return an independent accumulator with the same factor."""
@@ -466,7 +470,8 @@ class QRAccumulator(_Accumulator):
         """Return what is pickled and saved: the factor of all rows."""
         self.factor = self.factor
         state = super().__getstate__()
-        state.pop("_whitened", None)
+        for name in ("_waiting", "_whitened"):
+            state.pop(name, None)
         return state
 
     @property
@@ -528,12 +533,19 @@ class QRAccumulator(_Accumulator):
     def _fold_piece(self, rows: Any, n_before: int, n_at_once: int) -> None:
         """Add some of `n_at_once` rows, where `n_before` are in the factor.
 
-        By whitening where that pays: once the factor knows all directions, and for rows that are
-        many enough for the price of its end. Others, and rows unlike those before, by reflections.
+        The first ones by reflections of all of them at once. Then by whitening where that pays:
+        once the factor knows all directions, and for rows that are many enough for the price of its
+        end. Others, and rows unlike those before, by reflections block by block.
         """
         n, algebra = self.n_columns, algebra_of(rows)
-        knows_all = n_before >= _WHITENED_FROM * n and n >= _LEAST_WHITENED
-        if self._whitened is not None or (knows_all and 4 * n_at_once >= n and algebra.xp is np):
+        may_whiten = n >= _LEAST_WHITENED and 4 * n_at_once >= n and algebra.xp is np
+        n_needed = _WHITENED_FROM * n
+        if self._waiting or (may_whiten and not n_before):
+            self._waiting = (*self._waiting, rows.copy())
+            if sum(len(part) for part in self._waiting) >= n_needed:
+                self.factor = factor_of(self._waiting)
+            return
+        if self._whitened is not None or (may_whiten and n_before >= n_needed):
             if self._whitened is not None and self._whitened.add(rows):
                 return
             whitened = WhitenedRows(np.asfortranarray(self.factor))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import lapack, qr
 
 from reservoir.readout._rows import sum_of_squares
 from reservoir.utils.blas import add_symmetric_products, solve_rows
@@ -15,8 +17,12 @@ from reservoir.utils.types import Floats
 _MOST_GROWTH = 256.0
 
 
-# Columns of a product with the upper triangle: more, and more zeros are multiplied.
+# Rows and columns of the pieces of a product of triangles: with more, more zeros are multiplied.
 _PANEL = 256
+
+
+# Rows that are transposed together, in cache.
+_TRANSPOSED = 172
 
 
 class WhitenedRows:
@@ -83,7 +89,26 @@ class WhitenedRows:
             ridge = 4.0 * ridge or scale
         upper, base = lower.T, self._base
         factor: Floats = np.zeros_like(base, order="F")
-        for start in range(0, len(base), _PANEL):
-            stop = min(start + _PANEL, len(base))
-            factor[:stop, start:stop] = upper[:stop, :stop] @ base[:stop, start:stop]
+        edges = range(0, len(base), _PANEL)
+        for start in edges:
+            stop = start + _PANEL
+            for first in edges[: start // _PANEL + 1]:
+                rows = slice(first, first + _PANEL)
+                factor[rows, start:stop] = upper[rows, first:stop] @ base[first:stop, start:stop]
         return factor
+
+
+def factor_of(parts: Sequence[Floats]) -> Floats:
+    """Return the triangular factor of stacked rows (n_rows, n_columns), square in any case."""
+    n_rows, n = sum(len(part) for part in parts), parts[0].shape[1]
+    stacked: Floats = np.empty((n_rows, n), order="F")
+    first = 0
+    for part in parts:
+        for start in range(0, len(part), _TRANSPOSED):
+            few = part[start : start + _TRANSPOSED]
+            stacked[first : first + len(few)] = few
+            first += len(few)
+    factor: Floats = np.zeros((n, n), order="F")
+    reflected = qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0]
+    factor[: min(n_rows, n)] = reflected[:n]
+    return factor
