@@ -133,7 +133,8 @@ class ESNRegressor(Exports, PooledTargets):
     dtype : {"float64", "float32"}, default="float64"
         Of weights, states and predictions; the readout is always solved in float64. Products of
         float32 states are made in float32 for as long as a single `alpha` drowns their rounding,
-        which is then at most 1.3 % of it; a smaller one, and several to choose among, get float64.
+        which is then at most 1.3 % of it; a smaller one, several to choose among, and another
+        `solver` than "auto" get float64.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where states, sums and predictions are computed: on the host, or by CuPy on a GPU; "auto"
         takes a GPU where there is one. On a GPU, arrays of either kind may come, and predictions

@@ -46,7 +46,7 @@ RESIDUAL_MARGIN = 10.0
 _SINGLE_MARGIN = 32.0 * float(np.finfo(np.float32).eps)
 
 
-_SINGLE_ROWS = 1024
+_SINGLE_ROWS = 2048
 
 
 # Sizes of targets whose squares float32 can hold and sum.

@@ -10,11 +10,15 @@ from scipy.linalg import lapack, qr
 from reservoir.readout._rows import sum_of_squares
 from reservoir.utils.blas import add_symmetric_products, solve_rows
 from reservoir.utils.threads import large_call
-from reservoir.utils.types import Floats
+from reservoir.utils.types import Booleans, Floats
 
 # How far the mean square of a whitened column, over all rows, may be from 1: what products of
 # whitened rows round is that much larger than eps, relative to each singular value.
 _MOST_GROWTH = 256.0
+
+
+# Rounding of diagonal elements, in eps of the size of their column.
+_ROUNDING = 32.0
 
 
 # Rows and columns of the pieces of a product of triangles: with more, more zeros are multiplied.
@@ -51,20 +55,13 @@ class WhitenedRows:
         self._moments: Floats = np.zeros((n, n), order="F")
         self._base = factor
         self._growth = float(n)
-        sizes = np.abs(factor).max(axis=0)  # squares may leave the float64 range
-        eps, tiny = np.finfo(np.float64).eps, np.finfo(np.float64).tiny
-        # A column that has been zero stays as good as zero; rows that wake it up are refused.
-        floor = np.maximum(eps * sizes, tiny / eps)
-        is_low = np.abs(factor.diagonal()) < floor
-        diagonal = np.einsum("ii->i", self._moments)
-        if not is_low.any():
-            diagonal[:] = 1.0
-            return
-        base = self._base = factor.copy(order="F")
-        np.einsum("ii->i", base)[is_low] = floor[is_low]
-        own = np.array(factor, order="C")  # whose rows are those of R
-        solve_rows(base, own)
-        add_symmetric_products(self._moments, own)
+        is_low, floor = _below_rounding(factor)
+        np.einsum("ii->i", self._moments)[~is_low] = 1.0
+        if is_low.any():
+            self._base = factor.copy(order="F")
+            np.einsum("ii->i", self._base)[is_low] = floor[is_low]
+            own = np.array(factor[is_low], order="C")
+            add_symmetric_products(self._moments, solve_rows(self._base, own))
 
     def add(self, rows: Floats) -> bool:
         """Add rows (n_rows, n_columns), in C order, unless they are unlike those so far."""
@@ -96,6 +93,19 @@ class WhitenedRows:
                 rows = slice(first, first + _PANEL)
                 factor[rows, start:stop] = upper[rows, first:stop] @ base[first:stop, start:stop]
         return factor
+
+
+def _below_rounding(factor: Floats) -> tuple[Booleans, Floats]:
+    """Tell which diagonal elements are as small as rounding, and what to whiten by instead.
+
+    Whitened by themselves, rows would be as large there as the rounding in them. A column that has
+    been zero stays as good as zero: rows that wake it up are refused.
+    """
+    eps, tiny = np.finfo(np.float64).eps, np.finfo(np.float64).tiny
+    largest = np.maximum(np.abs(factor).max(axis=0), tiny)  # squares may leave the float64 range
+    sizes = np.sqrt(np.square(factor / largest).sum(axis=0))
+    floor: Floats = np.maximum(_ROUNDING * eps * sizes * largest, tiny / eps)
+    return np.abs(factor.diagonal()) < floor, floor
 
 
 def factor_of(parts: Sequence[Floats]) -> Floats:

@@ -36,7 +36,7 @@ from reservoir.utils.types import Array, Floats
 Sums = LaneByLane | StackedSums
 
 # Rows of each lane that are run before they are folded: products of fewer cost more per row.
-_ROWS = 512
+_ROWS = 1024
 
 
 class BatchScores(NamedTuple):

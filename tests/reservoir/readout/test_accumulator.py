@@ -142,7 +142,9 @@ class TestSinglePrecision:
         s, y = self.states(rng), rng.standard_normal((3000, 1))
         eps = np.finfo(np.float32).eps
         alpha = 32 * eps * float(np.square(s[:1500] - s[:1500].mean(axis=0)).sum())
-        sums = RidgeAccumulator(80, 1, smallest_alpha=alpha, allow_single=True).update(s, y)
+        sums = RidgeAccumulator(80, 1, smallest_alpha=alpha, allow_single=True)
+        for start in range(0, 3000, 500):
+            sums.update(s[start : start + 500], y[start : start + 500])
         assert 0.5 * alpha < sums.sums.resolution_floor < alpha
         assert sums.n_rows == 3000
         exact = GramAccumulator(80, 1).update(s, y)

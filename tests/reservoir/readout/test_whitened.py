@@ -82,6 +82,14 @@ class TestFactor:
         found = np.linalg.svd(sums.factor[1:, 1:21], compute_uv=False)
         assert np.abs(found - expected).max() < 20 * np.finfo(float).eps * expected[0]
 
+    def test_fewer_directions_than_columns_are_whitened_too(self, rng):
+        s = np.tile(rng.standard_normal((30, 60)), (20, 1))
+        sums = accumulate(s, s[:, :2])
+        assert sums._whitened is not None
+        expected = np.linalg.svd(s - s.mean(axis=0), compute_uv=False)
+        found = np.linalg.svd(sums.factor[1:, 1:61], compute_uv=False)
+        assert np.abs(found - expected).max() < 20 * np.finfo(float).eps * expected[0]
+
     def test_duplicates_and_zeros(self, rng):
         s = rng.standard_normal((500, 8))
         s[:, 3], s[:, 5] = s[:, 2], 0.0
