@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
 
 PAIRS = {")": "(", "]": "[", "}": "{"}
 QUOTES = "'\""
+
+# What opens or closes nothing in its line: triple quotes, and apostrophes.
+_NO_QUOTES = re.compile(r"\"{3}|'{3}|(?<=\w)'(?=\w)")
 
 
 class Balance(NamedTuple):
@@ -34,10 +38,14 @@ def are_closed(line: str) -> bool:
 
 
 def balance(text: str) -> Balance:
-    """Return in how many of the complete lines of a text brackets and quotes are closed."""
+    """Return in how many of the complete lines of a text brackets and quotes are closed.
+
+    Triple quotes and apostrophes in words are none.
+    """
     lines = text.split("\n")[1:-1]
     with_brackets = [line for line in lines if any(c in line for c in "()[]{}")]
-    with_quotes = [line for line in lines if any(c in line for c in QUOTES)]
+    quoted = [_NO_QUOTES.sub("", line) for line in lines]
+    with_quotes = [line for line in quoted if any(c in line for c in QUOTES)]
     return Balance(
         float(np.mean([are_closed(line) for line in with_brackets])) if with_brackets else 0.0,
         float(np.mean([all(line.count(c) % 2 == 0 for c in QUOTES) for line in with_quotes]))

@@ -18,11 +18,11 @@ class A: pass
 
 
 def test_lines_are_balanced_where_all_they_open_is_closed():
-    text = "cut (\nf(x)\nf(x]\ng['a']\n'\nit's \"a\"\nno\ncut '"
+    text = "cut (\nf(x)\nf(x]\ng['a']\n'\nit's \"a\"\nno\n\"\"\"don't\ncut '"
     found = balance(text)
     assert found.brackets == pytest.approx(2 / 3)
-    assert found.quotes == pytest.approx(1 / 3)
-    assert found.n_lines == 6
+    assert found.quotes == pytest.approx(2 / 3)
+    assert found.n_lines == 7
     assert balance("one line") == (0.0, 0.0, 0)
 
 
