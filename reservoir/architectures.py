@@ -170,7 +170,18 @@ def _joined(members: list[Reservoir], recurrent: Any, inputs: list[Array]) -> Re
         feedback=np.concatenate(feedback) if feedback else None,
         leak_rate=1.0 if np.all(leak_rate == 1) else leak_rate,
         activation=first.activation,
+        carry=first.carry,
     )
+
+
+def _carry_of(member: Reservoir) -> str:
+    """Return the form of what is carried on, or raise for those that are not joined."""
+    if not isinstance(member.carry, str):
+        raise ValueError(
+            "A member carries on states of other units, and such reservoirs are not joined. "
+            'Use members with a `carry` of "leak" or "euler".'
+        )
+    return member.carry
 
 
 def _check_members(name: str, members: Sequence[Reservoir]) -> list[Reservoir]:
@@ -183,6 +194,7 @@ def _check_members(name: str, members: Sequence[Reservoir]) -> list[Reservoir]:
         for kind, found, wanted in (
             ("dtype", member.dtype, first.dtype),
             ("activation", member.activation, first.activation),
+            ("carry", _carry_of(member), _carry_of(first)),
             ("number of outputs fed back", member.n_outputs, first.n_outputs),
         ):
             if wanted != found:

@@ -98,7 +98,7 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
     input_scaling : float, array-like of shape (n_features,) or None, default=None
         As in `ESNRegressor`, but None stands for 1 / √n_features: classes are told apart by what
         tanh bends.
-    connectivity, topology, distribution, activation
+    connectivity, topology, distribution, activation, carry, diffusion
         As in `ESNRegressor`.
     bidirectional : bool, default=False
         Whether the same reservoir also runs from the end of each sequence to its start; the
@@ -226,6 +226,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         topology: Any = "random",
         distribution: str = "uniform",
         activation: str | Callable[[Array], Array] = "tanh",
+        carry: Literal["leak", "euler", "cycle", "permutation", "orthogonal"] = "leak",
+        diffusion: float = 0.0,
         bidirectional: bool = False,
         pooling: Literal["auto", "mean", "last", "votes"] | int = "auto",
         label_per: Literal["auto", "sequence", "step"] = "auto",
@@ -251,6 +253,8 @@ class ESNClassifier(ClassifierMixin, ReservoirEstimator):
         self.topology = topology
         self.distribution = distribution
         self.activation = activation
+        self.carry = carry
+        self.diffusion = diffusion
         self.bidirectional = bidirectional
         self.pooling = pooling
         self.label_per = label_per

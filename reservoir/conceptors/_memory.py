@@ -449,6 +449,11 @@ class ConceptorMemory(ReservoirEstimator):
 
 def _check_leak(reservoir: Reservoir) -> None:
     """Raise unless units have no memory of their own."""
+    if not reservoir.is_leaky:
+        raise ValueError(
+            "`reservoir.carry` is not 'leak', but a conceptor acts on units without memory of "
+            "their own. Use that, and a leak rate of 1."
+        )
     if np.any(np.asarray(reservoir.leak_rate) != 1):
         raise ValueError(
             "`reservoir.leak_rate` is below 1, but a conceptor acts on units without memory of "

@@ -280,6 +280,8 @@ class Jacobian:
 
     δx[t] = (1 - a) δx[t-1] + a f'(z[t]) (W δx[t-1] + F δy[t-1])
 
+    where a reservoir that carries O x[t-1] has (1 - a) O in place of 1 - a, and Euler's form 1,
+
     δy[t] = (V_x + 2 V_q diag(x[t])) δx[t] + V_y δy[t-1]
 
     with F what a fed-back output adds to each drive. Without V_y, y is a function of x, and
@@ -319,7 +321,7 @@ class Jacobian:
         drive = np.concatenate(columns, axis=1, dtype=np.float64) @ self._drive_weights
         drive += (self._recurrent @ before.T).T
         gains = self._leak_rate * self._derivative(drive)
-        kept = (1.0 - self._leak_rate) * np.ones(self._reservoir.n_units)
+        kept = self._reservoir.kept * np.ones(self._reservoir.n_units)
         for previous, state, gain in zip(before, block.states[0], gains):
             yield self._step(previous, state, gain[:, None], kept[:, None])
 
@@ -335,7 +337,7 @@ class Jacobian:
             if self._output_map is None:
                 outputs = self._read(previous, states)
             drive += self._feedback @ outputs
-            moved: Floats = kept * states + gain * drive
+            moved: Floats = kept * self._reservoir.carried(states) + gain * drive
             if self._output_map is None:
                 return moved
             outputs = self._read(state, moved) + self._output_map @ outputs

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from scipy.sparse import csr_array, eye_array, issparse
 
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.utils.seeds import seed_sequence
@@ -19,6 +20,9 @@ from reservoir.weights._draw import (
     input_weights,
     recurrent_weights,
 )
+from reservoir.weights._topologies import FIXED_TOPOLOGIES
+
+CARRIES = ("leak", "euler", "cycle", "permutation", "orthogonal")
 
 
 class Seeds(NamedTuple):
@@ -83,6 +87,10 @@ class ReservoirRecipe:
         Scale of W_fb.
     input_connectivity : int, float or None, default=None
         Inputs per unit, or the density of W_in; None connects all inputs to all units.
+    carry : {"leak", "euler", "cycle", "permutation", "orthogonal"}, default="leak"
+        What goes on of the last state, as in `Reservoir`; the last three draw O.
+    diffusion : float, default=0.0
+        γ of W - γ I, after W is scaled.
 
     See Also
     --------
@@ -111,6 +119,8 @@ class ReservoirRecipe:
     dtype: Any
     feedback_scaling: Any = 0.0
     input_connectivity: float | None = None
+    carry: str = "leak"
+    diffusion: float = 0.0
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:
@@ -156,6 +166,9 @@ class ReservoirRecipe:
             random_state=seeds.recurrent,
             **shared,
         )
+        diffusion = check_real("diffusion", self.diffusion, minimum=0)
+        if diffusion:
+            recurrent = _less_diagonal(recurrent, diffusion)
         inputs = input_weights(
             n_units,
             n_inputs,
@@ -181,7 +194,34 @@ class ReservoirRecipe:
             feedback=feedback,
             leak_rate=_as_leak_rate(self.leak_rate, dtype),
             activation=self.activation,
+            carry=_draw_carry(self.carry, n_units, dtype, seeds.recurrent),
         )
+
+
+def _less_diagonal(recurrent: Any, diffusion: float) -> Any:
+    """Return W - γ I, sparse or dense as W is."""
+    n_units, dtype = recurrent.shape[0], recurrent.dtype
+    if not issparse(recurrent):
+        return recurrent - dtype.type(diffusion) * np.eye(n_units, dtype=dtype)
+    less = csr_array(recurrent - diffusion * eye_array(n_units, format="csr"), dtype=dtype)
+    less.sort_indices()
+    return less
+
+
+def _draw_carry(
+    carry: Any, n_units: int, dtype: np.dtype[Any], seed: np.random.SeedSequence
+) -> Any:
+    """Return what `Reservoir` takes: a name, a permutation, or an orthogonal matrix."""
+    kind = check_choice("carry", carry, CARRIES)
+    if kind not in FIXED_TOPOLOGIES:
+        return kind
+    # A child of the seed of W: another seed for all would change those of further layers.
+    own = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 0))
+    matrix = FIXED_TOPOLOGIES[kind](n_units, np.random.default_rng(own))
+    if kind == "orthogonal":
+        return matrix.astype(dtype)
+    # One source a unit; a single unit is its own.
+    return csr_array(matrix).indices.astype(np.int64)
 
 
 def has_feedback(feedback_scaling: Any) -> bool:

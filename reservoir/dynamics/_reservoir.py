@@ -15,6 +15,7 @@ from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Array
 
 ACTIVATIONS = ("tanh", "relu", "identity", "logistic")
+_CARRIES = ("leak", "euler")
 
 
 class DivergenceError(FloatingPointError):
@@ -67,7 +68,9 @@ class Reservoir:
         x[t] = (1 - a)\, x[t-1] + a\, f\big(W x[t-1] + W_\mathrm{in} u[t]
             + W_\mathrm{fb}\, y[t-1] + b + \nu[t]\big)
 
-    as in [1]_, where ν is noise while learning.
+    as in [1]_, where ν is noise while learning. Other forms carry on something else than
+    (1 - a) x[t-1]: (1 - a) O x[t-1] with an orthogonal O [2]_, or all of x[t-1], as one step a of
+    Euler's method does [3]_.
 
     The dtype of W, float32 or float64, is the dtype of every state.
 
@@ -86,11 +89,15 @@ class Reservoir:
     activation : {"tanh", "relu", "identity", "logistic"} or callable, default "tanh"
         f. A callable gets z of shape (n_units,), or (n_units, n_sequences) where several
         sequences run side by side, and returns f(z) of the same shape.
+    carry : {"leak", "euler"} or ndarray, default "leak"
+        What goes on of the last state: "leak" for (1 - a) x[t-1], "euler" for x[t-1]; or O of
+        shape (n_units, n_units) for (1 - a) O x[t-1], of the dtype of W; or, where O is a
+        permutation, the unit that each unit takes its share from, integers of shape (n_units,).
 
     Raises
     ------
     ValueError
-        If shapes do not fit together, or a leak rate lies outside (0, 1].
+        If shapes do not fit together, a leak rate lies outside (0, 1], or `carry` is none of these.
     TypeError
         If W is neither CSR nor an array, or not of float32 or float64.
 
@@ -125,6 +132,9 @@ class Reservoir:
     References
     ----------
     .. [1] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, eqs. 2-3.
+    .. [2] Ceni & Gallicchio (2023), Edge of stability echo state network, arXiv:2308.02902.
+    .. [3] Gallicchio (2022), Euler state networks: non-dissipative reservoir computing,
+       arXiv:2203.09382.
     """
 
     recurrent: Any
@@ -133,6 +143,7 @@ class Reservoir:
     feedback: Array | None = None
     leak_rate: float | Array = 1.0
     activation: str | Callable[[Array], Array] = "tanh"
+    carry: Any = "leak"
 
     def __post_init__(self) -> None:
         _check_recurrent(self.recurrent)
@@ -154,12 +165,14 @@ class Reservoir:
                 f"`activation` is {self.activation!r}, but one of {ACTIVATIONS} or a callable was "
                 'expected. Use "tanh" if in doubt.'
             )
+        _check_carry(self.carry, n_units, self.dtype)
 
     def check_loaded(self) -> None:
         """Raise ValueError unless what was read from a file is finite, and of one dtype."""
         recurrent = self.recurrent.data if issparse(self.recurrent) else self.recurrent
         parts = {"recurrent": recurrent, "input": self.input, "bias": self.bias}
         parts["feedback"] = self.feedback
+        parts["carry"] = self.carry if np.ndim(self.carry) == 2 else None
         for name, part in parts.items():
             if part is None:
                 continue
@@ -189,9 +202,46 @@ class Reservoir:
         return dtype
 
     @property
+    def is_leaky(self) -> bool:
+        """Whether units carry on a share of their own state, and that alone."""
+        return isinstance(self.carry, str) and self.carry == "leak"
+
+    @property
+    def kept(self) -> Array:
+        """Share of O x[t-1] that is carried on, in float64: 1 - a, or 1 in Euler's form."""
+        leak_rate = np.asarray(self.leak_rate, dtype=np.float64)
+        is_euler = isinstance(self.carry, str) and self.carry == "euler"
+        return np.ones_like(leak_rate) if is_euler else 1.0 - leak_rate
+
+    def carried(self, states: Array) -> Array:
+        """Return O x for states x of shape (n_units,) or (n_units, k); x where there is no O."""
+        if isinstance(self.carry, str):
+            return states
+        rotated: Array = self.carry @ states if self.carry.ndim == 2 else states[self.carry]
+        return rotated
+
+    @property
     def is_bounded(self) -> bool:
         """Whether no state can overflow while inputs are finite."""
         return self.activation in ("tanh", "logistic")
+
+
+def _check_carry(carry: Any, n_units: int, dtype: np.dtype[Any]) -> None:
+    """Raise unless `carry` names a form, or is a matrix or a permutation of the units."""
+    if isinstance(carry, str) and carry in _CARRIES:
+        return
+    if isinstance(carry, np.ndarray):
+        if carry.shape == (n_units, n_units) and carry.dtype == dtype:
+            return
+        is_integer = carry.dtype.kind in "iu" and carry.shape == (n_units,)
+        if is_integer and np.array_equal(np.sort(carry), np.arange(n_units)):
+            return
+        carry = f"an array of {carry.dtype} of shape {carry.shape}"
+    raise ValueError(
+        f"`carry` is {carry!r}, but one of {_CARRIES}, a matrix of shape ({n_units}, {n_units}) "
+        f"and {dtype}, or a permutation of {n_units} units was expected. "
+        'Use "leak" if in doubt.'
+    )
 
 
 def _check_recurrent(recurrent: Any) -> None:

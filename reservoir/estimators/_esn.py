@@ -72,12 +72,19 @@ class ESNRegressor(Exports, PooledTargets):
         Incoming connections of a unit (all units, where there are fewer than these 10), or, as a
         float in (0, 1], the density of W.
     topology : str, array-like, sparse array or callable, default="random"
-        "random", "cycle", "delay_line", "small_world", "orthogonal", "permutation", a square
-        matrix, or a function (n_units, rng) -> matrix.
+        "random", "cycle", "delay_line", "small_world", "antisymmetric", "orthogonal",
+        "permutation", a square matrix, or a function (n_units, rng) -> matrix.
     distribution : {"uniform", "normal", "signs"}, default="uniform"
         What weights are drawn from: uniform on [-1, 1], standard normal, or -1 and 1; then scaled.
     activation : {"tanh", "relu", "identity", "logistic"} or callable, default="tanh"
         f, elementwise.
+    carry : {"leak", "euler", "cycle", "permutation", "orthogonal"}, default="leak"
+        What goes on of the last state: "leak", (1 - a) x[t-1]; (1 - a) O x[t-1] with O the shift to
+        the next unit, a random permutation or a random orthogonal matrix, the edge of stability
+        network [3]_, which remembers longer at a small a; or "euler", all of x[t-1], the Euler
+        state network [4]_, made for ``topology="antisymmetric"``. Not "leak" is on the host only.
+    diffusion : float, default=0.0
+        γ of W - γ I, after W is scaled: what makes an Euler state network stable, 0.01 say.
     plasticity : IntrinsicPlasticity or None, default=None
         How the units learn their gains and biases from the training input, before the readout
         does; in `partial_fit`, from that of the first call.
@@ -217,6 +224,9 @@ class ESNRegressor(Exports, PooledTargets):
     .. [1] Jaeger (2001), The "echo state" approach to analysing and training recurrent neural
        networks, GMD report 148, section 3.
     .. [2] Lukoševičius (2012), A Practical Guide to Applying Echo State Networks, eqs. 2-4, 9.
+    .. [3] Ceni & Gallicchio (2023), Edge of stability echo state network, arXiv:2308.02902.
+    .. [4] Gallicchio (2022), Euler state networks: non-dissipative reservoir computing,
+       arXiv:2203.09382.
 
     Examples
     --------
@@ -244,6 +254,8 @@ class ESNRegressor(Exports, PooledTargets):
         topology: Any = "random",
         distribution: str = "uniform",
         activation: str | Callable[[Array], Array] = "tanh",
+        carry: Literal["leak", "euler", "cycle", "permutation", "orthogonal"] = "leak",
+        diffusion: float = 0.0,
         plasticity: IntrinsicPlasticity | None = None,
         feedback_scaling: float | ArrayLike = 0.0,
         noise: float = 0.0,
@@ -275,6 +287,8 @@ class ESNRegressor(Exports, PooledTargets):
         self.topology = topology
         self.distribution = distribution
         self.activation = activation
+        self.carry = carry
+        self.diffusion = diffusion
         self.plasticity = plasticity
         self.feedback_scaling = feedback_scaling
         self.noise = noise

@@ -58,8 +58,9 @@ class Exports(ReservoirForecasts):
         sklearn.exceptions.NotFittedError
             Before `fit`.
         ValueError
-            If `activation` is a function of Python, if the model learned one target per sequence,
-            if it would go on from an output that is NaN, or if an argument is not as described.
+            If `activation` is a function of Python, if `carry` is not "leak", if the model learned
+            one target per sequence, if it would go on from an output that is NaN, or if an argument
+            is not as described.
 
         Examples
         --------
@@ -112,6 +113,11 @@ class Exports(ReservoirForecasts):
             raise ValueError(
                 f"`activation` is {reservoir.activation!r}, a function of Python, which can't be "
                 'exported. Fit with one of "tanh", "relu", "identity", "logistic".'
+            )
+        if not reservoir.is_leaky:
+            raise ValueError(
+                f"`carry` is {self._recipe().carry!r}, but exports write leaky units. Fit with "
+                'carry="leak".'
             )
         try:
             self._check_forecast()

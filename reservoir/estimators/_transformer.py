@@ -35,7 +35,9 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         Units of the reservoir.
     spectral_radius, leak_rate, input_scaling, bias_scaling : float
         As in `ESNRegressor`.
-    connectivity, topology, distribution, activation, plasticity, missing, dtype, random_state
+    connectivity, topology, distribution, activation, carry, diffusion
+        As in `ESNRegressor`.
+    plasticity, missing, dtype, random_state
         As in `ESNRegressor`.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         As in `ESNRegressor`; states come back as arrays of the kind of `X`.
@@ -84,6 +86,8 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         topology: Any = "random",
         distribution: str = "uniform",
         activation: str | Callable[[Array], Array] = "tanh",
+        carry: Literal["leak", "euler", "cycle", "permutation", "orthogonal"] = "leak",
+        diffusion: float = 0.0,
         plasticity: IntrinsicPlasticity | None = None,
         missing: Literal["raise", "hold"] = "raise",
         dtype: Literal["float64", "float32"] = "float64",
@@ -99,6 +103,8 @@ class ReservoirTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Re
         self.topology = topology
         self.distribution = distribution
         self.activation = activation
+        self.carry = carry
+        self.diffusion = diffusion
         self.plasticity = plasticity
         self.missing = missing
         self.dtype = dtype

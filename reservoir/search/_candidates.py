@@ -86,6 +86,9 @@ def group(candidates: Sequence[Parameters], defaults: Parameters) -> list[list[L
         for name in _IDLE:
             parameters.pop(name)
         key = tuple((name, _identity(name, value)) for name, value in parameters.items())
+        if parameters.get("diffusion", 0.0):
+            # W - γ I of one spectral radius is no multiple of that of another.
+            key += (parameters["spectral_radius"],)
         scales = tuple(_identity("", parameters[name]) for name in _SCALES)
         lanes = groups.setdefault(key, {})
         lane = lanes.setdefault(scales, Lane(parameters))
@@ -129,7 +132,7 @@ def scales_of(
     """
     recurrent, leak = np.ones(len(lanes)), np.ones(len(lanes))
     if radius is not None:
-        recurrent[:] = [_radius(lane) / (radius or 1.0) for lane in lanes]
+        recurrent[:] = [_radius(lane) / radius if radius else 1.0 for lane in lanes]
     if np.ndim(lanes[0].parameters["leak_rate"]) == 0:
         leak[:] = [
             check_real(

@@ -68,7 +68,7 @@ def recurrent_weights(
         included), where up to 10 stand for all there are if there are fewer; a float in (0, 1] is
         the fraction of all units that are sources of a unit, rounded to a number of at least 1.
         About 10 is enough for a reservoir of any size [1]_. Used by the topologies
-        ``"random"`` and ``"small_world"``.
+        ``"random"``, ``"antisymmetric"`` and ``"small_world"``.
     topology : str, array_like, sparse array or callable, default "random"
         - ``"random"``: each unit has `connectivity` distinct sources drawn at random;
         - ``"small_world"``: the sources of a unit are its `connectivity` nearest neighbours on a
@@ -78,12 +78,14 @@ def recurrent_weights(
         - ``"delay_line"``: the same, but that unit 0 has none [3]_;
         - ``"permutation"``: each unit has one source and is that of one unit, drawn at random, all
           weights alike;
+        - ``"antisymmetric"``: V - Vᵀ of such a random V, so that all eigenvalues are imaginary
+          [5]_; a unit has up to twice as many sources, not all as many;
         - ``"orthogonal"``: a random orthogonal matrix, uniform over all of them [4]_: dense;
         - an array or sparse array of shape (n_units, n_units): V itself, which is not changed;
         - a callable: ``topology(n_units, rng)`` with a `numpy.random.Generator` returns V.
     distribution : {"uniform", "normal", "signs"}, default "uniform"
-        Weights of ``"random"`` and ``"small_world"`` before scaling: uniform in [-1, 1],
-        standard normal, or -1 and 1 with equal chance.
+        Weights of ``"random"``, ``"antisymmetric"`` and ``"small_world"`` before scaling: uniform
+        in [-1, 1], standard normal, or -1 and 1 with equal chance.
     random_state : int, Generator, RandomState, SeedSequence or None, default None
         The same seed gives the same weights, in float32 those of float64 rounded.
     dtype : {float64, float32}, default float64
@@ -109,9 +111,10 @@ def recurrent_weights(
 
     Notes
     -----
-    Every unit has the same number of incoming connections, so that every unit is driven by
-    about the same variance, and that kernels can rely on it. See `spectral_radius` for how ρ(V)
-    is found; for ``"cycle"``, ``"permutation"`` and ``"orthogonal"`` it is 1 by construction.
+    Every unit has the same number of incoming connections, antisymmetric ones apart, so that every
+    unit is driven by about the same variance, and that kernels can rely on it. See
+    `spectral_radius` for how ρ(V) is found; for ``"cycle"``, ``"permutation"`` and
+    ``"orthogonal"`` it is 1 by construction.
 
     References
     ----------
@@ -119,6 +122,8 @@ def recurrent_weights(
     .. [2] Watts & Strogatz (1998), Collective dynamics of 'small-world' networks.
     .. [3] Rodan & Tiňo (2011), Minimum Complexity Echo State Network, sec. III.
     .. [4] Mezzadri (2007), How to generate random matrices from the classical compact groups.
+    .. [5] Gallicchio (2022), Euler state networks: non-dissipative reservoir computing,
+       arXiv:2203.09382.
 
     Examples
     --------
@@ -163,6 +168,8 @@ def recurrent_weights(
             )
         sources = DRAWN_TOPOLOGIES[topology](n_units, n_connections, rng)
         weights = matrix_of_rows(sources, draw(rng, sources.shape))
+        if topology == "antisymmetric":
+            weights = _antisymmetric(weights)
     else:
         known = ", ".join(f'"{name}"' for name in (*DRAWN_TOPOLOGIES, *FIXED_TOPOLOGIES))
         raise ValueError(
@@ -310,6 +317,15 @@ def _radius_factor(weights: Any, target: float) -> float:
             "`connectivity` or `random_state`."
         )
     return target / radius
+
+
+def _antisymmetric(weights: Any) -> Any:
+    """Return V - Vᵀ, in sorted rows where V is sparse."""
+    if not sp.issparse(weights):
+        return weights - weights.T
+    difference = sp.csr_array(weights - weights.T.tocsr())
+    difference.sort_indices()
+    return difference
 
 
 def _check_connectivity(connectivity: Any, n_sources: int, name: str, *, cut_from: int = 0) -> int:

@@ -122,5 +122,6 @@ FIXED_TOPOLOGIES: dict[str, Callable[[int, np.random.Generator], Any]] = {
 
 DRAWN_TOPOLOGIES: dict[str, Callable[[int, int, np.random.Generator], NDArray[np.int32]]] = {
     "random": _random_sources,
+    "antisymmetric": _random_sources,
     "small_world": _small_world_sources,
 }

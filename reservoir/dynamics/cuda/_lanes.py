@@ -86,6 +86,11 @@ class DeviceReservoirs:
                 f"`activation` is {first.activation!r}, but on a GPU one of {ACTIVATIONS} was "
                 "expected. Take one, or set `device` to 'cpu'."
             )
+        if not all(reservoir.is_leaky for reservoir in reservoirs):
+            raise ValueError(
+                "`carry` is not 'leak', but on a GPU only leaky units were expected. Take these, "
+                "or set `device` to 'cpu'."
+            )
         self.xp, self.dtype, self.n_units = xp, first.dtype, first.n_units
         rows = [connection_rows(csr_array(reservoir.recurrent)) for reservoir in reservoirs]
         n_slots = max(len(values) for _, values in rows)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import numpy as np
+
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._numpy import NumpyLoop
 from reservoir.utils.validation import check_choice
@@ -19,7 +21,13 @@ def choose_loop(reservoir: Reservoir, engine: str) -> Any:
             f"`engine` is 'numba', but `activation` is {reservoir.activation!r} and only 'tanh' is "
             'compiled. Use engine="auto".'
         )
-    if engine == "numpy" or not is_tanh:
+    is_dense_carry = np.ndim(reservoir.carry) == 2
+    if engine == "numba" and is_dense_carry:
+        raise ValueError(
+            "`engine` is 'numba', but `carry` is a matrix, and only permutations are compiled. Use "
+            'engine="auto".'
+        )
+    if engine == "numpy" or not is_tanh or is_dense_carry:
         return NumpyLoop(reservoir)
     try:
         # Here, not at the top: importing numba takes longer than many a run.

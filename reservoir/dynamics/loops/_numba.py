@@ -26,21 +26,25 @@ class NumbaLoop:
     """Steps one reservoir of tanh units with compiled loops; members as `NumpyLoop`'s."""
 
     def __init__(self, reservoir: Reservoir) -> None:
-        self._leak_rate = np.full(reservoir.n_units, reservoir.leak_rate, dtype=reservoir.dtype)
+        self._leak_rate = _carrying(reservoir)
         self._drive_weights = drive_weights(reservoir)
         self._wide = NumpyLoop(reservoir)
         self._matrix: Any
         self._compressed: Any = None
         if issparse(reservoir.recurrent):
-            self._compressed = _compressed(reservoir.recurrent)
-            self._matrix = _padded(reservoir.recurrent) or self._compressed
+            compressed = _compressed(reservoir.recurrent)
+            self._matrix = _padded(reservoir.recurrent) or compressed
+        else:
+            matrix = np.require(reservoir.recurrent, requirements=["C", "W"])
+            self._matrix = (matrix, np.empty(reservoir.n_units, dtype=reservoir.dtype))
+        if issparse(reservoir.recurrent) and reservoir.is_leaky:
+            self._compressed = compressed
             self.n_lanes = LANES[reservoir.dtype.name]
             # Idle lanes cost as much as busy ones: fewer go faster one after the other.
             self.min_lanes = self.n_lanes * 5 // 8
         else:
-            # Side by side, a dense W is a product of matrices, which BLAS has already.
-            matrix = np.require(reservoir.recurrent, requirements=["C", "W"])
-            self._matrix = (matrix, np.empty(reservoir.n_units, dtype=reservoir.dtype))
+            # Side by side, a dense W is a product of matrices, which BLAS has already; what is not
+            # leaky has no lanes of its own.
             self.n_lanes, self.min_lanes = self._wide.n_lanes, self._wide.min_lanes
 
     def advance(self, states: Array, state: Array, columns: Array, noise: Array | None) -> None:
@@ -151,6 +155,16 @@ class NumbaLoop:
             )
 
         return step
+
+
+def _carrying(reservoir: Reservoir) -> Any:
+    """Return a of each unit; what is not leaky has beside it k and s: (1 - k a) x_s is kept."""
+    leak_rate = np.full(reservoir.n_units, reservoir.leak_rate, dtype=reservoir.dtype)
+    if reservoir.is_leaky:
+        return leak_rate
+    is_euler = isinstance(reservoir.carry, str)
+    sources = np.arange(reservoir.n_units) if is_euler else reservoir.carry
+    return leak_rate, reservoir.dtype.type(0 if is_euler else 1), sources.astype(np.uint32)
 
 
 def _compressed(matrix: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint32], Array]:

@@ -293,9 +293,9 @@ def _store_row(typing_context: Any, sums: Any, array: Any, index: Any) -> Any:
 
 
 # --------------------------------------------------------------------------------------
-# One step of one sequence: row = a tanh(z) + (1 - a) previous. With `is_based`, z starts from what
-# `row` holds, else from 0; then come the columns of this step, and W, which `_step` takes in three
-# forms. z is built and used tile by tile.
+# One step of one sequence: row = a tanh(z) + (1 - a) previous, or what else `leak_rate` says is
+# carried on. With `is_based`, z starts from what `row` holds, else from 0; then come the columns of
+# this step, and W, which `_step` takes in three forms. z is built and used tile by tile.
 # --------------------------------------------------------------------------------------
 
 
@@ -333,13 +333,30 @@ def _start_tile(
             z[i] += weight[first + i] * number
 
 
-@compiled(**_STRICT)
 def _finish_tile(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> None:
-    """Write the states that follow from z to `row`."""
+    """Write the states that follow from z to `row`; the bodies follow."""
+
+
+@overload(_finish_tile, jit_options=_STRICT)
+def _choose_finish(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> Any:
+    """Choose the body by what is carried on."""
+    return _finish_carried if isinstance(leak_rate, types.BaseTuple) else _finish_leaky
+
+
+def _finish_leaky(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> None:
+    """Each unit keeps a share of its own state."""
     # Exact where a = 1, and without the rounding of 1 - a elsewhere.
     for i in range(n):
         a, before = leak_rate[first + i], previous[first + i]
         row[first + i] = a * _tanh(z[i]) + (before - a * before)
+
+
+def _finish_carried(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> None:
+    """Each unit takes over what it keeps from one unit, perhaps itself, and perhaps all of it."""
+    rates, lost, sources = leak_rate
+    for i in range(n):
+        a, before = rates[first + i], previous[sources[first + i]]
+        row[first + i] = a * _tanh(z[i]) + (before - lost * a * before)
 
 
 def _step(

@@ -31,7 +31,7 @@ class NumpyLoop:
     min_lanes = 6
 
     def __init__(self, reservoir: Reservoir) -> None:
-        self._recurrent = reservoir.recurrent
+        self._recurrent, self._carry = reservoir.recurrent, reservoir.carry
         self._drive_weights = drive_weights(reservoir)
         self._activate = _in_place(reservoir.activation)
         leak_rate = np.asarray(reservoir.leak_rate, dtype=reservoir.dtype)
@@ -58,13 +58,14 @@ class NumpyLoop:
         np.dot(columns, self._drive_weights, out=states)
         if noise is not None:
             states += noise
-        add_recurrent, activate, leak_rate = self._adder(state), self._activate, self._leak_rate
+        add_recurrent, activate = self._adder(state), self._activate
+        carry_on = self._carrier(state, self._leak_rate)
         previous = state
         for row in states:
             add_recurrent(previous, row)
             activate(row, row)
-            if leak_rate is not None:
-                _leak(row, previous, leak_rate)
+            if carry_on is not None:
+                carry_on(row, previous)
             previous = row
         state[:] = previous
 
@@ -102,6 +103,7 @@ class NumpyLoop:
             leak_rate = leak_rate[:, np.newaxis]
         if scales is not None:
             leak_rate = scales.leak * (1 if leak_rate is None else leak_rate)
+        carry_on = self._carrier(states, leak_rate)
         weights = np.ascontiguousarray(self._drive_weights.T)
         for step, inputs in zip(range(start, stop), columns, strict=True):
             rows = block[: len(lanes), step]
@@ -114,8 +116,8 @@ class NumpyLoop:
                 np.multiply(previous, scales.recurrent, scaled)
                 add_recurrent(scaled, states)
             self._activate(states, states)
-            if leak_rate is not None:
-                _leak(states, previous, leak_rate)
+            if carry_on is not None:
+                carry_on(states, previous)
             rows[:] = states.T
             previous, states = states, previous
         lanes[:] = previous.T
@@ -147,7 +149,8 @@ class NumpyLoop:
             The maps between state and output.
         """
         np.dot(columns, closing.external, out=states)
-        add_recurrent, activate, leak_rate = self._adder(state), self._activate, self._leak_rate
+        add_recurrent, activate = self._adder(state), self._activate
+        carry_on = self._carrier(state, self._leak_rate)
         unit_scratch, output_scratch = np.empty_like(state), np.empty_like(output)
         feedback = closing.feedback
         state_map, square_map, output_map = closing.state, closing.squares, closing.output
@@ -157,8 +160,8 @@ class NumpyLoop:
             np.add(row, unit_scratch, row)
             add_recurrent(previous, row)
             activate(row, row)
-            if leak_rate is not None:
-                _leak(row, previous, leak_rate)
+            if carry_on is not None:
+                carry_on(row, previous)
             np.dot(state_map, row, out=output_scratch)
             np.add(out, output_scratch, out)
             if len(square_map):
@@ -202,6 +205,35 @@ class NumpyLoop:
             np.add(z, scratch, z)
 
         return add_dense
+
+    def _carrier(
+        self, like: Array, leak_rate: Array | None
+    ) -> Callable[[Array, Array], None] | None:
+        """Return the function (f, x) that puts the next state in place of f; None where it is f."""
+        carry = self._carry
+        if isinstance(carry, str) and carry == "euler":
+            return partial(_add_step, leak_rate=leak_rate)
+        if leak_rate is None:
+            return None
+        if isinstance(carry, str):
+            return partial(_leak, leak_rate=leak_rate)
+        scratch = np.empty_like(like)
+
+        def leak_carried(row: Array, previous: Array) -> None:
+            if carry.ndim == 2:
+                np.dot(carry, previous, out=scratch)
+            else:
+                np.take(previous, carry, axis=0, out=scratch, mode="clip")
+            _leak(row, scratch, leak_rate)
+
+        return leak_carried
+
+
+def _add_step(row: Array, previous: Array, leak_rate: Array | None) -> None:
+    """Replace f by x + a f, in place."""
+    if leak_rate is not None:
+        np.multiply(row, leak_rate, row)
+    np.add(row, previous, row)
 
 
 def _leak(row: Array, previous: Array, leak_rate: Array) -> None:
