@@ -1,30 +1,26 @@
-"""Forecasting real series: accuracy and intervals beside other libraries and published figures.
+"""Forecasting real series: accuracy and intervals beside other libraries.
 
     python -m benchmarks.forecasting --data FOLDER [--only NAME ...] [--cache FILE]
 
 FOLDER holds the series, none of which come with this project: `series/*.csv` (ten public series
-of R's datasets, statsmodels and vega), `santafe_laser.txt`, `monthly-sunspots.csv`, `ETTh1.csv`,
-`m4/` (the hourly series of the M4 competition with its published results) and `chaos/` (dysts).
+of R's datasets, statsmodels and vega), `santafe_laser.txt`, `monthly-sunspots.csv`, `ETTh1.csv`.
 
-Protocol, fixed beforehand. *Series*: 14 series; 8 origins, equally spaced from 60 % of the rows to
+Protocol, fixed beforehand: 14 series; 8 origins, equally spaced from 60 % of the rows to
 the last that leaves a horizon, at most 1,500 rows before each; the mean absolute error over all
-origins and steps over that of the seasonal naive forecast, geometric mean over the series.
-*M4*: sMAPE, MASE, OWA and MSIS as the competition defines them. *ETTh1*: oil temperature,
-12/4/4 months, standardised by the training part, every 12th window of the test part. *Chaos*:
-1,000 values, then 200 ahead. The forecaster is the same throughout, with its defaults, seed 0.
+origins and steps over that of the seasonal naive forecast, geometric mean over the series. The
+forecaster is the same throughout, with its defaults, seed 0. What others published figures for,
+M4, ETTh1 and chaos, is in `benchmarks/field/`.
 
 Rivals are run where they are installed: ETS, Theta and AutoARIMA of statsforecast (on the last 300
 rows and with seasons of at most 24, which keeps them to seconds), gradient boosting of LightGBM on
 lags, a reservoirpy network; ridge on lags needs nothing. `--cache` keeps what was done in a file,
-from which a run goes on. About twenty minutes with rivals on one thread.
+from which a run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import gzip
-import json
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -34,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.results_cache import Cache
 from reservoir.forecasting import ReservoirForecaster
 
 # name: (season, horizon); hourly series have a week as well.
@@ -46,8 +43,6 @@ SERIES = {
 N_ORIGINS = 8
 N_ROWS = 1500
 LEVELS = (80, 95)
-# Of Naive2 on the hourly series, which OWA is relative to.
-NAIVE2_SMAPE, NAIVE2_MASE = 18.383, 2.395
 ABLATIONS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "AR members only": {"members": "ar"},
@@ -58,25 +53,6 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "direct only": {"modes": "direct"},
 }
 Forecaster = Callable[[np.ndarray, int, int], np.ndarray]
-
-
-class Cache:
-    """Results by name, in a file of one JSON line each, so that a run can go on."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path, self.known = path, {}
-        if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                self.known.update(json.loads(line))
-
-    def get(self, name: str, compute: Callable[[], list[float]]) -> list[float]:
-        """Return a result, computed if it is not there."""
-        if name not in self.known:
-            self.known[name] = [float(value) for value in compute()]
-            if self.path is not None:
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({name: self.known[name]}) + "\n")
-        return self.known[name]
 
 
 def seasons_of(season: int) -> tuple[int, ...]:
@@ -288,126 +264,6 @@ def series(folder: Path, cache: Cache) -> None:
         print(f"| {name} | {season} | {horizon} | {ratio:.3f} | {low:.2f} | {high:.2f} |")
 
 
-def load_m4(folder: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the hourly series of the M4 competition, and what came."""
-
-    def read(lines: list[str]) -> list[np.ndarray]:
-        rows = csv.reader(lines[1:])
-        return [np.array([float(value) for value in row[1:] if value]) for row in rows]
-
-    with gzip.open(folder / "m4" / "hourly_train.csv.gz", "rt", encoding="utf-8") as file:
-        known = read(file.readlines())
-    later = read((folder / "m4" / "hourly_test.csv").read_text(encoding="utf-8").splitlines())
-    return known, later
-
-
-def of_m4(y: np.ndarray, truth: np.ndarray, parameters: dict[str, Any]) -> list[float]:
-    """Return sMAPE, MASE, MSIS, coverage at both levels, and seconds."""
-    start = time.thread_time()
-    forecast = ours(24, 48, **parameters).fit(y).forecast(48, level=LEVELS)
-    seconds = time.thread_time() - start
-    scale = np.abs(y[24:] - y[:-24]).mean()
-    error = np.abs(forecast.mean - truth)
-    lower, upper = forecast.lower[95], forecast.upper[95]
-    beyond = np.maximum(lower - truth, 0) + np.maximum(truth - upper, 0)
-    return [
-        200 * np.mean(error / (np.abs(forecast.mean) + np.abs(truth))),
-        error.mean() / scale,
-        np.mean(upper - lower + 2 / 0.05 * beyond) / scale,
-        *(
-            ((forecast.lower[level] <= truth) & (truth <= forecast.upper[level])).mean()
-            for level in LEVELS
-        ),
-        seconds,
-    ]
-
-
-def m4(folder: Path, cache: Cache) -> None:
-    """Print the hourly series of the M4 competition."""
-    known, later = load_m4(folder)
-    with (folder / "m4" / "published_hourly.csv").open(encoding="utf-8") as file:
-        published = [float(row["owa"]) for row in csv.DictReader(file) if row["owa"]]
-    print("\n| forecaster | OWA | rank of", len(published) + 1, end=" ")
-    print("| sMAPE | MASE | MSIS | 80 % | 95 % | s a series, mean |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for name in ("as it is", "AR members only", "ESN members only"):
-        rows = []
-        for index, (y, truth) in enumerate(zip(known, later, strict=True)):
-            compute = lambda y=y, t=truth, p=ABLATIONS[name]: of_m4(y, t, p)  # noqa: E731
-            rows.append(cache.get(f"m4|{name}|{index}", compute))
-        smape, mase, msis, low, high, seconds = np.mean(rows, axis=0)
-        owa = 0.5 * (smape / NAIVE2_SMAPE + mase / NAIVE2_MASE)
-        rank = 1 + sum(value < owa for value in published)
-        print(
-            f"| {name} | {owa:.3f} | {rank} | {smape:.2f} | {mase:.3f} | {msis:.2f} "
-            f"| {low:.3f} | {high:.3f} | {seconds:.2f} |",
-            flush=True,
-        )
-
-
-def etth1(folder: Path, cache: Cache) -> None:
-    """Print the oil temperature of ETTh1."""
-    y = load_series(folder)["ETTh1 OT"][: 20 * 30 * 24]
-    n_learned, n_test = 16 * 30 * 24, 4 * 30 * 24
-    training = y[: 12 * 30 * 24]
-    z = (y - training.mean()) / training.std()
-    print("\n| ETTh1 OT, steps ahead | MSE | MAE | 80 % | 95 % | s |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for horizon in (96, 192, 336, 720):
-
-        def compute(horizon: int = horizon) -> list[float]:
-            start = time.thread_time()
-            n_origins = (n_test - horizon) // 12 + 1
-            last = n_learned + 12 * (n_origins - 1) + horizon
-            forecaster = ours(24, horizon).fit(z[:last])
-            result = forecaster.backtest(n_origins, step=12, horizon=horizon)
-            return [
-                np.mean(result.errors**2), result.mae, result.coverage(80), result.coverage(95),
-                time.thread_time() - start,
-            ]  # fmt: skip
-
-        square, absolute, low, high, seconds = cache.get(f"etth1|{horizon}", compute)
-        print(
-            f"| {horizon} | {square:.4f} | {absolute:.3f} | {low:.3f} | {high:.3f} "
-            f"| {seconds:.0f} |",
-            flush=True,
-        )
-
-
-def chaos(folder: Path, cache: Cache) -> None:
-    """Print the chaotic systems: 1,000 values, then 200 ahead."""
-    with gzip.open(folder / "chaos" / "test.json.gz", "rt", encoding="utf-8") as file:
-        systems = json.load(file)
-    print("\n| chaos, 131 systems | median sMAPE | mean sMAPE | 95 % | s a system |")
-    print("| --- | --- | --- | --- | --- |")
-    for name in ("as it is", "AR members only"):
-        rows = []
-        for system, entry in systems.items():
-            y = np.array(entry["values"], dtype=float)
-
-            def compute(y: np.ndarray = y, name: str = name) -> list[float]:
-                start, truth = time.thread_time(), y[1000:1200]
-                if not np.isfinite(y[:1000]).all() or np.ptp(y[:1000]) == 0:
-                    mean = np.full(200, y[np.isfinite(y)][-1])
-                    inside = np.nan
-                else:
-                    forecaster = ours(1, 200, **ABLATIONS[name]).fit(y[:1000])
-                    forecast = forecaster.forecast(200, level=95)
-                    mean = forecast.mean
-                    inside = np.mean((forecast.lower[95] <= truth) & (truth <= forecast.upper[95]))
-                size = np.abs(mean) + np.abs(truth)
-                error = np.divide(np.abs(mean - truth), size, out=np.zeros(200), where=size > 0)
-                return [200 * error.mean(), inside, time.thread_time() - start]
-
-            rows.append(cache.get(f"chaos|{name}|{system}", compute))
-        table = np.array(rows)
-        print(
-            f"| {name} | {np.median(table[:, 0]):.1f} | {table[:, 0].mean():.1f} "
-            f"| {np.nanmean(table[:, 1]):.3f} | {table[:, 2].mean():.2f} |",
-            flush=True,
-        )
-
-
 def origins(folder: Path, cache: Cache) -> None:
     """Print the time of 113 origins from one pass, and one by one."""
     y = load_series(folder)["ETTh1 OT"][:1500]
@@ -432,7 +288,7 @@ def origins(folder: Path, cache: Cache) -> None:
     )
 
 
-PARTS = {"series": series, "m4": m4, "etth1": etth1, "chaos": chaos, "origins": origins}
+PARTS = {"series": series, "origins": origins}
 
 
 def main() -> None:
