@@ -39,6 +39,7 @@ BENCHMARKS = {
     "online": "Learning online: a live step, and a long run",
     "fields": "Forecasting fields, and Lorenz without a reservoir",
     "gated_cells": "Gradients and Gauss-Newton products of LSTM and GRU nets",
+    "anomalies": "Anomalies: injected faults, and who finds them",
     "uneven": "Sequences of uneven lengths, against as many steps in even ones",
     "threads": "Threads: what a user gets with nothing set",
     "parallel": "A second core: n_jobs, and sequences spread over threads",

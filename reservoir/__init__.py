@@ -3,6 +3,7 @@
 from reservoir.classification._classifier import ESNClassifier
 from reservoir.classification._model_space import ReservoirModelSpace
 from reservoir.conceptors._memory import ConceptorMemory
+from reservoir.detection._estimator import ReservoirDetector
 from reservoir.estimators._delays import DelayEmbedding
 from reservoir.estimators._esn import ESNRegressor
 from reservoir.estimators._layered import LayeredESNRegressor
@@ -26,6 +27,7 @@ __all__ = [
     "LocalESNRegressor",
     "NVARRegressor",
     "OnlineESNRegressor",
+    "ReservoirDetector",
     "ReservoirForecaster",
     "ReservoirModelSpace",
     "ReservoirTransformer",

@@ -159,7 +159,9 @@ def _unpack_instance(name: str, state: dict[str, Any]) -> Any:
     elif issubclass(cls, BaseEstimator):
         known = set(inspect.signature(cls).parameters)
     if known:
-        refuse_unknown(name, set(state) - known)
+        # What an estimator has learned is called so.
+        learned = {key for key in state if key.endswith("_") or key.startswith("_")}
+        refuse_unknown(name, set(state) - known - (set() if is_dataclass(cls) else learned))
     result: Any = object.__new__(cls)
     if hasattr(cls, "__setstate__"):
         result.__setstate__(state)
@@ -168,7 +170,7 @@ def _unpack_instance(name: str, state: dict[str, Any]) -> Any:
     if is_dataclass(cls):
         for field in known:
             getattr(result, field)  # those without a default must be there
-    for check in ("__post_init__", "check_loaded"):
+    for check in ("__post_init__", "check_loaded", "_check_fitted_state"):
         if hasattr(result, check):
             getattr(result, check)()
     return result
@@ -294,9 +296,7 @@ class SavableMixin(FittedParameters):
             refuse_unknown(cls.__name__, set(params) - set(inspect.signature(cls).parameters))
             estimator = cls(**params)
             vars(estimator).update(fitted)
-            record = dict(fitted.get("_fitted_with", {}))
-            refuse_unknown("record of parameters", set(record) - set(params))
-            cls._check_loaded(estimator._as_fitted(record))
+            estimator._check_fitted_state()
         # What does not fit together raises almost anything.
         except Exception as error:
             reason = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
@@ -305,6 +305,14 @@ class SavableMixin(FittedParameters):
                 "model again, or upgrade reservoir-hessianfree."
             ) from error
         return estimator
+
+    def _check_fitted_state(self) -> None:
+        """Raise ValueError unless what was read fits together, as it was fitted."""
+        record = dict(vars(self).get("_fitted_with", {}))
+        known = set(inspect.signature(type(self)).parameters)
+        refuse_unknown("record of parameters", set(record) - known)
+        # Of its own kind: the twin that sees the parameters of its fit.
+        self._as_fitted(record)._check_loaded()  # noqa: SLF001
 
     def _check_loaded(self) -> None:
         """Raise ValueError unless what was read from a file fits together."""
