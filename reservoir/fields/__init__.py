@@ -1,4 +1,4 @@
-"""Fields on a ring: local reservoirs, each with input from its neighbours."""
+"""Fields on a ring or a grid: local reservoirs, each with input from its neighbours."""
 
 from reservoir.fields._free import run_fields_free
 from reservoir.fields._patches import Patches

@@ -1,4 +1,4 @@
-"""Local reservoirs for a field on a ring: small patches, each with a halo of its neighbours."""
+"""Local reservoirs for a field: small patches, each with a halo of its neighbours."""
 
 from __future__ import annotations
 
@@ -40,12 +40,17 @@ register(Patches)
 _PATCHES_PER_JOB = 16
 
 
+def _as_tuple(value: Any) -> Any:
+    """Return a value that does not change with a list that was passed."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
-    r"""Echo state networks side by side, each for a patch of a field on a ring.
+    r"""Echo state networks side by side, each for a patch of a field on a ring or a grid.
 
     A large field is not one reservoir's work: what happens at a site depends, for a step, on its
-    neighbourhood only. So the ring is cut into patches, and the reservoir of each is driven by
-    the patch and a halo on both of its sides [1]_:
+    neighbourhood only. So the field is cut into patches, and the reservoir of each is driven by
+    the patch and a halo on both of its sides, or all round it [1]_:
 
     .. math::
 
@@ -56,9 +61,11 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
     step, then the halos are exchanged. The random weights W, W_in and b are the same for all
     patches; so is the learned readout where `shared`.
 
-    Columns of `X` are the sites in their order round the ring, rows are steps, in time order;
-    several sequences come as in `ESNRegressor`. `y` is another field on the same sites: for
-    forecasts that of the next step, as in ``fit(field[:-1], field[1:])``.
+    Columns of `X` are the sites in their order round the ring, those of a grid row by row, and
+    of each site its variables, where it has several: ``values.reshape(n_steps, -1)`` of values
+    (n_steps, n_rows, n_columns, n_channels). Rows of `X` are steps, in time order; several
+    sequences come as in `ESNRegressor`. `y` is another field on the same sites: for forecasts
+    that of the next step, as in ``fit(field[:-1], field[1:])``.
 
     Read more in the guide: :doc:`/guide/fields`.
 
@@ -66,18 +73,28 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
     ----------
     n_units : int, default=500
         Units of the reservoir of a patch.
-    patch_size : int, default=8
-        Sites whose next values a patch learns; a divisor of the number of sites.
-    overlap : int, default=6
+    patch_size : int or (int, int), default=8
+        Sites whose next values a patch learns; a divisor of the number of sites. On a grid its
+        rows and columns, one number for both or two.
+    overlap : int or (int, int), default=6
         Sites that a patch sees beyond its own, on each side; about as far as anything travels
-        in a few steps.
+        in a few steps. On a grid above and below, and left and right; the corners are seen, too.
+    grid_shape : (int, int) or None, default=None
+        Rows and columns of the grid that the sites lie on; without it, they are a ring.
+    periodic : bool or (bool, bool), default=True
+        Whether the last site is the neighbour of the first; on a grid one for the rows, whether
+        the lowest is above the first, and one for the columns. Where not, patches at the edge see
+        zeros beyond it: with a shared readout, which can hardly tell an edge from a field of
+        zeros, the law should hold there, too, with zeros outside.
+    n_channels : int, default=1
+        Variables of each site.
     shared : bool, default=True
         Whether all patches have one readout, learned from the rows of all of them: for a law
         that is the same everywhere, it needs so many times fewer steps. Otherwise each patch
         learns its own, for laws that differ from place to place.
     spectral_radius, leak_rate, input_scaling, bias_scaling, connectivity, topology
         As in `ESNRegressor`; the input channels are the `patch_size` + 2 `overlap` sites that a
-        patch sees.
+        patch sees, or all variables of such a rectangle.
     distribution, activation, washout, include_input, include_squares
         As in `ESNRegressor`.
     alpha : float or array-like of shape (n_alphas,), default=1e-6
@@ -96,9 +113,10 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         The weights and what else defines the recurrence of each patch.
     patches_ : Patches
         What each patch sees and owns.
-    coef_ : ndarray of shape (patch_size, n_columns) or (n_patches, patch_size, n_columns)
+    coef_ : ndarray of shape (n_owned, n_columns) or (n_patches, n_owned, n_columns)
         W_out, for the columns [v; x; x²] as far as they are included; one per patch unless shared.
-    intercept_ : ndarray of shape (patch_size,) or (n_patches, patch_size)
+        A patch owns `patch_size` sites, or all variables of a rectangle of them.
+    intercept_ : ndarray of shape (n_owned,) or (n_patches, n_owned)
         c.
     alpha_ : float or ndarray of shape (n_patches,)
         The penalty taken.
@@ -108,15 +126,13 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         What the readout, or that of each patch, was solved from.
     last_state_ : ndarray of shape (n_patches, n_units)
         States after the last training step.
-    last_output_ : ndarray of shape (n_sites,)
+    last_output_ : ndarray of shape (n_features,)
         Target of the last training step.
-    output_range_, output_bounds_ : ndarray of shape (2, n_sites)
-        Smallest and largest target of each site, and what a forecast may take.
-    n_outputs_ : int
-        Number of sites.
-    n_features_in_ : int
-        Number of sites.
-    feature_names_in_ : ndarray of shape (n_sites,)
+    output_range_, output_bounds_ : ndarray of shape (2, n_features)
+        Smallest and largest target of each column, and what a forecast may take.
+    n_outputs_, n_features_in_ : int
+        Number of columns: sites times `n_channels`.
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where `X` had string column names.
 
     See Also
@@ -152,8 +168,11 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         self,
         n_units: int = 500,
         *,
-        patch_size: int = 8,
-        overlap: int = 6,
+        patch_size: int | tuple[int, int] = 8,
+        overlap: int | tuple[int, int] = 6,
+        grid_shape: tuple[int, int] | None = None,
+        periodic: bool | tuple[bool, bool] = True,
+        n_channels: int = 1,
         shared: bool = True,
         spectral_radius: float | None = 0.9,
         leak_rate: float | ArrayLike = 1.0,
@@ -178,6 +197,9 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         self.n_units = n_units
         self.patch_size = patch_size
         self.overlap = overlap
+        self.grid_shape = grid_shape
+        self.periodic = periodic
+        self.n_channels = n_channels
         self.shared = shared
         self.spectral_radius = spectral_radius
         self.leak_rate = leak_rate
@@ -220,9 +242,9 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_steps, n_sites), list of such, 3-D array, or panel
-            Fields; see the class for several sequences.
-        y : array-like of shape (n_steps, n_sites), or as `X` several of them
+        X : array-like of shape (n_steps, n_features), list of such, 3-D array, or panel
+            Fields; see the class for their columns and for several sequences.
+        y : array-like of shape (n_steps, n_features), or as `X` several of them
             Targets, one field a step.
         groups : array-like of shape (n_steps,), optional
             Label of the sequence that each row of a 2-D `X` belongs to; contiguous.
@@ -245,29 +267,49 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         self._check_washout(layout.lengths)
         alphas = check_alphas(self.alpha, name="alpha")
         check_choice("solver", self.solver, ("auto", "gram", "qr"))
-        n_sites = inputs[0].shape[1]
-        if targets[0].shape[1] != n_sites or self._y_is_1d:
+        n_features = inputs[0].shape[1]
+        if targets[0].shape[1] != n_features or self._y_is_1d:
+            columns = "sites" if self.n_channels == 1 else "columns"
             shape = "(n_steps,)" if self._y_is_1d else f"(n_steps, {targets[0].shape[1]})"
             raise ValueError(
-                f"`y` has shape {shape}, but `X` has {n_sites} sites, and `y` is a field on the "
-                "same. Pass one column per site, in the order of those of `X`."
+                f"`y` has shape {shape}, but `X` has {n_features} {columns}, and `y` is a field "
+                f"on the same. Pass one column per {columns[:-1]}, in the order of those of `X`."
             )
         names = column_names(y) or ()
-        places = input_sources(getattr(self, "feature_names_in_", ()), names, n_sites, n_sites)
-        if not np.array_equal(places, np.arange(n_sites)):
+        places = input_sources(
+            getattr(self, "feature_names_in_", ()), names, n_features, n_features
+        )
+        if not np.array_equal(places, np.arange(n_features)):
             raise ValueError(
-                "`y` has the columns of `X` in another order, but they are sites round a ring, and "
+                "`y` has the columns of `X` in another order, but they are sites in order, and "
                 "`y` is a field on the same. Pass them in the order of those of `X`."
             )
-        self.patches_ = Patches(n_sites, self.patch_size, self.overlap)
+        self.patches_ = self._cut(n_features)
         self.reservoir_ = self._draw_reservoir(self.patches_.width)
-        self.n_outputs_ = n_sites
+        self.n_outputs_ = n_features
         self.last_output_ = targets[-1][-1].astype(self.reservoir_.dtype)
-        self._begin_range(n_sites)
+        self._begin_range(n_features)
         self._ends_panel = len(inputs) > 1
         self._take_range(targets)
         self._learn(inputs, targets, alphas)
         return self
+
+    def _cut(self, n_features: int) -> Patches:
+        """Return the patches that the parameters describe."""
+        n_channels = check_integer("n_channels", self.n_channels, minimum=1)
+        if n_features % n_channels:
+            raise ValueError(
+                f"`n_channels` is {n_channels}, but `X` has {n_features} columns, which are not as "
+                "many for each site. Pass the number of variables of a site."
+            )
+        return Patches(
+            n_features // n_channels,
+            _as_tuple(self.patch_size),
+            _as_tuple(self.overlap),
+            grid_shape=_as_tuple(self.grid_shape),
+            periodic=_as_tuple(self.periodic),
+            n_channels=n_channels,
+        )
 
     def _reader(self) -> SequenceReader:
         return replace(super()._reader(), has_many_columns=True)
@@ -303,7 +345,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         outputs = []
         for field in inputs:
             seen = self.patches_.seen(field)
-            outputs.append(np.hstack(map_sequences(self.reservoir_, readouts, seen)))
+            outputs.append(self.patches_.joined(map_sequences(self.reservoir_, readouts, seen)))
         return layout.restore(np.concatenate(outputs), getattr(self, "feature_names_in_", None))
 
     @with_few_threads
@@ -316,14 +358,14 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         ----------
         n_steps : int
             Steps to forecast.
-        X : array-like of shape (n_context, n_sites), list of such, or 3-D array, optional
+        X : array-like of shape (n_context, n_features), list of such, or 3-D array, optional
             Context that is to be continued: it drives the reservoirs, from the zero state, and
             the forecast begins at the step after its last row. Without it, the forecast goes on
             from the last training target.
 
         Returns
         -------
-        ndarray of shape (n_steps, n_sites), or one per sequence in the form of `X`
+        ndarray of shape (n_steps, n_features), or one per sequence in the form of `X`
 
         Raises
         ------
@@ -371,7 +413,7 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         new_accumulator = partial(
             RidgeAccumulator,
             feature_map.n_columns(self.reservoir_.n_units, self.reservoir_.n_inputs),
-            self.patches_.size,
+            self.patches_.n_owned,
             solver=self.solver,
             smallest_alpha=float(alphas.min()),
             keeps_few=alphas.ndim > 0,
@@ -413,14 +455,14 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         super()._check_loaded()
         if hasattr(self, "reservoir_") and (
             self.reservoir_.n_inputs != self.patches_.width
-            or self.patches_.n_sites != self.n_features_in_
+            or self.patches_.n_columns != self.n_features_in_
         ):
             raise ValueError("`reservoir_` and `patches_` do not fit together")
 
     def _shape_of_readout(self) -> tuple[int, int | None]:
         drawn = self.reservoir_
         n_columns = self._feature_map().n_columns(drawn.n_units, drawn.n_inputs)
-        return self.patches_.size, n_columns
+        return self.patches_.n_owned, n_columns
 
     def _feature_map(self) -> FeatureMap:
         return FeatureMap(bool(self.include_input), bool(self.include_squares))
@@ -432,8 +474,8 @@ class LocalESNRegressor(SequenceRegressor, ReservoirEstimator):
         return [
             self._feature_map().split(*arrays, n_units)
             for arrays in zip(
-                coef.reshape(-1, self.patches_.size, width),
-                intercept.reshape(-1, self.patches_.size),
+                coef.reshape(-1, self.patches_.n_owned, width),
+                intercept.reshape(-1, self.patches_.n_owned),
                 strict=True,
             )
         ]

@@ -34,7 +34,7 @@ def fold_patches(
         What a readout sees.
     seen : sequence of sequences of ndarray of shape (n_steps, width)
         For each patch, the sequences that it is driven by.
-    owned : sequence of sequences of ndarray of shape (n_steps, patch_size)
+    owned : sequence of sequences of ndarray of shape (n_steps, n_owned)
         For each patch, the sequences that it learns.
     new_accumulator : callable
         Returns an empty accumulator; it goes to other processes.

@@ -1,4 +1,4 @@
-"""Free runs of fields on a ring: one reservoir for each patch, inputs from its neighbours."""
+"""Free runs of fields: one reservoir for each patch, inputs from its neighbours."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run_fields_free(
     output_bounds: Array | None = None,
     engine: str = "auto",
 ) -> Array:
-    """Return forecasts of fields on a ring, patch by patch, halos exchanged at each step.
+    """Return forecasts of fields, patch by patch, halos exchanged at each step.
 
     x_p[t] = (1 - a) x_p[t-1] + a f(W x_p[t-1] + W_in v_p[t-1] + b),   y_p[t] = readout of patch p
 
@@ -37,25 +37,25 @@ def run_fields_free(
     Parameters
     ----------
     reservoir : Reservoir
-        W, W_in, b, a and f; one input per site that a patch sees, no feedback weights.
+        W, W_in, b, a and f; one input per column that a patch sees, no feedback weights.
     readouts : sequence of Readout
-        One for all patches, or one for each; they give the sites of a patch.
+        One for all patches, or one for each; they give what a patch owns.
     patches : Patches
         What each patch sees and owns.
     n_steps : int
         Steps to run.
     states : ndarray of shape (n_fields, n_patches, n_units)
         x_p[-1].
-    fields : ndarray of shape (n_fields, n_sites)
+    fields : ndarray of shape (n_fields, n_columns)
         The fields at -1.
-    output_bounds : ndarray of shape (2, n_sites), optional
-        Smallest and largest value that each site may take; infinity alone stops a run without.
+    output_bounds : ndarray of shape (2, n_columns), optional
+        Smallest and largest value that each column may take; infinity alone stops a run without.
     engine : {"auto", "numpy", "numba"}, default "auto"
         As in `reservoir.dynamics.run`.
 
     Returns
     -------
-    ndarray of shape (n_fields, n_steps, n_sites)
+    ndarray of shape (n_fields, n_steps, n_columns)
 
     Raises
     ------
@@ -87,9 +87,12 @@ def run_fields_free(
     groups = [slice(first, first + loop.n_lanes) for first in range(0, len(lanes), loop.n_lanes)]
     columns = np.ones((1, patches.width + 1, len(lanes)), dtype=reservoir.dtype)
     after = np.empty((len(lanes), 1, reservoir.n_units), dtype=reservoir.dtype)
-    forecasts = np.empty((n_fields, n_steps, patches.n_sites), dtype=reservoir.dtype)
-    sites, field = patches.sites, fields.astype(reservoir.dtype)
-    bounds = as_bounds(output_bounds, patches.n_sites, reservoir.dtype)
+    forecasts = np.empty((n_fields, n_steps, patches.n_columns), dtype=reservoir.dtype)
+    # What is outside is the last column of all, which stays 0.
+    field = np.zeros((n_fields, patches.n_columns + 1), dtype=reservoir.dtype)
+    field[:, :-1] = fields
+    sites, order = patches.sites, patches.order
+    bounds = as_bounds(output_bounds, patches.n_columns, reservoir.dtype)
     departures: list[Departure | None] = [None] * n_fields
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(n_steps):
@@ -102,13 +105,13 @@ def run_fields_free(
                 outputs = readouts[0](lanes, inputs)
             else:
                 # The lanes of patch p are p, p + n_patches, ...: one of each field.
-                outputs = np.empty((len(lanes), patches.size), dtype=reservoir.dtype)
+                outputs = np.empty((len(lanes), patches.n_owned), dtype=reservoir.dtype)
                 for first, readout in enumerate(readouts):
                     of_patch = slice(first, None, patches.n_patches)
                     outputs[of_patch] = readout(lanes[of_patch], inputs[of_patch])
-            field = outputs.reshape(n_fields, -1)
-            forecasts[:, step] = field
-            if note_departures(field, bounds, step, departures):
+            field[:, order] = outputs.reshape(n_fields, -1)
+            forecasts[:, step] = field[:, :-1]
+            if note_departures(field[:, :-1], bounds, step, departures):
                 break
     refuse_departures(list(forecasts), departures)
     return forecasts

@@ -55,7 +55,8 @@ class FittedParameters:
         """Return copies of the parameters that are plain values, flags among them checked."""
         params: dict[str, Any] = self.get_params(deep=False)  # type: ignore[attr-defined]
         for name, parameter in inspect.signature(type(self)).parameters.items():
-            if isinstance(parameter.default, bool) and name not in _OF_COMPUTING:
+            is_flag = isinstance(parameter.default, bool) and "|" not in str(parameter.annotation)
+            if is_flag and name not in _OF_COMPUTING:
                 check_flag(name, params[name])
             if name == "n_jobs" and params[name] is not None:
                 check_integer(name, params[name], minimum=-1000)
