@@ -19,7 +19,8 @@ Gallery
 Each demo is a script that answers one question. From a clone of the repository, ``python -m
 demos.lorenz`` runs the one named ``lorenz``, ``python -m demos`` the two main ones, and ``python -m
 demos --all`` all of them. A demo prints what it measured beside what is expected, and saves a
-picture: ``--output FOLDER`` says where, ``--quick`` makes it short, ``--help`` says more.
+picture: ``--output FOLDER`` says where, ``--quick`` makes it short, ``--help`` says more. Each page
+has its demo as a Jupyter notebook, too, to be run in the root of a clone.
 
 .. container:: gallery
 
@@ -53,6 +54,8 @@ PAGE = """\
 Run it, with ``--quick`` for a short run::
 
     python -m demos.{name}
+
+Or download it as a notebook: :download:`{name}.ipynb`.
 
 The script
 ----------

@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
     "_gallery",
+    "_notebooks",
     "_reference",
     "_rooms",
 ]
