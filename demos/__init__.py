@@ -25,7 +25,7 @@ GALLERY = {
     "autoencoder": "Test errors against processor time, and digits that went through the code.",
     "binary_addition": "One sum bit by bit, the losses, and the hidden states of both nets.",
     "gradient_flow": "Error signals on their way back, and training with and without clipping.",
-    "behaviours": "States of three free nets, and the distance between two runs of each.",
+    "behaviours": "Three free nets, how far their runs part, and attractors that a net learned.",
     "characters": "What an LSTM writes as it learns, and memory cells that follow the text.",
     "name_tagger": "How surely each word of nine sentences is a name.",
     "digit_speller": "Digits with the words that the net writes for them, and its mistakes.",
