@@ -26,6 +26,9 @@ EXPECTED = {
     r"NRMSE, 200 units, plain states, median of \d+ seeds": lambda value: value <= 0.14,
     r"NRMSE after the search, median of 10 other series": lambda value: value <= 0.29,
     r"classifier: log loss, median of \d+ seeds": lambda value: value <= 0.15,
+    r"series: NRMSE, reservoir, best size": lambda value: value <= 0.15,
+    r"symbols: HMM by hand, from log2 N, furthest": lambda value: value <= 1e-9,
+    r"symbols: trained net of 4 units": lambda value: value >= 3.5,
     r"learned: new starts that end at their attractor": lambda value: value >= 90,
     r"memory of the linear ring, share of the exact one": lambda value: 0.95 <= value <= 1.01,
 }

@@ -21,6 +21,7 @@ GALLERY = {
     "conceptors": "Four patterns recalled, what conceptors let through, and a morph.",
     "classification": "The least certain digits, the confusions, and whether probabilities hold.",
     "diagnostics": "Memory, processing capacity, echo state index and Lyapunov exponent.",
+    "memory": "Errors on a series, and bits kept of a symbol, over the size of each memory.",
     "compare": "Loss and wrong answers of four ways against seconds and passes.",
     "autoencoder": "Test errors against processor time, and digits that went through the code.",
     "binary_addition": "One sum bit by bit, the losses, and the hidden states of both nets.",
