@@ -14,6 +14,7 @@ GALLERY = {
     "lorenz": "A free run, coordinate by coordinate, and the valid times of all runs.",
     "nvar": "Four forecasts, each beside the truth, and the valid times of all starts.",
     "spatial": "A chaotic field, its forecast, and the difference between them.",
+    "reaction_diffusion": "Waves on a grid, their forecast, and the error, at three times.",
     "narma": "A stretch of the test series, and the errors of both kinds of readout.",
     "sweep": "The views of many, two and one parameter, and the errors on series not searched on.",
     "deep": "The errors of four arrangements of 300 units, and a stretch of the test steps.",
