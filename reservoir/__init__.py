@@ -6,6 +6,7 @@ from reservoir.conceptors._memory import ConceptorMemory
 from reservoir.detection._estimator import ReservoirDetector
 from reservoir.estimators._delays import DelayEmbedding
 from reservoir.estimators._esn import ESNRegressor
+from reservoir.estimators._hybrid import HybridForecaster
 from reservoir.estimators._layered import LayeredESNRegressor
 from reservoir.estimators._nvar import NVARRegressor
 from reservoir.estimators._scaled import ScaledForecaster
@@ -23,6 +24,7 @@ __all__ = [
     "DelayEmbedding",
     "ESNClassifier",
     "ESNRegressor",
+    "HybridForecaster",
     "LayeredESNRegressor",
     "LocalESNRegressor",
     "NVARRegressor",

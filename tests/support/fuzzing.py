@@ -202,6 +202,10 @@ SMALL: dict[str, dict[str, Any]] = {
         "random_state": 0,
     },
     "ReservoirSearchCV": {"n_iter": 1, "cv": 2, "random_state": 0},
+    "HybridForecaster": {
+        "model": np.copy,
+        "regressor": reservoir.ESNRegressor(5, random_state=0),
+    },
     "ScaledForecaster": {"regressor": reservoir.ESNRegressor(5, random_state=0)},
     "SequenceScaler": {},
 }
