@@ -41,6 +41,7 @@ BENCHMARKS = {
     "gated_cells": "Gradients and Gauss-Newton products of LSTM and GRU nets",
     "anomalies": "Anomalies: injected faults, and who finds them",
     "uneven": "Sequences of uneven lengths, against as many steps in even ones",
+    "first_call": "The first call in a new environment, and in a new process",
     "limits": "How far from the limit",
     "threads": "Threads: what a user gets with nothing set",
     "parallel": "A second core: n_jobs, and sequences spread over threads",

@@ -1,32 +1,38 @@
 """How long is a Gauss-Newton product, against autodiff, a gradient, and the peak of the machine?
 
-    python benchmarks/gauss_newton.py [--rows 1 2 3 4] [--dtypes float64 float32] [--repeats 7]
+    python -m benchmarks.gauss_newton [--rows 1 2 3 4] [--dtypes float64 float32] [--repeats 7]
+                                      [--default-threads]
 
 One thread; medians of interleaved repeats in one process, in processor time, which does not count
 what else runs on the machine. JAX and PyTorch are measured where they are installed, in a virtual
 environment of their own that has this package too. Two shorter tables follow: the memory of a
 linearization against its formula, and a vanishing backward sweep with and without the rounding that
 keeps subnormal numbers away (some processors are 8 to 20 times slower at them, others not at all).
-Takes about three minutes.
+Takes about three minutes. With ``--default-threads`` nothing is set, as a user gets it: wall time,
+every library with the threads that it takes, ours once with one job and once with `n_jobs=-1`; the
+first table alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from functools import partial
 
+ONE_THREAD = "--default-threads" not in sys.argv
 # Before NumPy is imported: libraries read the number of threads once.
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+if ONE_THREAD:
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
 
 import numpy as np  # noqa: E402
 
 from hessianfree.batch import Batch  # noqa: E402
 from hessianfree.cells import ElmanCell, MultiplicativeCell, elman  # noqa: E402
-from hessianfree.network import SequenceNetwork  # noqa: E402
+from hessianfree.network import ParallelObjective, SequenceNetwork  # noqa: E402
 
 # cell, symbols (0: two real inputs and one output, scored at the end), steps, sequences, units
 PROBLEMS = {
@@ -74,9 +80,10 @@ def gemm_peak(dtype, n=1500):
 
 
 def seconds(function):
-    start = time.process_time()
+    clock = time.process_time if ONE_THREAD else time.perf_counter
+    start = clock()
     function()
-    return time.process_time() - start
+    return clock() - start
 
 
 def jax_product(network, params, batch, v):
@@ -139,7 +146,8 @@ def torch_product(network, params, batch, v):
     """The product by PyTorch's double backward, both graphs kept."""
     import torch
 
-    torch.set_num_threads(1)
+    if ONE_THREAD:
+        torch.set_num_threads(1)
     shapes = network.layout
     inputs = torch.from_numpy(batch.inputs)
     last_only = inputs.ndim == 3
@@ -191,6 +199,9 @@ def measure(row, dtype, repeats, rng):
         "ours": lambda: linearization.gauss_newton_product(v, out=out),
         "gradient": lambda: network.value_and_gradient(params, batch)[1],
     }
+    if not ONE_THREAD:
+        shards = ParallelObjective(network, n_jobs=-1).linearize(params, batch)
+        candidates["jobs"] = lambda: shards.gauss_newton_product(v)
     for name, maker in (("jax", jax_product), ("torch", torch_product)):
         try:
             candidates[name] = maker(network, params, batch, v)
@@ -262,12 +273,15 @@ def main():
     parser.add_argument("--rows", type=int, nargs="+", default=list(PROBLEMS))
     parser.add_argument("--dtypes", nargs="+", default=["float64", "float32"])
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--default-threads", action="store_true")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
+    jobs = "" if ONE_THREAD else " n_jobs=-1 ms | times faster |"
     print(
         "| problem | dtype | ours ms | jax ms | torch ms | times faster | gradients | GEMM peak |"
+        + jobs
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|" + "---|---|" * (not ONE_THREAD))
     for row in arguments.rows:
         kind, n_symbols, n_steps, n_sequences, n_units = PROBLEMS[row]
         for dtype in arguments.dtypes:
@@ -285,9 +299,13 @@ def main():
                 f"{times['ours'] / times['gradient']:.2f}",
                 f"{100 * share:.0f} % of {peak / 1e9:.0f} GF/s",
             ]
+            if "jobs" in times:
+                cells.append(f"{1e3 * times['jobs']:.1f}")
+                cells.append(f"{min(rivals) / times['jobs']:.2f}" if rivals else "")
             print("| " + " | ".join(cells) + " |", flush=True)
-    print_memory(arguments.rows, rng)
-    print_vanishing(rng, arguments.repeats)
+    if ONE_THREAD:
+        print_memory(arguments.rows, rng)
+        print_vanishing(rng, arguments.repeats)
 
 
 if __name__ == "__main__":
