@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -79,22 +78,17 @@ def remembering_model(n_states: int, n_classes: int, n_symbols: int) -> HiddenMa
 def trained_model(
     n_states: int, sequences: np.ndarray, n_symbols: int, seeds: range
 ) -> HiddenMarkov:
-    """Return what expectation maximization finds (hmmlearn), of several starts the likeliest.
-
-    Each seed has two starts: transitions at random, and such that a state mostly stays.
-    """
+    """Return what expectation maximization finds (hmmlearn), of several starts the likeliest."""
     from hmmlearn.hmm import CategoricalHMM
 
     rows, lengths = sequences.reshape(-1, 1), [sequences.shape[1]] * len(sequences)
-    staying = 0.9 * np.eye(n_states) + 0.1 / n_states
     models = []
-    for seed, transitions in product(seeds, (None, staying)):
+    for seed in seeds:
         model = CategoricalHMM(
-            n_states, n_features=n_symbols, n_iter=40, tol=0.1, random_state=seed,
-            init_params="ste" if transitions is None else "se",
-        )  # fmt: skip
-        if transitions is not None:
-            model.transmat_ = transitions
-        models.append(model.fit(rows, lengths))
+            n_states, n_features=n_symbols, n_iter=40, tol=0.1, random_state=seed
+        ).fit(rows, lengths)
+        # Nothing is known of where a state leads that is met at the last step only.
+        model.transmat_[model.transmat_.sum(axis=1) == 0] = 1 / n_states
+        models.append(model)
     best = max(models, key=lambda model: model.score(rows, lengths))
     return HiddenMarkov(best.startprob_, best.transmat_, best.emissionprob_)

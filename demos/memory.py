@@ -8,11 +8,13 @@ noise of a tenth of its standard deviation, 10 steps ahead. Sequences: one of 16
 of noise, and the first once more; what is remembered is what forecasts spare of the 4 bits, 4 +
 mean log2 P(symbol). Of a hidden Markov model of N states that is log2 N at most: P(s) is a mean
 over N states of P(s | state), so that over all s it adds up to N at most, and its mean logarithm,
-with the 16 alike, is at most log2(N / 16). One written down by hand attains it; one that is trained
-stays below. Taps remember nothing beyond the last of them. States of nets are numbers: two trained
-units hold what takes a hidden Markov model several states. Expected: on the series the reservoir
-comes close to the noise, where what is linear does not. What a package is missing for is left out.
-A minute.
+with the 16 alike, is at most log2(N / 16). One written down by hand attains it; those that are
+trained, from two starts, hold nothing up to 16 states, presumably since states that tell a symbol
+from noise gain more likelihood. Taps remember nothing beyond the last of them. States of nets are
+numbers: three trained units hold 3.6 bits and four 3.9; from the one start that each has, those of
+1, 2 and 8 do not learn it. On the series the reservoir comes close to the noise (error 0.11; net on
+taps 0.11, trained net 0.15), where what is linear does not (0.49). Where a package is missing, its
+model is left out. A minute and a half.
 """
 
 from __future__ import annotations
@@ -288,7 +290,7 @@ class SymbolTask:
 
     def markov(self, n_states: int, _: Any, learned: slice, asked: slice) -> np.ndarray:
         whole = np.column_stack([self.told, self.classes])[learned]
-        model = trained_model(n_states, whole, N_SYMBOLS, range(1))
+        model = trained_model(n_states, whole, N_SYMBOLS, range(2))
         return chances_of_next(model, self.told[asked], N_CLASSES)
 
     def by_hand(self, n_states: int, _: Any, learned: slice, asked: slice) -> np.ndarray:
@@ -314,7 +316,7 @@ SYMBOL_SIZES = {
     },
     False: {
         TAPS: (1, 2, 4, 8, 9, 16), NET: (1, 2, 4, 8, 9, 16), LINEAR: (1, 4, 8, 9),
-        MARKOV: (1, 2, 4, 8, 16, 32), BY_HAND: (1, 2, 4, 8, 16),
+        MARKOV: (1, 2, 4, 8, 16), BY_HAND: (1, 2, 4, 8, 16),
         RESERVOIR: (1, 2, 4, 8, 16, 32, 64), TRAINED: (1, 2, 3, 4, 6, 8),
     },
 }  # fmt: skip
@@ -377,8 +379,8 @@ def draw(
     from matplotlib.ticker import NullFormatter
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
-    states = np.geomspace(1, 2 * N_CLASSES, 51)
-    right.plot(states, np.log2(np.minimum(states, N_CLASSES)), color="gray", linewidth=5, alpha=0.4,
+    states = np.geomspace(1, N_CLASSES, 50)
+    right.plot(states, np.log2(states), color="gray", linewidth=5, alpha=0.4,
                label="log2 N, the bound of an HMM")  # fmt: skip
     for axis, curves in ((left, errors), (right, bits)):
         for name, curve in curves.items():
