@@ -25,6 +25,7 @@ N_TRAINING = 6000
 N_STARTS = 5
 HORIZON = 2500
 N_CONTEXT = 300
+STARTS = N_TRAINING + 1 + N_CONTEXT * np.arange(1, N_STARTS + 1)
 SMALL = {"spectral_radius": 0.6, "leak_rate": 0.8, "input_scaling": 0.08, "bias_scaling": 1.5}
 LARGE = {"spectral_radius": 0.58, "leak_rate": 0.85, "input_scaling": 0.27, "bias_scaling": 2.5}
 SETTINGS = {
@@ -37,11 +38,13 @@ SETTINGS = {
 EXPECTED = {"300 units": 18, "300 units, squared states": 22, "1000 units": 26}
 
 
-def forecasts(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return truth and forecast, each (N_STARTS, HORIZON, 3), after the training data."""
-    n_steps = N_TRAINING + 1 + N_STARTS * N_CONTEXT + HORIZON
-    series = lorenz(n_steps, dt=DT, random_state=seed)
-    series = (series - series[:N_TRAINING].mean(axis=0)) / series[:N_TRAINING].std(axis=0)
+def standardised(series: np.ndarray) -> np.ndarray:
+    """Return the series with mean 0 and standard deviation 1 over the training data."""
+    return (series - series[:N_TRAINING].mean(axis=0)) / series[:N_TRAINING].std(axis=0)
+
+
+def continued(series: np.ndarray, kind: str, seed: int) -> np.ndarray:
+    """Return the forecasts (N_STARTS, HORIZON, 3) of a standardised series, from `STARTS` on."""
     esn = ESNRegressor(
         connectivity=20,
         washout=100,
@@ -50,10 +53,14 @@ def forecasts(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         **SETTINGS[kind],
     )
     esn.fit(series[:N_TRAINING], series[1 : N_TRAINING + 1])
-    starts = N_TRAINING + 1 + N_CONTEXT * np.arange(1, N_STARTS + 1)
-    contexts = np.stack([series[start - N_CONTEXT : start] for start in starts])
-    truth = np.stack([series[start : start + HORIZON] for start in starts])
-    return truth, esn.forecast(HORIZON, contexts)
+    return esn.forecast(HORIZON, np.stack([series[start - N_CONTEXT : start] for start in STARTS]))
+
+
+def forecasts(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth and forecast, each (N_STARTS, HORIZON, 3), after the training data."""
+    series = standardised(lorenz(STARTS[-1] + HORIZON, dt=DT, random_state=seed))
+    truth = np.stack([series[start : start + HORIZON] for start in STARTS])
+    return truth, continued(series, kind, seed)
 
 
 def valid_times(truth: np.ndarray, forecast: np.ndarray) -> list[float]:
