@@ -14,6 +14,9 @@ SLOW = (
     "dask",
     "torch",
     "jax",
+    "sktime",
+    "aeon",
+    "optuna",
 )
 
 
