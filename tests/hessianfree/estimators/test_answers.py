@@ -132,6 +132,24 @@ def test_nets_that_do_not_read_what_they_write_are_refused():
             rnn.generate(np.array([[1]]))
 
 
+@pytest.mark.parametrize(
+    ("kind", "n_labels", "n_classes"), [("multioutput", 2, 3), ("multilabel", 3, 2)]
+)
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_nets_with_several_labels_a_step_are_refused(
+    tmp_path, kind, n_labels, n_classes, is_loaded
+):
+    X, _ = lessons(6)
+    y = [RNG.integers(n_classes, size=(len(rows), n_labels)) for rows in X]
+    rnn = classifier(n_symbols=N_SYMBOLS, target="step", max_iter=1).fit(X, y)
+    if is_loaded:
+        rnn.save(tmp_path / "net.npz")
+        rnn = RNNClassifier.load(tmp_path / "net.npz")
+    for options in [{}, {"end": END}, {"never": [1]}, {"method": "beam", "end": END}]:
+        with pytest.raises(ValueError, match=f"a single label at each step.* has {kind} labels"):
+            rnn.generate(np.array([[1]]), **options)
+
+
 # -- one sequence in, another of other length out ------------------------------------------------
 
 TO_NINE = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
