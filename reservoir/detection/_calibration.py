@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.stats import genpareto
-from sklearn.covariance import MinCovDet
 
 from reservoir.utils.types import Floats
 
@@ -42,6 +41,8 @@ def robust_spread(errors: Floats, seed: int) -> tuple[Floats, Floats]:
         spread = np.where(spread > 0, spread, errors.std(axis=0))
         covariance = np.diag(np.square(spread))
     else:
+        from sklearn.covariance import MinCovDet  # here, since it is slow to import
+
         unit = np.abs(errors).max() or 1.0  # squares overflow otherwise
         found = MinCovDet(random_state=seed).fit(errors / unit)
         location, covariance = unit * found.location_, found.covariance_
