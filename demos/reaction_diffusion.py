@@ -8,8 +8,8 @@ patterns and forecast fields that grew from others, after 20 steps of context. E
 minute: over ten fields, a median error of u of at most 0.4 of its standard deviation 5 time
 units ahead, and 0.7 at 10, about a turn of a spiral. Those of the last field, and of one reservoir
 for the whole grid, are printed beside them, and how many of the fields the local reservoirs lose.
-In a field whose waves have died out there is little to forecast, and such ones are among the ten. The
-short run takes two fields that the settings were chosen on.
+In a field whose waves have died out there is little to forecast, and such ones are among the ten.
+The short run takes two fields that the settings were chosen on.
 """
 
 from __future__ import annotations
