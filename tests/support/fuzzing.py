@@ -206,6 +206,11 @@ SMALL: dict[str, dict[str, Any]] = {
         "model": np.copy,
         "regressor": reservoir.ESNRegressor(5, random_state=0),
     },
+    "ReservoirDetector": {
+        "regressor": reservoir.ESNRegressor(5, washout=2),
+        "n_folds": 2,
+        "random_state": 0,
+    },
     "ScaledForecaster": {"regressor": reservoir.ESNRegressor(5, random_state=0)},
     "SequenceScaler": {},
 }
