@@ -3,8 +3,8 @@
     python -m benchmarks [--quick] [NAME ...]
 
 Each benchmark is a process of its own, on one thread unless it is about threads, and a section of
-its own in the file, which it replaces. Without names all of them run, save those for a GPU where
-there is none.
+its own in the file, which it replaces; some are run again with nothing set. Without names all of
+them run, save those for a GPU where there is none.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ BENCHMARKS = {
 NEED_DEVICE = {"gpu"}
 # Those that are about threads.
 CHOOSE_THREADS = {"threads", "parallel"}
+# Those that are run a second time with nothing set, as a user gets it.
+RUN_TWICE = {"fit"}
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy", "jax", "torch")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}
 
@@ -76,9 +78,9 @@ def versions() -> str:
     return ", ".join(found)
 
 
-def run(name: str, quick: bool) -> str:
+def run(name: str, quick: bool, *more: str) -> str:
     """Return what a benchmark prints."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", *["--quick"] * quick]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *["--quick"] * quick, *more]
     threads = {} if name in CHOOSE_THREADS else THREADS
     process = subprocess.run(
         command, env={**os.environ, **threads}, check=True, stdout=subprocess.PIPE, text=True
@@ -105,6 +107,9 @@ def main() -> None:
 def section(name: str, quick: bool) -> str:
     """Return what a benchmark printed, and on what."""
     output = run(name, quick)
+    if name in RUN_TWICE:
+        again = run(name, quick, "--default-threads")
+        output = f"ONE THREAD\n{output}\n\nNOTHING SET\n{again}"
     return (
         f"`python -m benchmarks {'--quick ' * quick}{name}`, {datetime.now(UTC):%Y-%m-%d}, "
         f"{processor()}, {platform.system()}; {versions()}.\n\n```text\n{output}\n```\n"

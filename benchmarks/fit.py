@@ -1,12 +1,12 @@
 """Time and memory of learning a whole network: reservoir, states and readout.
 
-    python -m benchmarks.fit [--quick]
+    python -m benchmarks.fit [--quick] [--default-threads]
 
-One thread. Each fit runs in a process of its own, so that its peak memory is its own: the highest
-resident size during `fit` less that just before it. Contestants take turns; printed are medians,
-and the median of the ratio to ours (Gram, float64) on the same turn. An alpha of 100 drowns the
-rounding of products in float32, which are made then; one of 1e-3 does not. Reservoirpy is included
-where it is installed.
+One thread, or with `--default-threads` nothing set, for all contestants alike. Each fit runs in a
+process of its own, so that its peak memory is its own: the highest resident size during `fit` less
+that just before it. Contestants take turns; printed are medians, and the median of the ratio to
+ours (Gram, float64) on the same turn. An alpha of 100 drowns the rounding of products in float32,
+which are made then; one of 1e-3 does not. Reservoirpy is included where it is installed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from collections.abc import Callable
 import numpy as np
 
 N_OUTPUTS = 3
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}
 CONTESTANTS = (
     "gram float64",
     "gram float32",
@@ -98,7 +99,9 @@ def measure(contestant: str, n_units: int, n_steps: int) -> None:
     print(json.dumps([seconds, (after - before) / 1024]))
 
 
-def compare(n_units: int, n_steps: int, n_turns: int, with_qr: bool) -> None:
+def compare(
+    n_units: int, n_steps: int, n_turns: int, *, with_qr: bool, env: dict[str, str]
+) -> None:
     """Print one line a contestant."""
     has_rival = importlib.util.find_spec("reservoirpy") is not None
     names = [
@@ -106,15 +109,12 @@ def compare(n_units: int, n_steps: int, n_turns: int, with_qr: bool) -> None:
         for name in CONTESTANTS
         if (has_rival or name != "reservoirpy") and (with_qr or not name.startswith("qr"))
     ]
-    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA", "MKL")}
     results: dict[str, list[list[float]]] = {name: [] for name in names}
     for _ in range(n_turns):
         for name in names:
             command = [sys.executable, "-m", "benchmarks.fit", "--one", name, str(n_units),
                        str(n_steps)]  # fmt: skip
-            process = subprocess.run(
-                command, env={**os.environ, **threads}, check=True, capture_output=True, text=True
-            )
+            process = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
             results[name].append(json.loads(process.stdout.splitlines()[-1]))
     print(f"\nfit of {n_units} units, {n_steps} steps, {N_OUTPUTS} outputs, median of {n_turns}")
     for name, turns in results.items():
@@ -128,14 +128,18 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--default-threads", action="store_true", help="set no variable")
     parser.add_argument("--one", nargs=3, metavar=("NAME", "UNITS", "STEPS"))
     arguments = parser.parse_args()
     if arguments.one:
         measure(arguments.one[0], int(arguments.one[1]), int(arguments.one[2]))
         return
+    env = {name: value for name, value in os.environ.items() if name not in ONE_THREAD}
+    if not arguments.default_threads:
+        env |= ONE_THREAD
     for n_units, n_steps, with_qr in SIZES[1:3] if arguments.quick else SIZES:
         n_turns = 1 if n_units == 10_000 else 3 if arguments.quick or n_units == 3_000 else 5
-        compare(n_units, n_steps, n_turns, with_qr)
+        compare(n_units, n_steps, n_turns, with_qr=with_qr, env=env)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     python -m benchmarks limits
 
 First the rates of the machine, in this run and on one thread: multiply-adds per second of a matrix
-product (GEMM) of 512 columns and of dsyrk, of a sparse product with a vector and with 64 vectors
-(gathers), exponentials per second by NumPy, of which a hyperbolic tangent needs one, and bytes per
-second of a copy. Then for each
+product (GEMM) of 512 columns, of dsyrk and of ssyrk, of a sparse product with a vector and with 64
+vectors (gathers), exponentials per second by NumPy, of which a hyperbolic tangent needs one, and
+bytes per second of a copy. Then for each
 headline its time, the median over turns, and its floor: the sum over kinds of arithmetic of number
 over rate, or bytes written over the rate of a copy if that is more. Kinds could overlap, so a share
 near 1 means that the whole is as fast as its parts, and one above 1 that a part is faster here than
@@ -23,9 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from hessianfree import Batch, ElmanCell, SequenceNetwork
+from hessianfree import Batch, ElmanCell, MultiplicativeCell, SequenceNetwork
+from hessianfree.cells import Cell
 from reservoir import ESNRegressor, limit_threads
 from reservoir.dynamics import run
+from reservoir.search import ReservoirSearchCV
 from reservoir.utils.blas import add_symmetric_products
 
 CONNECTIONS = 10
@@ -56,6 +58,7 @@ def machine_rates(n_turns: int) -> dict[str, float]:
     rng = np.random.default_rng(0)
     a = rng.normal(size=(512, 512))
     rows, sums = rng.normal(size=(1024, 1024)), np.zeros((1024, 1024), order="F")
+    single_rows, single_sums = rows.astype(np.float32), sums.astype(np.float32)
     values = rng.normal(size=10_000)
     out = np.empty_like(values)
     n_units = 1000
@@ -68,6 +71,7 @@ def machine_rates(n_turns: int) -> dict[str, float]:
     each: dict[str, tuple[Callable[[], object], float]] = {
         "gemm": (lambda: a @ a, 512**3),
         "dsyrk": (lambda: add_symmetric_products(sums, rows), 0.5 * 1024**3),
+        "ssyrk": (lambda: add_symmetric_products(single_sums, single_rows), 0.5 * 1024**3),
         "gather": (lambda: [sparse @ vector for _ in range(50)], 50 * sparse.nnz),
         "gather of 64": (lambda: sparse @ vectors, 64 * sparse.nnz),
         "exp": (lambda: [np.exp(values, out=out) for _ in range(20)], 20 * len(values)),
@@ -122,27 +126,84 @@ def reservoir_headlines() -> list[Headline]:
     return found
 
 
-def network_headlines() -> list[Headline]:
-    """Return gradients and products of a vanilla net."""
+def learning_headlines() -> list[Headline]:
+    """Return other ways to learn 1,000 units, and a search."""
     rng = np.random.default_rng(0)
-    n_steps, n_sequences, n_units = 100, 200, 100
+    X = rng.uniform(-1, 1, size=(20_000, 1))
+    y = np.roll(X, 1, axis=0) + 0.1 * rng.normal(size=X.shape)
+    settings: dict[str, Any] = {"washout": 100, "random_state": 0}
+    n_units, n_steps = 1000, len(X)
+    driving = {"gather": 1.0 * n_steps * n_units * CONNECTIONS, "exp": 1.0 * n_steps * n_units}
+    products = 0.5 * n_steps * n_units**2
+    # Kind of sums, how many times those of a Gram matrix they need, and the settings.
+    ways: dict[str, tuple[str, int, dict[str, Any]]] = {
+        "21 alphas": ("dsyrk", 1, {"alpha": np.logspace(-8, 2, 21)}),
+        "float32": ("ssyrk", 1, {"alpha": 100.0, "dtype": "float32"}),
+        "a triangular factor": ("dsyrk", 2, {"alpha": 1.0, "solver": "qr"}),
+    }
+    found = []
+    for name, (kind, times, own) in ways.items():
+        esn = ESNRegressor(n_units, **settings, **own)
+        found.append(
+            Headline(
+                f"fit of 20,000 steps, 1,000 units, {name}",
+                lambda e=esn: e.fit(X, y),
+                {**driving, kind: times * products},
+                8.0 * n_steps * n_units,
+            )
+        )
+    grid = {"leak_rate": [0.2, 0.4, 0.6, 0.8, 1.0], "input_scaling": [0.1, 0.3, 0.6, 1.0]}
+    search = ReservoirSearchCV(ESNRegressor(300, alpha=1.0, **settings), grid, cv=0.2, refit=False)
+    n_rows = 20 * 5000
+    found.append(
+        Headline(
+            "search of 20 candidates, 5,000 steps, 300 units",
+            lambda: search.fit(X[:5000], y[:5000]),
+            {
+                "gather of 64": 300.0 * CONNECTIONS * n_rows,
+                "exp": 300.0 * n_rows,
+                "dsyrk": 0.5 * 0.8 * n_rows * 300**2,
+            },
+            8.0 * n_rows * 300,
+        )
+    )
+    return found
+
+
+def network_headlines() -> list[Headline]:
+    """Return gradients and products of a vanilla and of a multiplicative net."""
+    # Products of matrices as large as W that a step needs going forward: one or two.
+    vanilla, multiplicative = (ElmanCell(2, 100), 200, 1), (MultiplicativeCell(2, 300, 300), 32, 2)
+    return [
+        line
+        for cell, n_sequences, n_products in (vanilla, multiplicative)
+        for line in headlines_of(cell, n_sequences, n_products)
+    ]
+
+
+def headlines_of(cell: Cell, n_sequences: int, n_products: int) -> list[Headline]:
+    """Return the gradient and the product of one net."""
+    rng = np.random.default_rng(0)
+    n_steps, n_units = 100, cell.n_units
     shape = (n_steps, n_sequences, 2)
     batch = Batch(rng.normal(size=shape), rng.normal(size=(*shape[:2], 1)))
-    network = SequenceNetwork(ElmanCell(2, n_units), 1)
+    network = SequenceNetwork(cell, 1)
+    name = f"{type(cell).__name__}, T=100 B={n_sequences} N={n_units}"
     params = rng.normal(size=network.n_params) / np.sqrt(n_units)
     v = rng.normal(size=network.n_params)
     point: Any = network.linearize(params, batch)
-    one = 1.0 * n_steps * n_sequences * n_units**2
+    one = 1.0 * n_products * n_steps * n_sequences * n_units**2
+    n_exponentials = 1.0 * n_steps * n_sequences * n_units
     return [
         # Forward, back, and the weights' gradient; forward and back of a product have one more.
         Headline(
-            "gradient, T=100 B=200 N=100",
+            f"gradient, {name}",
             lambda: network.value_and_gradient(params, batch),
-            {"gemm": 3 * one, "exp": one / n_units},
+            {"gemm": 3 * one, "exp": n_exponentials},
             0.0,
         ),
         Headline(
-            "Gauss-Newton product, T=100 B=200 N=100",
+            f"product, {name}",
             lambda: point.gauss_newton_product(v),
             {"gemm": 4 * one},
             0.0,
@@ -160,14 +221,14 @@ def main() -> None:
         for name, rate in rates.items():
             unit = "GB/s" if name == "copy" else "G/s"
             print(f"{name:<14} {rate / 1e9:8.3f} {unit}")
-        print(f"\n{'':<42} | {'ms':>8} | {'floor':>8} | share | of the floor")
-        for line in [*reservoir_headlines(), *network_headlines()]:
+        print(f"\n{'':<53} | {'ms':>8} | {'floor':>8} | share | of the floor")
+        for line in [*reservoir_headlines(), *learning_headlines(), *network_headlines()]:
             parts = {kind: count / rates[kind] for kind, count in line.operations.items()}
             floor = max(sum(parts.values()), line.bytes_written / rates["copy"])
             spent = seconds(line.work, n_turns)
             made_of = ", ".join(f"{kind} {part / floor:.0%}" for kind, part in parts.items())
             print(
-                f"{line.name:<42} | {1e3 * spent:8.2f} | {1e3 * floor:8.2f} | "
+                f"{line.name:<53} | {1e3 * spent:8.2f} | {1e3 * floor:8.2f} | "
                 f"{floor / spent:5.2f} | {made_of}",
                 flush=True,
             )
