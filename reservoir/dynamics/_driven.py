@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from reservoir.dynamics._groups import GroupStates, drive_alone, side_by_side
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import (
-    LANE_PIECE,
     PIECE,
     DrivenSequence,
     Noise,
     Series,
     as_series,
     as_vector,
-    refuse_divergence,
 )
 from reservoir.dynamics.cuda._blocks import StateBlock, drive_blocks
 from reservoir.dynamics.loops._choose import check_engine, choose_loop
@@ -122,8 +121,7 @@ def run(
         for block in drive_blocks(xp, reservoir, [series]):
             states[xp.asarray(block.rows)] = block.states
         return states
-    loop = choose_loop(reservoir, engine)
-    _drive_one(reservoir, loop, series, 0, states)
+    drive_alone(reservoir, choose_loop(reservoir, engine), series, 0, states)
     return states
 
 
@@ -250,12 +248,37 @@ def drive_sequences(
     all_series = _prepare(reservoir, sequences, noise, random_state)
     xp = _namespace(all_series, engine)
     if xp is np:
-        return _iterate(reservoir, choose_loop(reservoir, engine), all_series, chunk_size or _CHUNK)
+        loop = choose_loop(reservoir, engine)
+        return (
+            (index, group.start, states)
+            for group in side_by_side(reservoir, loop, all_series, chunk_size or _CHUNK)
+            for index, states in zip(group.sequences, group.states)
+        )
     return (
         (span.sequence, span.start, block.states[low:high])
         for block in drive_blocks(xp, reservoir, all_series, chunk_size)
         for span, (low, high) in zip(block.spans, block.bounds)
     )
+
+
+def drive_groups(
+    reservoir: Reservoir,
+    sequences: Sequence[DrivenSequence],
+    noise: Noise = NO_NOISE,
+    *,
+    chunk_size: int = _CHUNK,
+) -> Iterator[GroupStates]:
+    """Yield what `drive_sequences` does of sequences on the host, of several at a time.
+
+    Parameters
+    ----------
+    reservoir, sequences, noise
+        As in `drive_sequences`; with noise each sequence has a generator.
+    chunk_size : int
+        Rows of states in memory, a multiple of 256.
+    """
+    all_series = _prepare(reservoir, sequences, noise)
+    return side_by_side(reservoir, choose_loop(reservoir, "auto"), all_series, chunk_size)
 
 
 @explained
@@ -326,99 +349,3 @@ def _prepare(
             )
         )
     return all_series
-
-
-def _drive_one(reservoir: Reservoir, loop: Any, series: Series, start: int, states: Array) -> None:
-    """Fill `states` with the steps from `start` on, piece by piece."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        for first in range(0, len(states), PIECE):
-            piece = states[first : first + PIECE]
-            columns, noise = series.drive(start + first, start + first + len(piece))
-            loop.advance(piece, series.state, columns, noise)
-            if not reservoir.is_bounded:
-                refuse_divergence(piece, start + first, "state")
-
-
-def _iterate(
-    reservoir: Reservoir, loop: Any, all_series: list[Series], chunk_size: int
-) -> Iterator[tuple[int, int, Array]]:
-    """Yield blocks of the longest sequences first, in groups as wide as the loop has lanes."""
-    # Neighbours of like length leave few idle lanes. The sort is stable: equal ones in order.
-    order = sorted(range(len(all_series)), key=lambda index: -all_series[index].n_steps)
-    order = [index for index in order if all_series[index].n_steps]
-    if not order:
-        return
-    longest = all_series[order[0]].n_steps
-    n_wide = min(loop.n_lanes, len(order))
-    n_rows = max(min(chunk_size, longest), n_wide * _rows_a_lane(chunk_size, n_wide, longest))
-    buffer = np.empty((n_rows, reservoir.n_units), dtype=reservoir.dtype)
-    for first in range(0, len(order), loop.n_lanes):
-        group = order[first : first + loop.n_lanes]
-        members = [all_series[index] for index in group]
-        begun = 0
-        if len(group) >= loop.min_lanes:
-            # From there on too few are left to go side by side.
-            begun = members[loop.min_lanes - 1].n_steps
-            n_rows = _rows_a_lane(chunk_size, len(group), begun)
-            block = buffer[: len(group) * n_rows].reshape(len(group), n_rows, -1)
-            for lane, start, states in _drive_lanes(reservoir, loop, members, begun, block):
-                yield group[lane], start, states
-        for index, series in zip(group, members):
-            for start in range(begun, series.n_steps, chunk_size):
-                states = buffer[: min(chunk_size, series.n_steps - start)]
-                _drive_one(reservoir, loop, series, start, states)
-                yield index, start, states
-
-
-def _rows_a_lane(chunk_size: int, n_lanes: int, n_steps: int) -> int:
-    """Return how many rows of each lane fit a chunk: whole pieces, and no more than needed."""
-    pieces = min(chunk_size // n_lanes // LANE_PIECE, -(-n_steps // LANE_PIECE))
-    return LANE_PIECE * max(pieces, 1)
-
-
-def _drive_lanes(
-    reservoir: Reservoir, loop: Any, members: list[Series], end: int, block: Array
-) -> Iterator[tuple[int, int, Array]]:
-    """Yield (lane, start, states) of sequences side by side, which come longest first."""
-    lanes = np.stack([series.state for series in members])
-    n_rows = block.shape[1]
-    for start in range(0, end, n_rows):
-        stop = min(start + n_rows, end)
-        _fill_lanes(reservoir, loop, members, block, start, stop, lanes)
-        for lane, series in enumerate(members):
-            n_valid = min(series.n_steps, stop) - start
-            if n_valid > 0:
-                yield lane, start, block[lane, :n_valid]
-    for series, state in zip(members, lanes):
-        series.state[:] = state
-
-
-def _fill_lanes(
-    reservoir: Reservoir,
-    loop: Any,
-    members: list[Series],
-    block: Array,
-    start: int,
-    stop: int,
-    lanes: Array,
-) -> None:
-    """Fill `block` with the steps from `start` to `stop`; finished lanes drop out by the piece."""
-    n_columns = reservoir.n_inputs + reservoir.n_outputs + 1
-    with np.errstate(over="ignore", invalid="ignore"):
-        for first in range(start, stop, LANE_PIECE):
-            n_steps = min(LANE_PIECE, stop - first)
-            rows = slice(first - start, first - start + n_steps)
-            n_active = sum(series.n_steps > first for series in members)
-            columns = np.zeros((n_steps, n_columns, n_active), dtype=reservoir.dtype)
-            noise = None
-            for lane, series in enumerate(members[:n_active]):
-                n_valid = min(series.n_steps - first, n_steps)
-                columns[:n_valid, :, lane], noise = series.drive(first, first + n_valid)
-                if noise is not None:
-                    block[lane, rows][:n_valid] = noise
-                    block[lane, rows][n_valid:] = 0
-            noisy = noise is not None
-            loop.advance_lanes(block, rows.start, rows.stop, lanes[:n_active], columns, noisy)
-            if not reservoir.is_bounded:
-                for lane, series in enumerate(members[:n_active]):
-                    refuse_divergence(block[lane, rows][: series.n_steps - first], first, "state")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +122,11 @@ class Series:
         self.deviations = deviations
         self._generator = generator
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether there is noise on the units, or on what is fed back."""
+        return self._generator is not None
+
     def drive(self, start: int, stop: int) -> tuple[Array, Array | None]:
         """Return the drive of the steps from `start` to `stop`; each call advances the noise.
 
@@ -164,6 +170,36 @@ class Series:
         noise = self._generator.standard_normal((n_steps, len(deviations)), dtype=dtype.type)
         noise *= deviations
         return noise
+
+
+def drive_together(members: Sequence[Series], start: int, columns: Array) -> None:
+    """Write the drive of several sequences without noise, as `Series.drive` gives it of each.
+
+    Parameters
+    ----------
+    members : sequence of Series
+        Each with `n_steps` more steps, or more.
+    start : int
+        First step.
+    columns : ndarray of shape (n_steps, n_inputs + n_outputs + 1, n_members)
+        Overwritten with [u[t]; y[t-1]; 1].
+    """
+    if not members:
+        return
+    stop, n_inputs = start + len(columns), members[0].inputs.shape[1]
+    _write_stacked([series.inputs[start:stop] for series in members], columns[:, :n_inputs])
+    columns[:, -1] = 1
+    if members[0].teacher is not None:
+        fed_back, before = columns[:, n_inputs:-1], max(start - 1, 0)
+        teachers = [cast(Array, series.teacher)[before : stop - 1] for series in members]
+        _write_stacked(teachers, fed_back[start == 0 :])
+        if start == 0:
+            fed_back[0] = np.stack([series.initial_output for series in members], axis=-1)
+
+
+def _write_stacked(parts: Sequence[Array], out: Array) -> None:
+    """Write arrays of equal shapes along a new last axis, converted to the dtype of `out`."""
+    np.stack(parts, axis=-1, out=out, casting="unsafe")
 
 
 def refuse_divergence(rows: Array, start: int, name: str, xp: Any = np) -> None:

@@ -86,6 +86,8 @@ class ReservoirRegressor(ReservoirForecasts):
     ) -> list[TrainingSequence]:
         """Return what is learned from, the first of it perhaps going on where the last ended."""
         n_before = self.n_sequences_seen_ - continues
+        # Without noise only that of the last one is needed, with which a later call goes on.
+        is_noisy, last = any(self._noise_of_training()), len(inputs) - 1
         sequences = [
             TrainingSequence(
                 inputs=inputs[index],
@@ -93,7 +95,9 @@ class ReservoirRegressor(ReservoirForecasts):
                 weights=None if weights is None else weights[index],
                 teacher=None if teachers is None else teachers[index],
                 skip=self.washout,
-                generator=self._noise_generator(n_before + index),
+                generator=(
+                    self._noise_generator(n_before + index) if is_noisy or index == last else None
+                ),
             )
             for index in range(len(inputs))
         ]

@@ -9,21 +9,24 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, NamedTuple
+from itertools import groupby
+from typing import Generic, NamedTuple, cast
 
 import numpy as np
 from tqdm import tqdm
 
-from reservoir.dynamics._driven import NO_NOISE, drive_sequences, iterate_blocks
+from reservoir.dynamics._driven import NO_NOISE, drive_groups, iterate_blocks
+from reservoir.dynamics._groups import GroupStates
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import DrivenSequence, Noise
+from reservoir.dynamics.cuda._blocks import stack
 from reservoir.harvest._blocks import fold_blocks
 from reservoir.harvest._buffer import ROWS_PER_FOLD, AnyAccumulator, RowBuffer
 from reservoir.readout._features import FeatureMap
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, naming_remedy
 from reservoir.utils.explained import explained
 from reservoir.utils.threads import allowed_threads, with_few_threads
-from reservoir.utils.types import Array
+from reservoir.utils.types import Array, Integers
 
 # States are copied to the fold's rows at once, so that few of them need to wait.
 STEPS_PER_CHUNK = 256
@@ -79,6 +82,43 @@ class Folded(NamedTuple, Generic[AnyAccumulator]):
     accumulators: list[AnyAccumulator]
     last_states: Array
     last_generator: np.random.Generator | None
+
+
+class _LearnedSteps:
+    """Which steps of sequences are learned from, and which block of rows each belongs to.
+
+    Parameters
+    ----------
+    sequences : sequence of TrainingSequence
+    edges : sequence of int
+        Of the blocks, as of `fold_sequences`.
+    """
+
+    def __init__(self, sequences: Sequence[TrainingSequence], edges: Sequence[int]) -> None:
+        self._offsets = np.cumsum([0, *(len(sequence.inputs) for sequence in sequences)])
+        self._skips = np.array([sequence.skip for sequence in sequences])
+        self._edges = np.asarray(edges)
+
+    def parts(self, group: GroupStates) -> Iterator[tuple[int, slice, slice]]:
+        """Yield (block, lanes, steps): neighbours with the same steps in one block together."""
+        stop = group.start + group.states.shape[1]
+        offsets = self._offsets[group.sequences]
+        firsts = np.maximum(self._skips[group.sequences], group.start)
+        lows = self._blocks_of(offsets + firsts)
+        highs = self._blocks_of(offsets + stop - 1)
+        lane = 0
+        for (first, low, high), alike in groupby(zip(*(a.tolist() for a in (firsts, lows, highs)))):
+            lanes = slice(lane, lane := lane + len(list(alike)))
+            for block in range(max(low, 0), min(high + 1, len(self._edges) - 1)):
+                begun, end = first, stop
+                if low < high:  # of a single lane: no two have rows at one edge
+                    edges = self._edges[block : block + 2] - offsets[lanes.start]
+                    begun, end = max(first, int(edges[0])), min(stop, int(edges[1]))
+                if begun < end:
+                    yield block, lanes, slice(begun, end)
+
+    def _blocks_of(self, rows: Integers) -> Integers:
+        return np.searchsorted(self._edges, rows, side="right") - 1
 
 
 @explained
@@ -138,28 +178,30 @@ def fold_sequences(
                 progress=progress,
             )
         return folded
-    blocks = drive_sequences(reservoir, sequences, noise, chunk_size=STEPS_PER_CHUNK)
+    groups = drive_groups(reservoir, sequences, noise, chunk_size=STEPS_PER_CHUNK)
     n_columns = feature_map.n_columns(reservoir.n_units, reservoir.n_inputs)
     bar = tqdm(total=int(offsets[-1]), unit="step", unit_scale=True, disable=not progress)
+    learned = _LearnedSteps(sequences, edges)
     with _second_core(int(offsets[-1]), n_columns) as worker, bar:
         buffers = [RowBuffer(accumulator, worker) for accumulator in accumulators]
-        for index, start, states in blocks:
-            sequence, stop = sequences[index], start + len(states)
-            bar.update(len(states))
-            if index in places and stop == len(sequence.inputs):
-                last_states[places[index]] = states[-1]
-            for buffer, low, high in zip(buffers, edges[:-1], edges[1:], strict=True):
-                first = max(start, sequence.skip, low - offsets[index])
-                end = min(stop, high - offsets[index])
-                if first < end:
-                    rows = slice(first, end)
-                    buffer.append(
-                        feature_map,
-                        states[first - start : end - start],
-                        sequence.inputs[rows],
-                        sequence.targets[rows],
-                        None if sequence.weights is None else sequence.weights[rows],
-                    )
+        for group in groups:
+            bar.update(len(group.rows))
+            stop = group.start + group.states.shape[1]
+            for index, states in zip(group.sequences, group.states):
+                if index in places and stop == len(sequences[index].inputs):
+                    last_states[places[index]] = states[-1]
+            for block, lanes, steps in learned.parts(group):
+                members = [sequences[index] for index in group.sequences[lanes]]
+                part = group.part(lanes, steps)
+                buffers[block].append(
+                    feature_map,
+                    part.rows,
+                    stack(np, [one.inputs[steps] for one in members]),
+                    stack(np, [one.targets[steps] for one in members]),
+                    None
+                    if members[0].weights is None
+                    else stack(np, [cast(Array, one.weights)[steps] for one in members]),
+                )
         for buffer in buffers:
             buffer.flush()
             buffer.wait()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
-from reservoir.dynamics._driven import drive_sequences, iterate_blocks
+from reservoir.dynamics._driven import drive_groups, drive_sequences, iterate_blocks
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics._series import DrivenSequence
+from reservoir.dynamics.cuda._blocks import stack
 from reservoir.harvest._blocks import keep_all_last, map_blocks
 from reservoir.harvest._fold import STEPS_PER_CHUNK
 from reservoir.harvest._jobs import consecutive_shares
@@ -69,8 +70,8 @@ def final_states(
         blocks_of_rows = iterate_blocks(reservoir, sequences)
         keep_all_last(blocks_of_rows, [len(part) for part in inputs], last)
         return last
-    for index, _, states in drive_sequences(reservoir, sequences, chunk_size=STEPS_PER_CHUNK):
-        last[index] = states[-1]
+    for group in drive_groups(reservoir, sequences, chunk_size=STEPS_PER_CHUNK):
+        last[group.sequences] = group.states[:, -1]
     return last
 
 
@@ -212,9 +213,22 @@ def _map_share(
         np.empty((len(part), len(of_part.intercept)), dtype=dtype)
         for part, of_part in zip(inputs, readouts, strict=True)
     ]
-    for index, start, states in drive_sequences(reservoir, sequences):
-        rows = slice(start, start + len(states))
-        outputs[index][rows] = readouts[index](states, inputs[index][rows])
+    for group in drive_groups(reservoir, sequences):
+        steps = slice(group.start, group.start + group.states.shape[1])
+        for lanes in _lanes_with_one_readout([readouts[index] for index in group.sequences]):
+            part = group.part(lanes, steps)
+            of_part = readouts[part.sequences[0]]
+            seen = stack(np, [inputs[index][steps] for index in part.sequences])
+            rows = of_part(part.rows, seen).reshape(len(part.sequences), -1, len(of_part.intercept))
+            for index, of_sequence in zip(part.sequences, rows):
+                outputs[index][steps] = of_sequence
         if last_states is not None:
-            last_states[index] = states[-1]
+            last_states[group.sequences] = group.states[:, -1]
     return outputs
+
+
+def _lanes_with_one_readout(readouts: Sequence[Readout]) -> Iterator[slice]:
+    """Yield neighbours that share their readout, as a rule all of them: one product serves them."""
+    lane = 0
+    for _, alike in itertools.groupby(readouts, key=id):
+        yield slice(lane, lane := lane + len(list(alike)))

@@ -42,6 +42,8 @@ class NumbaLoop:
             self.n_lanes = LANES[reservoir.dtype.name]
             # Idle lanes cost as much as busy ones: fewer go faster one after the other.
             self.min_lanes = self.n_lanes * 5 // 8
+            self._lane_weights = np.ascontiguousarray(self._drive_weights.T)
+            self._no_scales = np.ones((2, self.n_lanes), dtype=reservoir.dtype)
         else:
             # Side by side, a dense W is a product of matrices, which BLAS has already; what is not
             # leaky has no lanes of its own.
@@ -75,19 +77,22 @@ class NumbaLoop:
         here = np.zeros((lanes.shape[1], self.n_lanes), dtype=lanes.dtype)
         here[:, :used] = lanes.T
         there = np.empty_like(here)
-        padded = np.zeros((*columns.shape[:2], self.n_lanes), dtype=lanes.dtype)
-        padded[:, :, :used] = columns
-        weights = np.ascontiguousarray(self._drive_weights.T)
-        factors = np.ones((2, self.n_lanes), dtype=lanes.dtype)
+        if used == self.n_lanes:
+            columns = np.ascontiguousarray(columns)
+        else:
+            columns, given = np.zeros((*columns.shape[:2], self.n_lanes), lanes.dtype), columns
+            columns[:, :, :used] = given
+        factors = self._no_scales
         if scales is not None:
+            factors = factors.copy()
             factors[:, :used] = scales.recurrent, scales.leak
         advance_lanes(
             block[:used],
             start,
             here,
             there,
-            padded,
-            weights,
+            columns,
+            self._lane_weights,
             noisy,
             self._compressed,
             self._leak_rate,
