@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from hessianfree.cells._compiled import sum_outer_products
 from hessianfree.cells._workspace import Workspace
 from reservoir.utils.device import is_on_device, module_of, to_host
 from reservoir.utils.types import Array
@@ -38,6 +39,14 @@ class Inputs(Protocol):
 
     def write_columns(self, t: int, columns: Array) -> None:
         """Write x_t, 1 and padding of step t to `columns` of shape (n_sequences, n_columns)."""
+        ...
+
+    def write_all_columns(self, columns: Array) -> None:
+        """Write x_t, 1 and padding to `columns` of shape (n_steps, n_sequences, n_columns)."""
+        ...
+
+    def choices(self, table: Array | None, work: Workspace) -> tuple[Array, NDArray[np.intp]]:
+        """Return the table and the symbols of all steps; of no rows for real-valued inputs."""
         ...
 
     def join(self, maps: Maps, work: Workspace, name: str = "joined") -> tuple[Array, Array | None]:
@@ -109,12 +118,21 @@ class RealInputs:
         n_columns = columns.shape[1]
         if n_columns not in self._columns:
             # Of all steps, so that one copy does for each.
-            n_steps, n_sequences, n_inputs = self.values.shape
-            padded = self._xp.zeros((n_steps, n_sequences, n_columns), dtype=columns.dtype)
-            padded[..., :n_inputs] = self.values
-            padded[..., n_inputs] = 1
-            self._columns[n_columns] = padded
+            shape = (*self.values.shape[:2], n_columns)
+            self._columns[n_columns] = self._xp.empty(shape, dtype=columns.dtype)
+            self.write_all_columns(self._columns[n_columns])
         columns[...] = self._columns[n_columns][t]
+
+    def write_all_columns(self, columns: Array) -> None:
+        """Write x_t, 1 and zeros of all steps."""
+        n_inputs = self.values.shape[2]
+        columns[..., :n_inputs] = self.values
+        columns[..., n_inputs] = 1
+        columns[..., n_inputs + 1 :] = 0
+
+    def choices(self, table: Array | None, work: Workspace) -> tuple[Array, NDArray[np.intp]]:
+        """Return a table and symbols of no rows."""
+        return np.empty((0, 0), dtype=work.dtype), np.empty((0, 0), dtype=np.intp)
 
     def join(self, maps: Maps, work: Workspace, name: str = "joined") -> tuple[Array, Array | None]:
         """Return [W, W_x, b, 0], and no table."""
@@ -137,7 +155,7 @@ class RealInputs:
         """Write the parts of the cotangent of [W, W_x, b]."""
         width = maps_bar[0][0].shape[1]
         joined_bar = work.get(name, (rows_bar.shape[2], rows.shape[2]))
-        self._xp.matmul(flatten_rows(rows_bar).T, flatten_rows(rows), out=joined_bar)
+        sum_outer_products(flatten_rows(rows_bar), flatten_rows(rows), joined_bar, work)
         bias_at = width + self.values.shape[2]
         parts = self._xp.split(joined_bar, len(maps_bar))
         for part, (weights_bar, input_bar, bias_bar) in zip(parts, maps_bar):
@@ -210,6 +228,14 @@ class SymbolInputs:
     def write_columns(self, t: int, columns: Array) -> None:
         """Write nothing: there are no columns."""
 
+    def write_all_columns(self, columns: Array) -> None:
+        """Write nothing: there are no columns."""
+
+    def choices(self, table: Array | None, work: Workspace) -> tuple[Array, NDArray[np.intp]]:
+        """Return the table and the symbols."""
+        assert table is not None
+        return table, np.require(self.symbols, dtype=np.intp, requirements=["C", "W"])
+
     def join(self, maps: Maps, work: Workspace, name: str = "joined") -> tuple[Array, Array | None]:
         """Return [W], of one map as it is, and the table W_xᵀ + b."""
         n_rows, width = maps[0][0].shape
@@ -237,12 +263,12 @@ class SymbolInputs:
         sums = self._sums(rows_bar)
         if len(maps_bar) == 1:
             weights_bar, input_bar, bias_bar = maps_bar[0]
-            self._xp.matmul(flat_bar.T, flat, out=weights_bar)
+            sum_outer_products(flat_bar, flat, weights_bar, work)
             input_bar[...] = sums.T
             self._xp.sum(sums, axis=0, out=bias_bar)
             return
         joined_bar = work.get(name, (flat_bar.shape[1], flat.shape[1]))
-        self._xp.matmul(flat_bar.T, flat, out=joined_bar)
+        sum_outer_products(flat_bar, flat, joined_bar, work)
         n_maps = len(maps_bar)
         parts = zip(self._xp.split(joined_bar, n_maps), self._xp.split(sums, n_maps, axis=1))
         for (part, part_sums), (weights_bar, input_bar, bias_bar) in zip(parts, maps_bar):

@@ -16,6 +16,7 @@ from hessianfree.cells._chains import (
     pull_through,
     slope_of,
 )
+from hessianfree.cells._compiled import compiled_for
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
 from hessianfree.cells._trajectories import ElmanTrajectory
 from hessianfree.cells._workspace import Workspace
@@ -119,7 +120,6 @@ class ElmanCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         work = Workspace(params["bias"])
         xp = work.xp
-        step_forward = fused(xp, _step_forward, self.activation)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         recurrent = params["recurrent"]
         n, (n_steps, n_sequences) = self.n_units, inputs.shape[:2]
@@ -130,12 +130,7 @@ class ElmanCell(SweepingCell):
         joined_transposed = joined.T.copy()
         n_kept = 1 if states_only else n_steps
         slopes = xp.empty((n_kept, n_sequences, n), dtype=recurrent.dtype)
-        step = work.get("step", slopes.shape[1:])
-        for t in range(n_steps):
-            wrapped.write_columns(t, rows[t, :, n:])
-            xp.matmul(rows[t], joined_transposed, out=step)
-            wrapped.add(table, t, step, slopes[t % n_kept])
-            step_forward(step, None if states_only else slopes[t], rows[t + 1, :, :n])
+        self._run(rows, joined_transposed, wrapped, table, None if states_only else slopes, work)
         return ElmanTrajectory(
             wrapped,
             rows,
@@ -144,6 +139,39 @@ class ElmanCell(SweepingCell):
             self.learn_initial_state and initial_state is None,
             work,
         )
+
+    def _run(
+        self,
+        rows: Array,
+        joined: Array,
+        inputs: Inputs,
+        table: Array | None,
+        slopes: Array | None,
+        work: Workspace,
+    ) -> None:
+        """Write the states to `rows`, which hold the first one, and slopes if asked for."""
+        xp, n = work.xp, self.n_units
+        step = work.get("step", (rows.shape[1], n))
+        compiled = compiled_for(work, self.n_units)
+        if compiled is not None:
+            inputs.write_all_columns(rows[:-1, :, n:])
+            compiled.kernels.run_elman(
+                compiled.blas,
+                compiled.activation(self.activation),
+                rows,
+                joined,
+                inputs.choices(table, work),
+                compiled.taken(slopes),
+                step,
+            )
+            return
+        scratch = work.get("scratch", step.shape)
+        step_forward = fused(xp, _step_forward, self.activation)
+        for t in range(len(rows) - 1):
+            inputs.write_columns(t, rows[t, :, n:])
+            xp.matmul(rows[t], joined, out=step)
+            inputs.add(table, t, step, scratch)
+            step_forward(step, None if slopes is None else slopes[t], rows[t + 1, :, :n])
 
     def jvp(
         self,
@@ -162,17 +190,36 @@ class ElmanCell(SweepingCell):
         inputs, transposed = trajectory.inputs, trajectory.recurrent_transposed
         d_states = work.get("sweep", slopes.shape)
         step = work.get("step", slopes.shape[1:])
-        scratch = work.get("scratch", slopes.shape[1:])
         joined, table = inputs.join(
             [(d_params["recurrent"], d_params["input"], d_params["bias"])], work
         )
+        start = start_tangents(trajectory, d_params, d_initial_state)
+        compiled = compiled_for(work, self.n_units)
+        if compiled is not None:
+            step[...] = 0 if start is None else start
+            if d_inputs is not None:
+                xp.matmul(d_inputs, params["input"].T, out=d_states)
+            joined_transposed = work.get("joined_transposed", joined.T.shape)
+            joined_transposed[...] = joined.T
+            compiled.kernels.push_elman(
+                compiled.blas,
+                rows,
+                joined_transposed,
+                inputs.choices(table, work),
+                transposed,
+                slopes,
+                step,
+                0.0 if d_inputs is None else 1.0,
+                d_states,
+            )
+            return d_states
+        scratch = work.get("scratch", slopes.shape[1:])
         xp.matmul(flatten_rows(rows[:-1]), joined.T, out=flatten_rows(d_states))
         if d_inputs is not None:
             drive = work.get("drive", d_states.shape)
             xp.matmul(d_inputs, params["input"].T, out=drive)
             d_states += drive
         step[...] = 0
-        start = start_tangents(trajectory, d_params, d_initial_state)
         if start is not None:
             step += start @ transposed
         combine = fused(xp, combine_tangents)
@@ -192,22 +239,24 @@ class ElmanCell(SweepingCell):
     ) -> dict[str, Array]:
         """Return the cotangents of the pre-activations, z̄_t = φ'(z_t) ⊙ (h̄_t + W_hhᵀ z̄_{t+1})."""
         slopes, work = trajectory.slopes, trajectory.workspace
-        xp = work.xp
-        recurrent = params["recurrent"]
-        n_steps = len(slopes)
-        first = n_steps - len(states_bar)
         z_bar = work.get("sweep", slopes.shape)
         step = work.get("step", slopes.shape[1:])
-        tiny = flush_constant(slopes.dtype)
-        step[...] = 0
-        pull, flush_small = fused(xp, pull_through), fused(xp, flush)
-        for t in reversed(range(n_steps)):
-            outside = states_bar[t - first] if t >= first else None
-            beside = None if preactivations_bar is None else preactivations_bar[t]
-            pull(outside, step, slopes[t], beside, z_bar[t])
-            if t % FLUSH_EVERY == 0:
-                flush_small(z_bar[t], tiny)
-            xp.matmul(z_bar[t], recurrent, out=step)
+        compiled = compiled_for(work, self.n_units)
+        if compiled is not None:
+            recurrent = work.get("recurrent", params["recurrent"].shape)
+            recurrent[...] = params["recurrent"]
+            compiled.kernels.pull_elman(
+                compiled.blas,
+                compiled.taken(states_bar),
+                compiled.taken(preactivations_bar),
+                slopes,
+                recurrent,
+                compiled.tiny,
+                step,
+                z_bar,
+            )
+        else:
+            _pull_states(params["recurrent"], trajectory, states_bar, preactivations_bar)
         return {"rows": trajectory.rows[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
     def _accumulate(
@@ -233,6 +282,30 @@ class ElmanCell(SweepingCell):
         inputs_bar: Array = trajectory.workspace.get("inputs_bar", trajectory.inputs.shape)
         trajectory.workspace.xp.matmul(parts["z_bar"], params["input"], out=inputs_bar)
         return inputs_bar
+
+
+def _pull_states(
+    recurrent: Array,
+    trajectory: ElmanTrajectory,
+    states_bar: Array,
+    preactivations_bar: Array | None,
+) -> None:
+    """Write the cotangents of the pre-activations, and those of the first state, by NumPy."""
+    slopes, work = trajectory.slopes, trajectory.workspace
+    xp = work.xp
+    z_bar, step = work.get("sweep", slopes.shape), work.get("step", slopes.shape[1:])
+    n_steps = len(slopes)
+    first = n_steps - len(states_bar)
+    tiny = flush_constant(slopes.dtype)
+    step[...] = 0
+    pull, flush_small = fused(xp, pull_through), fused(xp, flush)
+    for t in reversed(range(n_steps)):
+        outside = states_bar[t - first] if t >= first else None
+        beside = None if preactivations_bar is None else preactivations_bar[t]
+        pull(outside, step, slopes[t], beside, z_bar[t])
+        if t % FLUSH_EVERY == 0:
+            flush_small(z_bar[t], tiny)
+        xp.matmul(z_bar[t], recurrent, out=step)
 
 
 def _step_forward(xp: Any, activation: str, step: Array, slope: Array | None, after: Array) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 _ROUTINES = {"d": "dsyrk", "f": "ssyrk"}
 _SCALARS = {"d": ctypes.c_double, "f": ctypes.c_float}
@@ -20,6 +21,8 @@ _SCALARS = {"d": ctypes.c_double, "f": ctypes.c_float}
 _N_ARGUMENTS = 10
 # side, uplo, transa, diag, m, n, alpha, a, lda, b, ldb: likewise.
 _N_ARGUMENTS_OF_TRSM = 11
+# What OpenBLAS calls the processors for which it has kernels for small products.
+_WITH_SMALL_KERNELS = ("SkylakeX", "Cooperlake", "Sapphirerapids", "SapphireRapids")
 
 
 @functools.cache
@@ -34,13 +37,31 @@ def routine(name: str, n_arguments: int, library: str = "cython_blas") -> Any:
         All are pointers.
     library : {"cython_blas", "cython_lapack"}
     """
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arguments)(address_of(name, library))
+
+
+def address_of(name: str, library: str = "cython_blas") -> int:
+    """Return where a routine of BLAS or LAPACK lies in memory; arguments are those of `routine`."""
     capsule = importlib.import_module(f"scipy.linalg.{library}").__pyx_capi__[name]
     name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
     pointer_of.restype = ctypes.c_void_p
     pointer_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    address = pointer_of(capsule, name_of(capsule))
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arguments)(address)
+    return int(pointer_of(capsule, name_of(capsule)))
+
+
+@functools.cache
+def small_product() -> int:
+    """Return the multiply-adds up to which a matrix product is fastest, or 2**62 for no such bound.
+
+    OpenBLAS copies the factors of a product to another layout first, which takes longer than the
+    product itself where one factor has few rows. For processors with AVX-512 it has kernels that do
+    without, for products of up to a million multiply-adds: 16 rows times a matrix of order 300 took
+    half the time in pieces of that size, in float32.
+    """
+    pools = [pool for pool in ThreadpoolController().info() if pool["user_api"] == "blas"]
+    has_kernels = pools and all(pool.get("architecture") in _WITH_SMALL_KERNELS for pool in pools)
+    return 10**6 if has_kernels else 2**62
 
 
 def add_symmetric_products(sums: NDArray[Any], rows: NDArray[Any]) -> NDArray[Any]:

@@ -15,6 +15,7 @@ MOST_LINES, MOST_PARAMETERS = 60, 8
 KERNELS = {
     "reservoir/dynamics/loops/_numba_kernels.py": "compiled by numba, which takes arrays",
     "reservoir/online/_kernels.py": "compiled by numba, which takes arrays",
+    "hessianfree/cells/_kernels.py": "compiled by numba, which takes arrays",
     "hessianfree/cells/_lstm_chains.py": "fused by CuPy, which takes arrays by position",
     "hessianfree/cells/_multiplicative_chains.py": "fused by CuPy, which takes arrays by position",
     "hessianfree/cells/_update_chains.py": "fused by CuPy, which takes arrays by position",

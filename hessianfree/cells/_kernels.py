@@ -1,0 +1,288 @@
+"""Sweeps over all steps, compiled by numba; imported only where numba is installed.
+
+Each does what the loop of the same purpose in `elman` does, without the interpreter's lock. Arrays
+are contiguous, of shape (n_steps, n_sequences, ...); an array of no rows stands for one that is not
+there. `blas` is what `Compiled.blas` holds. Matrix products go to SciPy's BLAS at the address given
+there: an address in the arguments, not in the code, keeps numba's cache valid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
+
+from hessianfree.cells._chains import ACTIVATIONS, FLUSH_EVERY
+from reservoir.dynamics.loops._numba_kernels import compiled, tanh32, tanh64
+
+# What numba leaves untyped, or types as what it is before it is called.
+_cgutils: Any = cgutils
+_types: Any = types
+_new_word: Callable[[Any], Any] = intrinsic
+_OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "nogil": True}
+# Below so many columns a strip gains nothing over fewer rows, and rows below so many gain nothing.
+_FEWEST_COLUMNS, _FEWEST_ROWS = 64, 8
+# Steps times sequences of a block of outer products.
+_ROWS_OF_OUTER = 64
+
+# Numbers of the first two activation functions; the third is what remains.
+_TANH, _LOGISTIC = ACTIVATIONS.index("tanh"), ACTIVATIONS.index("logistic")
+
+# --------------------------------------------------------------------------------------
+# Matrix products
+# --------------------------------------------------------------------------------------
+
+
+@_new_word
+def _gemm(
+    typing_context: Any,
+    address: Any,
+    transposed: Any,
+    a: Any,
+    b: Any,
+    beta: Any,
+    c: Any,
+    n_rows: Any,
+    depth: Any,
+    n_columns: Any,
+) -> Any:
+    """Write a b + beta c to c, with aᵀ in place of a where `transposed` is 1.
+
+    Of each matrix the upper left corner is taken: c has `n_rows` and `n_columns`, and a as many
+    columns as b has rows, `depth`. Rows of a matrix may lie apart, the numbers of a row not.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address_, transposed_, a_, b_, beta_, c_, *sizes = arguments
+        number, integer, letter = context.get_data_type(c.dtype), ir.IntType(32), ir.IntType(8)
+
+        def reference(value: Any) -> Any:
+            place = _cgutils.alloca_once(builder, value.type)
+            builder.store(value, place)
+            return place
+
+        def matrix(kind: Any, value: Any) -> Any:
+            view = context.make_array(kind)(context, builder, value)
+            stride = _cgutils.unpack_tuple(builder, view.strides)[0]
+            itemsize = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
+            leading = builder.trunc(builder.sdiv(stride, itemsize), integer)
+            return view.data, reference(leading)
+
+        if c.dtype == types.float32:
+            beta_ = builder.fptrunc(beta_, number)
+        is_transposed = builder.icmp_unsigned("!=", transposed_, transposed_.type(0))
+        flag = builder.select(is_transposed, letter(ord("T")), letter(ord("N")))
+        rows, inner, columns = (reference(builder.trunc(size, integer)) for size in sizes)
+        one, plain = reference(ir.Constant(number, 1.0)), reference(letter(ord("N")))
+        # Rows in C order are columns in Fortran order: cᵀ = bᵀ aᵀ.
+        given = [plain, reference(flag), columns, rows, inner, one, *matrix(b, b_)]
+        given += [*matrix(a, a_), reference(beta_), *matrix(c, c_)]
+        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in given])
+        builder.call(builder.inttoptr(address_, kind.as_pointer()), given)
+        return context.get_dummy_value()
+
+    size = _types.intp
+    return _types.void(size, size, a, b, _types.float64, c, size, size, size), generate
+
+
+@compiled(**_OPTIONS)
+def _multiply(blas: Any, a: Any, b: Any, beta: Any, c: Any) -> None:
+    """Write a b + beta c to the columns of c that b has, in pieces as `small_product` says."""
+    address, small = blas
+    n_rows, depth, n_columns = len(c), len(b), b.shape[1]
+    rows, columns = n_rows, n_columns
+    if n_rows * depth * n_columns > small:
+        while rows > _FEWEST_ROWS and small // (rows * depth) < _FEWEST_COLUMNS:
+            rows = (rows + 1) // 2
+        columns = small // (rows * depth) // 16 * 16
+        if columns == 0:
+            rows, columns = n_rows, n_columns
+    for left in range(0, n_columns, columns):
+        width = min(columns, n_columns - left)
+        for top in range(0, n_rows, rows):
+            height = min(rows, n_rows - top)
+            _gemm(
+                address, 0, a[top:], b[:, left:], beta, c[top:, left:], height, depth, width
+            )  # fmt: skip
+
+
+@compiled(**_OPTIONS)
+def add_outer_products(blas: Any, a: Any, b: Any, c: Any) -> None:
+    """Write aᵀ b to c, for matrices of many rows and few columns."""
+    address, small = blas
+    n_rows, n_columns = c.shape
+    for begin in range(0, len(a), _ROWS_OF_OUTER):
+        depth = min(_ROWS_OF_OUTER, len(a) - begin)
+        beta = 0.0 if begin == 0 else 1.0
+        rows = max(1, small // (depth * n_columns))
+        for top in range(0, n_rows, rows):
+            height = min(rows, n_rows - top)
+            _gemm(
+                address, 1, a[begin:, top:], b[begin:], beta, c[top:], height, depth, n_columns
+            )  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------
+# What happens to the numbers of one step
+# --------------------------------------------------------------------------------------
+
+
+def _tanh(x: Any) -> Any:
+    """Return tanh x; the bodies follow."""
+
+
+@overload(_tanh, jit_options=_OPTIONS)
+def _choose_tanh(x: Any) -> Any:
+    """Choose by the dtype."""
+
+    def single(x: Any) -> Any:
+        return tanh32(x)
+
+    def double(x: Any) -> Any:
+        return tanh64(x)
+
+    return single if x == types.float32 else double
+
+
+@compiled(**_OPTIONS)
+def _activate(activation: Any, z: Any, slope: Any) -> None:
+    """Write φ(z) to z, and φ'(z) to `slope` unless that is empty."""
+    one, zero = z.dtype.type(1), z.dtype.type(0)
+    n, n_slopes = np.uint64(len(z)), np.uint64(len(slope))
+    if activation == _TANH:
+        for j in range(n):
+            z[j] = _tanh(z[j])
+        for j in range(n_slopes):
+            slope[j] = one - z[j] * z[j]
+    elif activation == _LOGISTIC:
+        for j in range(n):
+            z[j] = one / (one + math.exp(-z[j]))
+        for j in range(n_slopes):
+            slope[j] = (one - z[j]) * z[j]
+    else:
+        for j in range(n):
+            z[j] = zero if z[j] <= zero else z[j]  # NaN stays
+        for j in range(n_slopes):
+            slope[j] = one if z[j] > zero else z[j]
+
+
+@compiled(**_OPTIONS)
+def _pull(step: Any, outside: Any, slopes: Any, beside: Any, t: Any, tiny: Any, out: Any) -> None:
+    """Write slope ⊙ (step + outside) + beside of step t to `step` and to `out`; see `flush`.
+
+    Through `step`, since `out` may be any of the others. Row by row, each of which stays in the
+    first-level cache meanwhile.
+    """
+    n = np.uint64(step.shape[1])
+    before = t - (len(slopes) - len(outside))
+    for i in range(np.uint64(len(step))):
+        bar, slope, written = step[i], slopes[t, i], out[t, i]
+        if before >= 0:
+            given = outside[before, i]
+            for j in range(n):
+                bar[j] += given[j]
+        for j in range(n):
+            bar[j] *= slope[j]
+        if len(beside):
+            added = beside[t, i]
+            for j in range(n):
+                bar[j] += added[j]
+        if t % FLUSH_EVERY == 0:
+            for j in range(n):
+                bar[j] = (bar[j] + tiny) - tiny
+        for j in range(n):
+            written[j] = bar[j]
+
+
+@compiled(**_OPTIONS)
+def _finish_tangents(now: Any, chosen: Any, slopes: Any, t: Any) -> None:
+    """Add what the symbols of step t choose from the table, and multiply by the slopes."""
+    table, symbols = chosen
+    n = np.uint64(now.shape[1])
+    for i in range(np.uint64(len(now))):
+        row, slope = now[i], slopes[t, i]
+        if len(table):
+            added = table[symbols[t, i]]
+            for j in range(n):
+                row[j] = (row[j] + added[j]) * slope[j]
+        else:
+            for j in range(n):
+                row[j] *= slope[j]
+
+
+# --------------------------------------------------------------------------------------
+# The vanilla cell
+# --------------------------------------------------------------------------------------
+
+
+@compiled(**_OPTIONS)
+def run_elman(
+    blas: Any, activation: Any, rows: Any, joined: Any, chosen: Any, slopes: Any, step: Any
+) -> None:
+    """Run the recurrence; `rows` hold the initial state and the inputs of all steps.
+
+    Without slopes to write, `slopes` is of no steps.
+    """
+    table, symbols = chosen
+    n = np.uint64(step.shape[1])
+    for t in range(len(rows) - 1):
+        _multiply(blas, rows[t], joined, 0.0, step)
+        for i in range(np.uint64(len(step))):
+            z, after = step[i], rows[t + 1, i]
+            if len(table):
+                added = table[symbols[t, i]]
+                for j in range(n):
+                    z[j] += added[j]
+            if len(slopes):
+                _activate(activation, z, slopes[t, i])
+            else:
+                _activate(activation, z, z[:0])
+            for j in range(n):
+                after[j] = z[j]
+
+
+@compiled(**_OPTIONS)
+def push_elman(
+    blas: Any,
+    rows: Any,
+    joined: Any,
+    chosen: Any,
+    recurrent: Any,
+    slopes: Any,
+    start: Any,
+    beta: Any,
+    out: Any,
+) -> None:
+    """Write the tangents of the states; `out` holds those that inputs bring where beta is 1."""
+    previous = start
+    for t in range(len(out)):
+        now = out[t]
+        _multiply(blas, rows[t], joined, beta, now)
+        _multiply(blas, previous, recurrent, 1.0, now)
+        _finish_tangents(now, chosen, slopes, t)
+        previous = now
+
+
+@compiled(**_OPTIONS)
+def pull_elman(
+    blas: Any,
+    outside: Any,
+    beside: Any,
+    slopes: Any,
+    recurrent: Any,
+    tiny: Any,
+    step: Any,
+    out: Any,
+) -> None:
+    """Write the cotangents of the pre-activations to `out`; those of the first state to `step`."""
+    for i in range(np.uint64(len(step))):
+        for j in range(np.uint64(step.shape[1])):
+            step[i, j] = 0
+    for t in range(len(out) - 1, -1, -1):
+        _pull(step, outside, slopes, beside, t, tiny, out)
+        _multiply(blas, out[t], recurrent, 0.0, step)
