@@ -88,7 +88,9 @@ def sum_outer_products(rows_bar: Array, rows: Array, out: Array, work: Workspace
     if (
         compiled is None
         or rows.shape[1] > _WIDE_SUMS
-        or not all(array.flags.c_contiguous and array.flags.writeable for array in (rows_bar, rows))
+        or not all(
+            array.flags.c_contiguous and array.flags.writeable for array in (rows_bar, rows, out)
+        )
     ):
         work.xp.matmul(rows_bar.T, rows, out=out)
     else:

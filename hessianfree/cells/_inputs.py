@@ -33,6 +33,11 @@ class Inputs(Protocol):
         """(n_steps, n_sequences), and n_inputs for real-valued inputs."""
         ...
 
+    @property
+    def real_values(self) -> Array | None:
+        """The inputs of all steps, where they are real-valued."""
+        ...
+
     def n_columns(self, width: int) -> int:
         """Return how many columns rows [s_t, x_t, 1] have after the `width` ones of s_t."""
         ...
@@ -104,6 +109,11 @@ class RealInputs:
     def shape(self) -> tuple[int, ...]:
         """(n_steps, n_sequences, n_inputs)."""
         return self.values.shape
+
+    @property
+    def real_values(self) -> Array:
+        """The inputs of all steps."""
+        return self.values
 
     def n_columns(self, width: int) -> int:
         """Return the number of inputs, one for the bias, and padding to a multiple of 4.
@@ -220,6 +230,11 @@ class SymbolInputs:
     def shape(self) -> tuple[int, ...]:
         """(n_steps, n_sequences)."""
         return self.symbols.shape
+
+    @property
+    def real_values(self) -> None:
+        """Nothing."""
+        return None
 
     def n_columns(self, width: int) -> int:
         """Return 0."""

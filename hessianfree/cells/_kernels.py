@@ -1,6 +1,7 @@
 """Sweeps over all steps, compiled by numba; imported only where numba is installed.
 
-Each does what the loop of the same purpose in `elman` does, without the interpreter's lock. Arrays
+Each does what the loop of the same purpose in `elman` or
+`multiplicative` does, without the interpreter's lock. Arrays
 are contiguous, of shape (n_steps, n_sequences, ...); an array of no rows stands for one that is not
 there. `blas` is what `Compiled.blas` holds. Matrix products go to SciPy's BLAS at the address given
 there: an address in the arguments, not in the code, keeps numba's cache valid.
@@ -70,8 +71,12 @@ def _gemm(
             view = context.make_array(kind)(context, builder, value)
             stride = _cgutils.unpack_tuple(builder, view.strides)[0]
             itemsize = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
-            leading = builder.trunc(builder.sdiv(stride, itemsize), integer)
-            return view.data, reference(leading)
+            leading = builder.sdiv(stride, itemsize)
+            # The stride of a single row may be anything.
+            width = _cgutils.unpack_tuple(builder, view.shape)[1]
+            is_short = builder.icmp_signed("<", leading, width)
+            leading = builder.select(is_short, width, leading)
+            return view.data, reference(builder.trunc(leading, integer))
 
         if c.dtype == types.float32:
             beta_ = builder.fptrunc(beta_, number)
@@ -172,6 +177,29 @@ def _activate(activation: Any, z: Any, slope: Any) -> None:
 
 
 @compiled(**_OPTIONS)
+def _finish_state(z: Any, chosen: Any, t: Any, i: Any, activation: Any, slopes: Any) -> None:
+    """Add what the symbol of sequence i chooses from the table, and go on to φ(z) and φ'(z)."""
+    table, symbols = chosen
+    if len(table):
+        added = table[symbols[t, i]]
+        for j in range(np.uint64(len(z))):
+            z[j] += added[j]
+    if len(slopes):
+        _activate(activation, z, slopes[t, i])
+    else:
+        _activate(activation, z, z[:0])
+
+
+@compiled(**_OPTIONS)
+def _clear(step: Any) -> None:
+    """Write zeros."""
+    for i in range(np.uint64(len(step))):
+        row = step[i]
+        for j in range(np.uint64(len(row))):
+            row[j] = 0
+
+
+@compiled(**_OPTIONS)
 def _pull(step: Any, outside: Any, slopes: Any, beside: Any, t: Any, tiny: Any, out: Any) -> None:
     """Write slope ⊙ (step + outside) + beside of step t to `step` and to `out`; see `flush`.
 
@@ -228,20 +256,12 @@ def run_elman(
 
     Without slopes to write, `slopes` is of no steps.
     """
-    table, symbols = chosen
     n = np.uint64(step.shape[1])
     for t in range(len(rows) - 1):
         _multiply(blas, rows[t], joined, 0.0, step)
         for i in range(np.uint64(len(step))):
             z, after = step[i], rows[t + 1, i]
-            if len(table):
-                added = table[symbols[t, i]]
-                for j in range(n):
-                    z[j] += added[j]
-            if len(slopes):
-                _activate(activation, z, slopes[t, i])
-            else:
-                _activate(activation, z, z[:0])
+            _finish_state(z, chosen, t, i, activation, slopes)
             for j in range(n):
                 after[j] = z[j]
 
@@ -280,9 +300,135 @@ def pull_elman(
     out: Any,
 ) -> None:
     """Write the cotangents of the pre-activations to `out`; those of the first state to `step`."""
-    for i in range(np.uint64(len(step))):
-        for j in range(np.uint64(step.shape[1])):
-            step[i, j] = 0
+    _clear(step)
     for t in range(len(out) - 1, -1, -1):
         _pull(step, outside, slopes, beside, t, tiny, out)
         _multiply(blas, out[t], recurrent, 0.0, step)
+
+
+# --------------------------------------------------------------------------------------
+# The multiplicative cell; `weights` are the matrices onto the factors and onto the states
+# --------------------------------------------------------------------------------------
+
+
+@compiled(**_OPTIONS)
+def run_multiplicative(
+    blas: Any,
+    activation: Any,
+    states: Any,
+    weights: Any,
+    gains: Any,
+    projections: Any,
+    factor_rows: Any,
+    chosen: Any,
+    slopes: Any,
+) -> None:
+    """Run the recurrence; `states` hold the initial one, `factor_rows` the inputs of all steps.
+
+    Projections may be of one step, which is then used again; slopes of none are not written.
+    """
+    to_factor, to_state = weights
+    n_factors = np.uint64(gains.shape[2])
+    for t in range(len(gains)):
+        projection, now = projections[t % len(projections)], states[t + 1]
+        _multiply(blas, states[t], to_factor, 0.0, projection)
+        for i in range(np.uint64(len(now))):
+            row, gain, factors = projection[i], gains[t, i], factor_rows[t, i]
+            for j in range(n_factors):
+                factors[j] = row[j] * gain[j]
+        _multiply(blas, factor_rows[t], to_state, 0.0, now)
+        for i in range(np.uint64(len(now))):
+            _finish_state(now[i], chosen, t, i, activation, slopes)
+
+
+@compiled(**_OPTIONS)
+def push_multiplicative(
+    blas: Any,
+    kept: Any,
+    weights: Any,
+    d_weights: Any,
+    chosen: Any,
+    gain_terms: Any,
+    start: Any,
+    scratch: Any,
+    beta: Any,
+    out: Any,
+) -> None:
+    """Write the tangents of the states; `out` holds those that inputs bring where beta is 1.
+
+    `gain_terms` are what dg_t is made of: the table dW_fxᵀ, real-valued inputs, what their tangents
+    bring, ∂g_t / ∂(W_fx x_t) and db_f.
+    """
+    states, factor_rows, projections, gains, slopes = kept
+    to_factor, to_state = weights
+    d_to_factor, d_to_state = d_weights
+    table, values, d_gain_inputs, gain_slopes, d_bias = gain_terms
+    _, symbols = chosen
+    d_factors, d_gains = scratch
+    n_factors = np.uint64(d_factors.shape[1])
+    previous = start
+    for t in range(len(out)):
+        now = out[t]
+        _multiply(blas, states[t], d_to_factor, 0.0, d_factors)
+        _multiply(blas, previous, to_factor, 1.0, d_factors)
+        if len(values):
+            _multiply(blas, values[t], table, 0.0, d_gains)
+        for i in range(np.uint64(len(now))):
+            d_gain, d_factor = d_gains[i], d_factors[i]
+            if len(symbols):
+                added = table[symbols[t, i]]
+                for j in range(n_factors):
+                    d_gain[j] = added[j]
+            if len(d_gain_inputs):
+                added = d_gain_inputs[t, i]
+                for j in range(n_factors):
+                    d_gain[j] += added[j]
+            if len(gain_slopes):
+                slope, bias = gain_slopes[t, i], d_bias[0, 0]
+                for j in range(n_factors):
+                    d_gain[j] = d_gain[j] * slope[j] + bias[j]
+            gain, projection = gains[t, i], projections[t, i]
+            for j in range(n_factors):
+                d_factor[j] = d_factor[j] * gain[j] + d_gain[j] * projection[j]
+        _multiply(blas, factor_rows[t], d_to_state, beta, now)
+        _multiply(blas, d_factors, to_state, 1.0, now)
+        _finish_tangents(now, chosen, slopes, t)
+        previous = now
+
+
+@compiled(**_OPTIONS)
+def pull_multiplicative(
+    blas: Any,
+    outside: Any,
+    beside: Any,
+    kept: Any,
+    weights: Any,
+    tiny: Any,
+    step: Any,
+    scratch: Any,
+    bars: Any,
+) -> None:
+    """Write the cotangents z̄_t, ā_t and ḡ_t to `bars`; those of the first state to `step`."""
+    projections, gains, slopes = kept
+    to_factor, to_state = weights
+    z_bar, projections_bar, gains_bar = bars
+    factors_bar, products = scratch
+    n_factors = np.uint64(factors_bar.shape[1])
+    _clear(step)
+    for t in range(len(z_bar) - 1, -1, -1):
+        _pull(step, outside, slopes, beside, t, tiny, z_bar)
+        _multiply(blas, z_bar[t], to_state, 0.0, factors_bar)
+        for i in range(np.uint64(len(step))):
+            bar, product = factors_bar[i], products[i]
+            gain, projection = gains[t, i], projections[t, i]
+            for j in range(n_factors):
+                product[j] = bar[j] * gain[j]
+            for j in range(n_factors):
+                bar[j] *= projection[j]
+            # The places that are written may be those of gains and projections.
+            gain_bar, projection_bar = gains_bar[t, i], projections_bar[t, i]
+            for j in range(n_factors):
+                gain_bar[j] = bar[j]
+            for j in range(n_factors):
+                projection_bar[j] = product[j]
+        _multiply(blas, projections_bar[t], to_factor, 0.0, step)

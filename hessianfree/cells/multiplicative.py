@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hessianfree.cells import _multiplicative_chains as chains
@@ -17,6 +19,7 @@ from hessianfree.cells._chains import (
     flush_constant,
     pull_through,
 )
+from hessianfree.cells._compiled import Compiled, compiled_for, sum_outer_products
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
 from hessianfree.cells._trajectories import MultiplicativeTrajectory
 from hessianfree.cells._workspace import Workspace
@@ -152,7 +155,6 @@ class MultiplicativeCell(SweepingCell):
         """Run the recurrence; see `Cell.forward`."""
         work = Workspace(params["bias"])
         xp, dtype = work.xp, work.dtype
-        squash = fused(xp, activate if states_only else activate_and_slope, self.activation)
         wrapped = wrap_inputs(inputs, self.n_inputs)
         n_factors, (n_steps, n_sequences) = self.n_factors, inputs.shape[:2]
         all_states = xp.empty((n_steps + 1, n_sequences, self.n_units), dtype=dtype)
@@ -175,16 +177,7 @@ class MultiplicativeCell(SweepingCell):
         to_factor = params["state_to_factor"].T.copy()
         to_state = joined.T.copy()
         slopes = xp.empty_like(all_states[:n_kept])
-        for t in range(n_steps):
-            projection = projections[t % n_kept]
-            xp.matmul(all_states[t], to_factor, out=projection)
-            xp.multiply(projection, gains[t], out=factor_rows[t, :, :n_factors])
-            wrapped.write_columns(t, factor_rows[t, :, n_factors:])
-            step = all_states[t + 1]
-            xp.matmul(factor_rows[t], to_state, out=step)
-            wrapped.add(table, t, step, slopes[t % n_kept])
-            squash(step, step, *(() if states_only else (slopes[t],)))
-        return MultiplicativeTrajectory(
+        trajectory = MultiplicativeTrajectory(
             wrapped,
             all_states,
             slopes,
@@ -197,6 +190,48 @@ class MultiplicativeCell(SweepingCell):
             self.learn_initial_state and initial_state is None,
             work,
         )
+        self._run(trajectory, to_state, table, states_only)
+        return trajectory
+
+    def _run(
+        self,
+        trajectory: MultiplicativeTrajectory,
+        to_state: Array,
+        table: Array | None,
+        states_only: bool,
+    ) -> None:
+        """Write states, factors and what the sweeps need, given the first state and the gains."""
+        inputs, work = trajectory.inputs, trajectory.workspace
+        xp = work.xp
+        all_states, slopes, gains = trajectory.all_states, trajectory.slopes, trajectory.gains
+        projections, factor_rows = trajectory.projections, trajectory.factor_rows
+        to_factor = trajectory.to_factor_transposed
+        compiled = compiled_for(work, self.n_units)
+        if compiled is not None:
+            inputs.write_all_columns(factor_rows[..., self.n_factors :])
+            compiled.kernels.run_multiplicative(
+                compiled.blas,
+                compiled.activation(self.activation),
+                all_states,
+                (to_factor, to_state),
+                gains,
+                projections,
+                factor_rows,
+                inputs.choices(table, work),
+                compiled.taken(None if states_only else slopes),
+            )
+            return
+        squash = fused(xp, activate if states_only else activate_and_slope, self.activation)
+        n_kept = len(slopes)
+        for t in range(len(gains)):
+            projection = projections[t % n_kept]
+            xp.matmul(all_states[t], to_factor, out=projection)
+            xp.multiply(projection, gains[t], out=factor_rows[t, :, : self.n_factors])
+            inputs.write_columns(t, factor_rows[t, :, self.n_factors :])
+            step = all_states[t + 1]
+            xp.matmul(factor_rows[t], to_state, out=step)
+            inputs.add(table, t, step, slopes[t % n_kept])
+            squash(step, step, *(() if states_only else (slopes[t],)))
 
     def jvp(
         self,
@@ -211,6 +246,9 @@ class MultiplicativeCell(SweepingCell):
         df_t = g_t ⊙ (W_fh dh_{t-1} + dW_fh h_{t-1}) + dg_t ⊙ W_fh h_{t-1}
         dh_t = φ'(z_t) ⊙ (W_hf df_t + dW_hf f_t + dW_hx x_t + db + W_hx dx_t)
         """
+        compiled = compiled_for(trajectory.workspace, self.n_units)
+        if compiled is not None:
+            return _push_compiled(compiled, params, trajectory, d_params, d_inputs, d_initial_state)
         inputs, work = trajectory.inputs, trajectory.workspace
         xp = work.xp
         slopes, gains, gain_slopes = trajectory.slopes, trajectory.gains, trajectory.gain_slopes
@@ -275,30 +313,13 @@ class MultiplicativeCell(SweepingCell):
         """
         slopes, gains, work = trajectory.slopes, trajectory.gains, trajectory.workspace
         xp = work.xp
-        to_factor, to_state = params["state_to_factor"], params["factor_to_state"]
-        n_steps = len(slopes)
-        first = n_steps - len(states_bar)
         z_bar = work.get("sweep", slopes.shape)
         projections_bar = work.get("factor_sweep", gains.shape)
         gains_bar = work.get("gains_bar", gains.shape)
         step = work.get("step", slopes.shape[1:])
-        factor_step = work.get("factor_step", gains.shape[1:])
-        tiny = flush_constant(slopes.dtype)
-        step[...] = 0
-        pull, pull_factors, flush_small = (
-            fused(xp, chain) for chain in (pull_through, chains.factor_bar, flush)
-        )
-        for t in reversed(range(n_steps)):
-            outside = states_bar[t - first] if t >= first else None
-            beside = None if preactivations_bar is None else preactivations_bar[t]
-            pull(outside, step, slopes[t], beside, z_bar[t])
-            if t % FLUSH_EVERY == 0:
-                flush_small(z_bar[t], tiny)
-            xp.matmul(z_bar[t], to_state, out=factor_step)
-            pull_factors(
-                factor_step, trajectory.projections[t], gains[t], gains_bar[t], projections_bar[t]
-            )
-            xp.matmul(projections_bar[t], to_factor, out=step)
+        compiled = compiled_for(work, self.n_units)
+        pull = _pull_by_numpy if compiled is None else partial(_pull_compiled, compiled)
+        pull(params, trajectory, states_bar, preactivations_bar)
         parts = {
             "before": trajectory.all_states[:-1],
             "factor_rows": trajectory.factor_rows,
@@ -327,10 +348,11 @@ class MultiplicativeCell(SweepingCell):
             [(params_bar["factor_to_state"], params_bar["input"], params_bar["bias"])],
             work,
         )
-        work.xp.matmul(
-            flatten_rows(parts["projections_bar"]).T,
+        sum_outer_products(
+            flatten_rows(parts["projections_bar"]),
             flatten_rows(parts["before"]),
-            out=params_bar["state_to_factor"],
+            params_bar["state_to_factor"],
+            work,
         )
         gain_inputs_bar = parts.get("gain_inputs_bar", parts["gains_bar"])
         inputs.accumulate(gain_inputs_bar, params_bar["input_to_factor"], None)
@@ -350,3 +372,117 @@ class MultiplicativeCell(SweepingCell):
         work.xp.matmul(gain_inputs_bar, params["input_to_factor"], out=scratch)
         inputs_bar += scratch
         return inputs_bar
+
+
+def _push_compiled(
+    compiled: Compiled,
+    params: ParameterBlocks,
+    trajectory: MultiplicativeTrajectory,
+    d_params: ParameterBlocks,
+    d_inputs: Array | None,
+    d_initial_state: Array | None,
+) -> Array:
+    """Return the tangents of the states by the compiled sweep."""
+    inputs, work = trajectory.inputs, trajectory.workspace
+    slopes, gains = trajectory.slopes, trajectory.gains
+    d_states = work.get("sweep", slopes.shape)
+    joined, table = inputs.join(
+        [(d_params["factor_to_state"], d_params["input"], d_params["bias"])], work
+    )
+    d_to_state = work.get("d_to_state", joined.T.shape)
+    d_to_state[...] = joined.T
+    d_to_factor = work.get("d_to_factor", trajectory.to_factor_transposed.shape)
+    d_to_factor[...] = d_params["state_to_factor"].T
+    d_gain_inputs = None
+    if d_inputs is not None:
+        np.matmul(d_inputs, params["input"].T, out=d_states)
+        d_gain_inputs = work.get("d_gain_inputs", gains.shape)
+        np.matmul(d_inputs, params["input_to_factor"].T, out=d_gain_inputs)
+    start = work.get("step", slopes.shape[1:])
+    tangents = start_tangents(trajectory, d_params, d_initial_state)
+    start[...] = 0 if tangents is None else tangents
+    d_bias = d_params.get("factor_bias")
+    compiled.kernels.push_multiplicative(
+        compiled.blas,
+        (trajectory.all_states, trajectory.factor_rows, trajectory.projections, gains, slopes),
+        (trajectory.to_factor_transposed, trajectory.to_state_transposed),
+        (d_to_factor, d_to_state),
+        inputs.choices(table, work),
+        (
+            compiled.taken(inputs.table(d_params["input_to_factor"])),
+            compiled.taken(inputs.real_values),
+            compiled.taken(d_gain_inputs),
+            compiled.taken(trajectory.gain_slopes),
+            compiled.taken(None if d_bias is None else d_bias[None, None]),
+        ),
+        start,
+        (work.get("factor_step", gains.shape[1:]), work.get("factor_scratch", gains.shape[1:])),
+        0.0 if d_inputs is None else 1.0,
+        d_states,
+    )
+    return d_states
+
+
+def _pull_compiled(
+    compiled: Compiled,
+    params: ParameterBlocks,
+    trajectory: MultiplicativeTrajectory,
+    states_bar: Array,
+    preactivations_bar: Array | None,
+) -> None:
+    """Write the cotangents to their buffers by the compiled sweep."""
+    slopes, gains, work = trajectory.slopes, trajectory.gains, trajectory.workspace
+    weights = []
+    for name in ("state_to_factor", "factor_to_state"):
+        weights.append(work.get(name, params[name].shape))
+        weights[-1][...] = params[name]
+    compiled.kernels.pull_multiplicative(
+        compiled.blas,
+        compiled.taken(states_bar),
+        compiled.taken(preactivations_bar),
+        (trajectory.projections, gains, slopes),
+        tuple(weights),
+        compiled.tiny,
+        work.get("step", slopes.shape[1:]),
+        (work.get("factor_step", gains.shape[1:]), work.get("factor_scratch", gains.shape[1:])),
+        (
+            work.get("sweep", slopes.shape),
+            work.get("factor_sweep", gains.shape),
+            work.get("gains_bar", gains.shape),
+        ),
+    )
+
+
+def _pull_by_numpy(
+    params: ParameterBlocks,
+    trajectory: MultiplicativeTrajectory,
+    states_bar: Array,
+    preactivations_bar: Array | None,
+) -> None:
+    """Write the cotangents to their buffers by NumPy."""
+    slopes, gains, work = trajectory.slopes, trajectory.gains, trajectory.workspace
+    xp = work.xp
+    to_factor, to_state = params["state_to_factor"], params["factor_to_state"]
+    n_steps = len(slopes)
+    first = n_steps - len(states_bar)
+    z_bar = work.get("sweep", slopes.shape)
+    projections_bar = work.get("factor_sweep", gains.shape)
+    gains_bar = work.get("gains_bar", gains.shape)
+    step = work.get("step", slopes.shape[1:])
+    factor_step = work.get("factor_step", gains.shape[1:])
+    tiny = flush_constant(slopes.dtype)
+    step[...] = 0
+    pull, pull_factors, flush_small = (
+        fused(xp, chain) for chain in (pull_through, chains.factor_bar, flush)
+    )
+    for t in reversed(range(n_steps)):
+        outside = states_bar[t - first] if t >= first else None
+        beside = None if preactivations_bar is None else preactivations_bar[t]
+        pull(outside, step, slopes[t], beside, z_bar[t])
+        if t % FLUSH_EVERY == 0:
+            flush_small(z_bar[t], tiny)
+        xp.matmul(z_bar[t], to_state, out=factor_step)
+        pull_factors(
+            factor_step, trajectory.projections[t], gains[t], gains_bar[t], projections_bar[t]
+        )
+        xp.matmul(projections_bar[t], to_factor, out=step)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hessianfree.batch import Batch
-from hessianfree.cells import ElmanCell, StackedCell, _compiled
+from hessianfree.cells import ElmanCell, MultiplicativeCell, StackedCell, _compiled
 from hessianfree.network import SequenceNetwork
 
 CELLS = {
@@ -14,7 +14,10 @@ CELLS = {
     "logistic": lambda k, n: ElmanCell(k, n, activation="logistic"),
     "relu": lambda k, n: ElmanCell(k, n, activation="relu"),
     "fixed start": lambda k, n: ElmanCell(k, n, learn_initial_state=False),
-    "stack": lambda k, n: StackedCell([ElmanCell(k, n + 1), ElmanCell(n + 1, n)]),
+    "multiplicative": lambda k, n: MultiplicativeCell(k, n, n + 2),
+    "multiplicative relu": lambda k, n: MultiplicativeCell(k, n, activation="relu"),
+    "shifted gain": lambda k, n: MultiplicativeCell(k, n, n + 2, gain="shifted_tanh"),
+    "stack": lambda k, n: StackedCell([ElmanCell(k, n + 1), MultiplicativeCell(n + 1, n)]),
 }
 # Steps, sequences, inputs, units.
 SIZES = [(1, 1, 1, 1), (1, 4, 3, 5), (7, 1, 2, 5), (6, 20, 3, 33), (9, 3, 4, 40)]
