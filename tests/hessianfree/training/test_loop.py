@@ -4,21 +4,14 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hessianfree.batch import Batch
-from hessianfree.cells import ElmanCell
-from hessianfree.network import SequenceNetwork
-from hessianfree.optimize import Adam, FunctionObjective, HessianFree, LevenbergMarquardt, Momentum
-from hessianfree.tasks import make_task
+from hessianfree.optimize import FunctionObjective, HessianFree
 from hessianfree.training import (
     FreshBatches,
     History,
@@ -28,20 +21,13 @@ from hessianfree.training import (
     start,
     train,
 )
-
-OPTIMIZER = HessianFree(
-    damping=LevenbergMarquardt(initial=0.1), structural_damping=0.1, max_cg_iterations=15
+from tests.support.killed_runs import (
+    OPTIMIZER,
+    OPTIMIZERS,
+    forked,
+    small_problem,
+    train_with_checkpoints,
 )
-
-OPTIMIZERS = {"hessian-free": OPTIMIZER, "nesterov": Momentum(0.1), "adam": Adam(0.01)}
-
-
-def small_problem(dtype=np.float32):
-    """A net that adds binary numbers, its data, and where it starts."""
-    task = make_task("binary_addition", 6)
-    network = SequenceNetwork(ElmanCell(2, 8), task.n_outputs, task.loss)
-    params = 0.5 * np.random.default_rng(3).standard_normal(network.n_params)
-    return network, FreshBatches(task.draw, 60, 20), params.astype(dtype)
 
 
 @pytest.fixture
@@ -83,44 +69,19 @@ class TestResuming:
 
     @pytest.mark.parametrize("name", OPTIMIZERS)
     def test_killed_and_resumed_equals_never_stopped(self, name, tmp_path):
-        script = tmp_path / "run.py"
-        script.write_text(
-            textwrap.dedent(
-                """
-                import sys
-                import time
-                from pathlib import Path
-                sys.path[:0] = sys.argv[4:]
-                from tests.hessianfree.training.test_loop import OPTIMIZERS, small_problem
-                from hessianfree.training import load_checkpoint
-                from hessianfree.training import start, train
-
-                file, pause = Path(sys.argv[1]), float(sys.argv[2])
-                optimizer = OPTIMIZERS[sys.argv[3]]
-                network, data, params = small_problem()
-                state = load_checkpoint(file, optimizer) if file.exists() else start(
-                    optimizer, params, 5)
-                train(network, optimizer, data, state, n_iterations=30, checkpoint=file,
-                      log=file.with_suffix(".jsonl"), callback=lambda _: time.sleep(pause))
-                """
-            )
-        )
-
-        file = tmp_path / "killed.npz"
-        paths = [str(Path(__file__).parents[3])]
-        command = [sys.executable, str(script), str(file), "0.02", name, *paths]
+        file, log = tmp_path / "killed.npz", tmp_path / "killed.jsonl"
         killed = 0
         # Kills at unlike moments, whatever the run is doing then.
         for iterations, delay in [(2, 0.0), (9, 0.013)]:
-            process = subprocess.Popen(command)
-            log = tmp_path / "killed.jsonl"
-            while process.poll() is None:
-                if log.exists() and len(log.read_text().splitlines()) >= iterations:
-                    time.sleep(delay)
-                    process.send_signal(signal.SIGKILL)
-                    break
-                time.sleep(0.002)
-            killed += process.wait() == -signal.SIGKILL
+            with forked(train_with_checkpoints, file, name, 0.02) as process:
+                while process.is_alive():
+                    if log.exists() and len(log.read_text().splitlines()) >= iterations:
+                        time.sleep(delay)
+                        process.kill()
+                        break
+                    time.sleep(0.002)
+                process.join()
+                killed += process.exitcode == -signal.SIGKILL
         assert killed == 2
         optimizer = OPTIMIZERS[name]
         network, data, params = small_problem()
