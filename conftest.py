@@ -1,5 +1,9 @@
-"""Files whose examples need packages that may be missing are left out where they are."""
+"""Files whose examples need packages that may be missing are left out where they are.
 
+Each process of pytest-xdist gets a folder for what numba compiles.
+"""
+
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,3 +22,7 @@ collect_ignore = [
 ]
 # Each section needs another package: tests/reservoir/interfaces/test_guide.py runs them apart.
 collect_ignore.append(str(Path(__file__).parent / "docs/guide/interfaces.rst"))
+
+# Two processes that compile one function for other types at once may give both one file.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parent / ".numba_cache" / worker))
