@@ -17,8 +17,10 @@ from reservoir.utils.types import Array
 _PRODUCTS = {"d": "dgemm", "f": "sgemm"}
 # Nets with fewer units are done before numba is imported.
 FEWEST_UNITS = 16
-# Wider sums of outer products are as fast in one call of NumPy's BLAS.
-_WIDE_SUMS = 500
+# From here on a product of all rows at once, which reads its weights once, is at least as fast.
+WIDE = 500
+# Below so many columns a strip gains nothing over fewer rows, and rows below so many gain nothing.
+_FEWEST_COLUMNS, _FEWEST_ROWS = 32, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,39 @@ class Compiled:
     def taken(self, array: Array | None) -> Array:
         """Return an array in the form that the sweeps take, as it is where it has that form."""
         return self.nothing if array is None else np.require(array, requirements=["C", "W"])
+
+    def is_wide(self, n_units: int) -> bool:
+        """Return whether what no step waits for is multiplied ahead, for all steps at once."""
+        return n_units >= WIDE
+
+    def strips(self, weights: Array, n_rows: int, work: Workspace, name: str) -> Array:
+        """Return a matrix cut into strips of columns, for products with rows from the left.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (depth, n_columns)
+        n_rows : int
+            Rows of a product: a strip is as wide as BLAS is fastest with.
+        work : Workspace
+            Where a copy lies, under `name`.
+
+        Returns
+        -------
+        ndarray of shape (n_strips, depth, width)
+            The last strip may be wider than what is left.
+        """
+        depth, n_columns = weights.shape
+        small, width = self.blas[1], n_columns
+        if n_rows * depth * n_columns > small:
+            rows = n_rows
+            while rows > _FEWEST_ROWS and small // (rows * depth) < _FEWEST_COLUMNS:
+                rows = (rows + 1) // 2
+            width = min(n_columns, small // (rows * depth) // 16 * 16) or n_columns
+        strips = work.get(f"{name}_strips", (-(-n_columns // width), depth, width))
+        for i, strip in enumerate(strips):
+            columns = weights[:, i * width : (i + 1) * width]
+            strip[:, : columns.shape[1]] = columns
+        return strips
 
     def activation(self, name: str) -> int:
         """Return the number of an activation function."""
@@ -87,7 +122,7 @@ def sum_outer_products(rows_bar: Array, rows: Array, out: Array, work: Workspace
     compiled = compiled_for(work, rows.shape[1])
     if (
         compiled is None
-        or rows.shape[1] > _WIDE_SUMS
+        or compiled.is_wide(rows.shape[1])
         or not all(
             array.flags.c_contiguous and array.flags.writeable for array in (rows_bar, rows, out)
         )

@@ -26,8 +26,6 @@ _cgutils: Any = cgutils
 _types: Any = types
 _new_word: Callable[[Any], Any] = intrinsic
 _OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "nogil": True}
-# Below so many columns a strip gains nothing over fewer rows, and rows below so many gain nothing.
-_FEWEST_COLUMNS, _FEWEST_ROWS = 64, 8
 # Steps times sequences of a block of outer products.
 _ROWS_OF_OUTER = 64
 
@@ -96,23 +94,21 @@ def _gemm(
 
 
 @compiled(**_OPTIONS)
-def _multiply(blas: Any, a: Any, b: Any, beta: Any, c: Any) -> None:
-    """Write a b + beta c to the columns of c that b has, in pieces as `small_product` says."""
+def _multiply(blas: Any, a: Any, strips: Any, beta: Any, c: Any) -> None:
+    """Write a b + beta c to c, with b in the strips that `Compiled.strips` cuts it into."""
     address, small = blas
-    n_rows, depth, n_columns = len(c), len(b), b.shape[1]
-    rows, columns = n_rows, n_columns
-    if n_rows * depth * n_columns > small:
-        while rows > _FEWEST_ROWS and small // (rows * depth) < _FEWEST_COLUMNS:
-            rows = (rows + 1) // 2
-        columns = small // (rows * depth) // 16 * 16
-        if columns == 0:
-            rows, columns = n_rows, n_columns
-    for left in range(0, n_columns, columns):
-        width = min(columns, n_columns - left)
+    n_rows, n_columns = c.shape
+    depth, width = strips.shape[1:]
+    rows = small // (depth * width)
+    if rows == 0:
+        rows = n_rows
+    for s in range(len(strips)):
+        left = s * width
+        columns = min(width, n_columns - left)
         for top in range(0, n_rows, rows):
             height = min(rows, n_rows - top)
             _gemm(
-                address, 0, a[top:], b[:, left:], beta, c[top:, left:], height, depth, width
+                address, 0, a[top:], strips[s], beta, c[top:, left:], height, depth, columns
             )  # fmt: skip
 
 
@@ -278,11 +274,16 @@ def push_elman(
     beta: Any,
     out: Any,
 ) -> None:
-    """Write the tangents of the states; `out` holds those that inputs bring where beta is 1."""
+    """Write the tangents of the states.
+
+    `out` holds what inputs bring where beta is 1, and what all weights bring where `joined` is of
+    no rows.
+    """
     previous = start
     for t in range(len(out)):
         now = out[t]
-        _multiply(blas, rows[t], joined, beta, now)
+        if len(joined):
+            _multiply(blas, rows[t], joined, beta, now)
         _multiply(blas, previous, recurrent, 1.0, now)
         _finish_tangents(now, chosen, slopes, t)
         previous = now
@@ -354,29 +355,32 @@ def push_multiplicative(
     beta: Any,
     out: Any,
 ) -> None:
-    """Write the tangents of the states; `out` holds those that inputs bring where beta is 1.
+    """Write the tangents of the states.
 
-    `gain_terms` are what dg_t is made of: the table dW_fxᵀ, real-valued inputs, what their tangents
-    bring, ∂g_t / ∂(W_fx x_t) and db_f.
+    `out` holds what inputs bring where beta is 1. Where `d_weights` are of no rows, `out` and the
+    first array of `scratch` hold what they bring, of all steps. `gain_terms` are what dg_t is made
+    of: the table dW_fxᵀ, real-valued inputs, what their tangents bring, ∂g_t / ∂(W_fx x_t), db_f.
     """
     states, factor_rows, projections, gains, slopes = kept
     to_factor, to_state = weights
     d_to_factor, d_to_state = d_weights
     table, values, d_gain_inputs, gain_slopes, d_bias = gain_terms
     _, symbols = chosen
-    d_factors, d_gains = scratch
-    n_factors = np.uint64(d_factors.shape[1])
+    all_d_factors, d_gains = scratch
+    n_factors = np.uint64(d_gains.shape[1])
     previous = start
     for t in range(len(out)):
         now = out[t]
-        _multiply(blas, states[t], d_to_factor, 0.0, d_factors)
+        d_factors = all_d_factors[t % len(all_d_factors)]
+        if len(d_to_factor):
+            _multiply(blas, states[t], d_to_factor, 0.0, d_factors)
         _multiply(blas, previous, to_factor, 1.0, d_factors)
         if len(values):
             _multiply(blas, values[t], table, 0.0, d_gains)
         for i in range(np.uint64(len(now))):
             d_gain, d_factor = d_gains[i], d_factors[i]
             if len(symbols):
-                added = table[symbols[t, i]]
+                added = table[0, symbols[t, i]]
                 for j in range(n_factors):
                     d_gain[j] = added[j]
             if len(d_gain_inputs):
@@ -390,7 +394,8 @@ def push_multiplicative(
             gain, projection = gains[t, i], projections[t, i]
             for j in range(n_factors):
                 d_factor[j] = d_factor[j] * gain[j] + d_gain[j] * projection[j]
-        _multiply(blas, factor_rows[t], d_to_state, beta, now)
+        if len(d_to_state):
+            _multiply(blas, factor_rows[t], d_to_state, beta, now)
         _multiply(blas, d_factors, to_state, 1.0, now)
         _finish_tangents(now, chosen, slopes, t)
         previous = now

@@ -159,7 +159,7 @@ class ElmanCell(SweepingCell):
                 compiled.blas,
                 compiled.activation(self.activation),
                 rows,
-                joined,
+                compiled.strips(joined, len(step), work, "joined"),
                 inputs.choices(table, work),
                 compiled.taken(slopes),
                 step,
@@ -197,16 +197,21 @@ class ElmanCell(SweepingCell):
         compiled = compiled_for(work, self.n_units)
         if compiled is not None:
             step[...] = 0 if start is None else start
+            drive = d_states
+            is_wide = compiled.is_wide(self.n_units)
+            if is_wide:
+                xp.matmul(flatten_rows(rows[:-1]), joined.T, out=flatten_rows(d_states))
             if d_inputs is not None:
-                xp.matmul(d_inputs, params["input"].T, out=d_states)
-            joined_transposed = work.get("joined_transposed", joined.T.shape)
-            joined_transposed[...] = joined.T
+                drive = work.get("drive", d_states.shape) if is_wide else d_states
+                xp.matmul(d_inputs, params["input"].T, out=drive)
+            if drive is not d_states:
+                d_states += drive
             compiled.kernels.push_elman(
                 compiled.blas,
                 rows,
-                joined_transposed,
+                compiled.nothing if is_wide else compiled.strips(joined.T, len(step), work, "d"),
                 inputs.choices(table, work),
-                transposed,
+                compiled.strips(transposed, len(step), work, "transposed"),
                 slopes,
                 step,
                 0.0 if d_inputs is None else 1.0,
@@ -243,14 +248,12 @@ class ElmanCell(SweepingCell):
         step = work.get("step", slopes.shape[1:])
         compiled = compiled_for(work, self.n_units)
         if compiled is not None:
-            recurrent = work.get("recurrent", params["recurrent"].shape)
-            recurrent[...] = params["recurrent"]
             compiled.kernels.pull_elman(
                 compiled.blas,
                 compiled.taken(states_bar),
                 compiled.taken(preactivations_bar),
                 slopes,
-                recurrent,
+                compiled.strips(params["recurrent"], len(step), work, "recurrent"),
                 compiled.tiny,
                 step,
                 z_bar,

@@ -213,7 +213,10 @@ class MultiplicativeCell(SweepingCell):
                 compiled.blas,
                 compiled.activation(self.activation),
                 all_states,
-                (to_factor, to_state),
+                (
+                    compiled.strips(to_factor, gains.shape[1], work, "to_factor"),
+                    compiled.strips(to_state, gains.shape[1], work, "to_state"),
+                ),
                 gains,
                 projections,
                 factor_rows,
@@ -389,15 +392,24 @@ def _push_compiled(
     joined, table = inputs.join(
         [(d_params["factor_to_state"], d_params["input"], d_params["bias"])], work
     )
-    d_to_state = work.get("d_to_state", joined.T.shape)
-    d_to_state[...] = joined.T
-    d_to_factor = work.get("d_to_factor", trajectory.to_factor_transposed.shape)
-    d_to_factor[...] = d_params["state_to_factor"].T
+    n_rows, rows, before = slopes.shape[1], trajectory.factor_rows, trajectory.all_states[:-1]
     d_gain_inputs = None
     if d_inputs is not None:
         np.matmul(d_inputs, params["input"].T, out=d_states)
         d_gain_inputs = work.get("d_gain_inputs", gains.shape)
         np.matmul(d_inputs, params["input_to_factor"].T, out=d_gain_inputs)
+    if not compiled.is_wide(slopes.shape[2]):
+        d_factors = work.get("factor_step", gains.shape[1:])[None]
+        d_to_factor = compiled.strips(d_params["state_to_factor"].T, n_rows, work, "d_to_factor")
+        d_to_state = compiled.strips(joined.T, n_rows, work, "d_to_state")
+    else:
+        d_factors = work.get("factor_sweep", gains.shape)
+        d_to_factor = d_to_state = compiled.nothing
+        np.matmul(flatten_rows(before), d_params["state_to_factor"].T, out=flatten_rows(d_factors))
+        drive = d_states if d_inputs is None else work.get("drive", d_states.shape)
+        np.matmul(flatten_rows(rows), joined.T, out=flatten_rows(drive))
+        if drive is not d_states:
+            d_states += drive
     start = work.get("step", slopes.shape[1:])
     tangents = start_tangents(trajectory, d_params, d_initial_state)
     start[...] = 0 if tangents is None else tangents
@@ -405,18 +417,21 @@ def _push_compiled(
     compiled.kernels.push_multiplicative(
         compiled.blas,
         (trajectory.all_states, trajectory.factor_rows, trajectory.projections, gains, slopes),
-        (trajectory.to_factor_transposed, trajectory.to_state_transposed),
+        (
+            compiled.strips(trajectory.to_factor_transposed, n_rows, work, "to_factor"),
+            compiled.strips(trajectory.to_state_transposed, n_rows, work, "to_state_alone"),
+        ),
         (d_to_factor, d_to_state),
         inputs.choices(table, work),
         (
-            compiled.taken(inputs.table(d_params["input_to_factor"])),
+            compiled.taken(inputs.table(d_params["input_to_factor"])[None]),
             compiled.taken(inputs.real_values),
             compiled.taken(d_gain_inputs),
             compiled.taken(trajectory.gain_slopes),
             compiled.taken(None if d_bias is None else d_bias[None, None]),
         ),
         start,
-        (work.get("factor_step", gains.shape[1:]), work.get("factor_scratch", gains.shape[1:])),
+        (d_factors, work.get("factor_scratch", gains.shape[1:])),
         0.0 if d_inputs is None else 1.0,
         d_states,
     )
@@ -432,16 +447,16 @@ def _pull_compiled(
 ) -> None:
     """Write the cotangents to their buffers by the compiled sweep."""
     slopes, gains, work = trajectory.slopes, trajectory.gains, trajectory.workspace
-    weights = []
-    for name in ("state_to_factor", "factor_to_state"):
-        weights.append(work.get(name, params[name].shape))
-        weights[-1][...] = params[name]
+    weights = tuple(
+        compiled.strips(params[name], slopes.shape[1], work, name)
+        for name in ("state_to_factor", "factor_to_state")
+    )
     compiled.kernels.pull_multiplicative(
         compiled.blas,
         compiled.taken(states_bar),
         compiled.taken(preactivations_bar),
         (trajectory.projections, gains, slopes),
-        tuple(weights),
+        weights,
         compiled.tiny,
         work.get("step", slopes.shape[1:]),
         (work.get("factor_step", gains.shape[1:]), work.get("factor_scratch", gains.shape[1:])),

@@ -23,11 +23,13 @@ CELLS = {
 SIZES = [(1, 1, 1, 1), (1, 4, 3, 5), (7, 1, 2, 5), (6, 20, 3, 33), (9, 3, 4, 40)]
 
 
-@pytest.fixture(params=[2**62, 3000, 40])
+@pytest.fixture(params=[(2**62, 500), (3000, 500), (40, 500), (3000, 1)])
 def compiled(request, monkeypatch):
-    """Products whole, in strips, and of so few numbers that strips would have no columns."""
+    """Products whole, in strips, of so few numbers that strips would have no columns, and ahead."""
     pytest.importorskip("numba")
-    monkeypatch.setattr(_compiled, "small_product", lambda: request.param)
+    small, wide = request.param
+    monkeypatch.setattr(_compiled, "small_product", lambda: small)
+    monkeypatch.setattr(_compiled, "WIDE", wide)
     monkeypatch.setattr(_compiled, "FEWEST_UNITS", 1)
     _compiled.load_sweeps.cache_clear()
     yield
