@@ -105,7 +105,7 @@ def _drive_lanes(
         stop = min(start + n_rows, end)
         block = rows[: n_lanes * (stop - start)].reshape(n_lanes, stop - start, -1)
         _fill_lanes(reservoir, loop, members, block, start, lanes)
-        n_whole = sum(series.n_steps >= stop for series in members)
+        n_whole = _count_as_long(members, stop)
         if n_whole:
             yield slice(0, n_whole), start, block[:n_whole]
         for lane, series in enumerate(members[n_whole:], n_whole):
@@ -113,6 +113,13 @@ def _drive_lanes(
                 yield slice(lane, lane + 1), start, block[lane : lane + 1, : series.n_steps - start]
     for series, state in zip(members, lanes):
         series.state[:] = state
+
+
+def _count_as_long(members: list[Series], n_steps: int) -> int:
+    """Return how many of some sequences, longest first, have so many steps."""
+    if members[-1].n_steps >= n_steps:
+        return len(members)
+    return sum(series.n_steps >= n_steps for series in members)
 
 
 def _fill_lanes(
@@ -128,10 +135,8 @@ def _fill_lanes(
     with np.errstate(over="ignore", invalid="ignore"):
         for low in range(0, block.shape[1], LANE_PIECE):
             high, first = min(low + LANE_PIECE, block.shape[1]), start + low
-            active = members[: sum(series.n_steps > first for series in members)]
-            n_alike = sum(series.n_steps >= start + high for series in active)
-            if active[0].is_noisy:
-                n_alike = 0
+            active = members[: _count_as_long(members, first + 1)]
+            n_alike = 0 if active[0].is_noisy else _count_as_long(active, start + high)
             columns = np.zeros((high - low, n_columns, len(active)), dtype=reservoir.dtype)
             drive_together(active[:n_alike], first, columns[:, :, :n_alike])
             noise = None

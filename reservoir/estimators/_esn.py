@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal, Self, cast
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import ThreadingBackend, get_active_backend
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
@@ -27,6 +29,7 @@ from reservoir.readout._solve import (
 from reservoir.sequences._chunks import ROWS_PER_BLOCK, check_chunk, pair, recut
 from reservoir.sequences._missing import fed_back, hold
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, naming_remedy, to_host
+from reservoir.utils.threads import call_side_by_side
 from reservoir.utils.transactions import transaction
 from reservoir.utils.types import Array
 from reservoir.utils.validation import check_choice, check_integer, check_iterable
@@ -605,7 +608,8 @@ class ESNRegressor(Exports, PooledTargets):
         # A single worker adds to what is there; several fill accumulators that are merged.
         in_place = n_workers == 1 and n_blocks == 1
         calls = [
-            delayed(fold_sequences)(
+            partial(
+                fold_sequences,
                 self.reservoir_,
                 self._feature_map(),
                 [self._accumulator] if in_place else self._new_accumulators(n_blocks),
@@ -616,13 +620,13 @@ class ESNRegressor(Exports, PooledTargets):
             )
             for job in cut_into_jobs(sequences, n_blocks=n_blocks, n_jobs=n_workers)
         ]
-        # A backend such as dask would hand a single job to a process that fills a copy.
-        folded = (
-            [function(*arguments, **settings) for function, arguments, settings in calls]
-            if n_workers == 1
-            else Parallel(n_jobs=n_workers, prefer="threads")(calls)
-        )
-        end = (folded[-1].last_states[-1], folded[-1].last_generator)
+        # Another backend, such as dask, would hand a single job to a process that fills a copy.
+        backend, _ = get_active_backend(prefer="threads")
+        if n_workers == 1 or isinstance(backend, ThreadingBackend):
+            folded = call_side_by_side(calls)
+        else:
+            folded = Parallel(n_jobs=n_workers, prefer="threads")(delayed(call)() for call in calls)
+        end = folded[-1].last_states[-1], cast(np.random.Generator, folded[-1].last_generator)
         if in_place:
             return [], *end
         blocks: list[RidgeAccumulator] = folded[0].accumulators

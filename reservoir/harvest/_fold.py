@@ -5,6 +5,7 @@ Sequences on a GPU stay there: they are run side by side, and folded by whole bl
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from reservoir.readout._features import FeatureMap
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, naming_remedy
 from reservoir.utils.explained import explained
 from reservoir.utils.threads import allowed_threads, with_few_threads
-from reservoir.utils.types import Array, Integers
+from reservoir.utils.types import Array
 
 # States are copied to the fold's rows at once, so that few of them need to wait.
 STEPS_PER_CHUNK = 256
@@ -95,30 +96,41 @@ class _LearnedSteps:
     """
 
     def __init__(self, sequences: Sequence[TrainingSequence], edges: Sequence[int]) -> None:
-        self._offsets = np.cumsum([0, *(len(sequence.inputs) for sequence in sequences)])
-        self._skips = np.array([sequence.skip for sequence in sequences])
-        self._edges = np.asarray(edges)
+        self._edges = [int(edge) for edge in edges]
+        self._offsets, row = [], 0
+        # Of each sequence its skip, and the block that it lies in, None for several.
+        self._kinds: list[tuple[int, int | None]] = []
+        for sequence in sequences:
+            self._offsets.append(row)
+            first, row = self._block_of(row), row + len(sequence.inputs)
+            self._kinds.append((sequence.skip, first if first == self._block_of(row - 1) else None))
 
     def parts(self, group: GroupStates) -> Iterator[tuple[int, slice, slice]]:
         """Yield (block, lanes, steps): neighbours with the same steps in one block together."""
-        stop = group.start + group.states.shape[1]
-        offsets = self._offsets[group.sequences]
-        firsts = np.maximum(self._skips[group.sequences], group.start)
-        lows = self._blocks_of(offsets + firsts)
-        highs = self._blocks_of(offsets + stop - 1)
-        lane = 0
-        for (first, low, high), alike in groupby(zip(*(a.tolist() for a in (firsts, lows, highs)))):
+        stop, lane = group.start + group.states.shape[1], 0
+        for (skip, block), alike in groupby(self._kinds[index] for index in group.sequences):
             lanes = slice(lane, lane := lane + len(list(alike)))
-            for block in range(max(low, 0), min(high + 1, len(self._edges) - 1)):
-                begun, end = first, stop
-                if low < high:  # of a single lane: no two have rows at one edge
-                    edges = self._edges[block : block + 2] - offsets[lanes.start]
-                    begun, end = max(first, int(edges[0])), min(stop, int(edges[1]))
-                if begun < end:
-                    yield block, lanes, slice(begun, end)
+            first = max(group.start, skip)
+            if first >= stop:
+                continue
+            if block is not None:
+                if 0 <= block < len(self._edges) - 1:
+                    yield block, lanes, slice(first, stop)
+                continue
+            for single in range(lanes.start, lanes.stop):
+                for own, steps in self._cut(self._offsets[group.sequences[single]], first, stop):
+                    yield own, slice(single, single + 1), steps
 
-    def _blocks_of(self, rows: Integers) -> Integers:
-        return np.searchsorted(self._edges, rows, side="right") - 1
+    def _cut(self, offset: int, first: int, stop: int) -> Iterator[tuple[int, slice]]:
+        """Cut the steps of one sequence at the edges of blocks."""
+        last = min(self._block_of(offset + stop - 1), len(self._edges) - 2)
+        for block in range(max(self._block_of(offset + first), 0), last + 1):
+            low, high = (edge - offset for edge in self._edges[block : block + 2])
+            if max(first, low) < min(stop, high):
+                yield block, slice(max(first, low), min(stop, high))
+
+    def _block_of(self, row: int) -> int:
+        return bisect.bisect_right(self._edges, row) - 1
 
 
 @explained
@@ -187,9 +199,9 @@ def fold_sequences(
         for group in groups:
             bar.update(len(group.rows))
             stop = group.start + group.states.shape[1]
-            for index, states in zip(group.sequences, group.states):
+            for lane, index in enumerate(group.sequences):
                 if index in places and stop == len(sequences[index].inputs):
-                    last_states[places[index]] = states[-1]
+                    last_states[places[index]] = group.states[lane, -1]
             for block, lanes, steps in learned.parts(group):
                 members = [sequences[index] for index in group.sequences[lanes]]
                 part = group.part(lanes, steps)

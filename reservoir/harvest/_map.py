@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 
 from reservoir.dynamics._driven import drive_groups, drive_sequences, iterate_blocks
 from reservoir.dynamics._reservoir import Reservoir
@@ -18,7 +19,7 @@ from reservoir.harvest._fold import STEPS_PER_CHUNK
 from reservoir.harvest._jobs import consecutive_shares
 from reservoir.readout._features import Readout
 from reservoir.utils.device import MEMORY_REMEDY, is_on_device, module_of, naming_remedy, to_host
-from reservoir.utils.threads import with_few_threads
+from reservoir.utils.threads import call_side_by_side, with_few_threads
 from reservoir.utils.types import Array
 
 
@@ -178,15 +179,18 @@ def map_sequences(
     if n_workers == 1 or is_on_device(inputs[0]):
         return _map_share(reservoir, readouts, inputs, initial_states, last_states)
     shares = consecutive_shares([len(part) for part in inputs], n_workers)
-    parts = Parallel(n_jobs=n_workers, backend="threading")(
-        delayed(_map_share)(
-            reservoir,
-            readouts[share],
-            inputs[share],
-            initial_states[share],
-            None if last_states is None else last_states[share],
-        )
-        for share in shares
+    parts = call_side_by_side(
+        [
+            partial(
+                _map_share,
+                reservoir,
+                readouts[share],
+                inputs[share],
+                initial_states[share],
+                None if last_states is None else last_states[share],
+            )
+            for share in shares
+        ]
     )
     return list(itertools.chain.from_iterable(parts))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from scipy import sparse
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
@@ -231,6 +232,15 @@ def test_workers_give_the_same_readout(rng, alpha_cv):
     with_others = small(**settings, n_jobs=2).fit(parts, targets)
     np.testing.assert_allclose(with_others.coef_, alone.coef_, rtol=1e-8, atol=1e-12)
     np.testing.assert_allclose(with_others.last_state_, alone.last_state_)
+
+
+def test_processes_learn_what_threads_do(rng):
+    parts = rng.normal(size=(12, 30, 2))
+    threads = small(alpha=1.0, n_jobs=2).fit(parts, parts)
+    with parallel_config("loky"):
+        processes = small(alpha=1.0, n_jobs=2).fit(parts, parts)
+    np.testing.assert_array_equal(processes.coef_, threads.coef_)
+    np.testing.assert_array_equal(processes.last_state_, threads.last_state_)
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3, 9])

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from reservoir.utils import threads
 from reservoir.utils.threads import (
     LARGE_CALL,
     allowed_threads,
+    call_side_by_side,
     callers_threads,
     calls_of_blas,
     large_call,
@@ -185,3 +187,51 @@ def test_an_error_in_another_thread_reaches_the_caller(monkeypatch, rng):
     X[0] = 1e300
     with pytest.raises(ValueError, match="squares exceed"):
         ESNRegressor(20, activation="identity", solver="gram", washout=0).fit(X, X)
+
+
+def test_calls_side_by_side_return_in_order_and_share_the_cores():
+    begun, others = threading.Event(), []
+
+    def first():
+        # The cores are shared before the second one has begun to compute, and with it too.
+        alone = allowed_threads()
+        begun.set()
+        return threading.get_ident(), alone
+
+    def second():
+        begun.wait(timeout=10)
+        with calls_of_blas():
+            others.append(allowed_threads())
+        return threading.get_ident(), others[0]
+
+    (caller, before), (other, inside) = call_side_by_side([first, second])
+    assert caller == threading.get_ident() != other
+    assert (before, inside) == (2, 2)
+    assert allowed_threads() == 4
+    assert call_side_by_side([allowed_threads]) == [4]
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_an_error_side_by_side_reaches_the_caller(index):
+    def work(number):
+        return 1 / (number - index)
+
+    with pytest.raises(ZeroDivisionError):
+        call_side_by_side([partial(work, number) for number in range(3)])
+    assert allowed_threads() == 4
+
+
+def test_jobs_have_no_thread_for_sums_on_all_cores(monkeypatch, rng):
+    monkeypatch.setattr(_fold, "_LEAST_WORK", 0.0)
+    monkeypatch.setattr(_fold, "ROWS_PER_FOLD", 64)
+    found, plain = [], _fold.RowBuffer.flush
+    monkeypatch.setattr(
+        _fold.RowBuffer,
+        "flush",
+        lambda self: (found.append(self._worker is not None), plain(self))[1],
+    )
+    X = rng.normal(size=(8, 100, 1))
+    for n_jobs, expected in ((2, True), (4, False)):
+        found.clear()
+        ESNRegressor(20, n_jobs=n_jobs, random_state=0).fit(X, X)
+        assert set(found) == {expected}
