@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ from reservoir.dynamics._variants import Variants, joined, side_by_side
 from reservoir.readout._solve import check_alphas
 from reservoir.search._batches import Batch
 from reservoir.search._candidates import Lane, scales_of
-from reservoir.search._folds import Plan
+from reservoir.search._folding import folding
+from reservoir.search._folds import Plan, Stretch
 from reservoir.search._jobs import DrawnReservoir, SearchJob
 from reservoir.search._scoring import (
     FreeRunData,
@@ -283,34 +284,43 @@ def _drive(
     feature_map, dtype, n_units = drawn.feature_map, reservoir.dtype, reservoir.n_units
     xp = module_of(job.inputs[0])
     together = side_by_side(xp, lanes.reservoirs, lanes.which, lanes.variants)
-    buffer = xp.empty((len(together.states), _ROWS, drawn.n_features), dtype=dtype)
     kept: dict[Start, Array] = {}
     all_targets = [xp.asarray(part) for part in job.targets]
     teachers = drawn.teachers(all_targets)
-    for index, (inputs, targets) in enumerate(zip(job.inputs, all_targets)):
-        series = Series(
-            inputs,
-            None if teachers is None else teachers[index],
-            np.zeros(n_units, dtype=dtype),
-            np.zeros(reservoir.n_outputs, dtype=dtype),
-            noise,
-            drawn.noise_generator(index) if any(noise) else None,
-        )
-        together.states[:] = 0
-        for stretch in plan.stretches[index]:
-            for first in range(stretch.start, stretch.stop, _ROWS):
-                rows = slice(first, min(first + _ROWS, stretch.stop))
-                features = buffer[:, : rows.stop - first]
+    most = max((one.stop - one.start for part in plan.stretches for one in part), default=0)
+    shape = (len(together.states), min(most, _ROWS), drawn.n_features)
+    with folding(sums, shape[1], drawn.n_features) as (fold, n_buffers):
+        buffers = [xp.empty(shape, dtype=dtype) for _ in range(n_buffers)]
+        for index, (inputs, targets) in enumerate(zip(job.inputs, all_targets)):
+            series = Series(
+                inputs,
+                None if teachers is None else teachers[index],
+                np.zeros(n_units, dtype=dtype),
+                np.zeros(reservoir.n_outputs, dtype=dtype),
+                noise,
+                drawn.noise_generator(index) if any(noise) else None,
+            )
+            together.states[:] = 0
+            for segment, rows in _pieces(plan.stretches[index]):
+                features = buffers[0][:, : rows.stop - rows.start]
                 states = feature_map.states_of(features, n_units)
-                together.advance(states, series, first)
+                together.advance(states, series, rows.start)
                 for start in starts:
-                    if start.sequence == index and first < start.step <= rows.stop:
-                        kept[start] = to_host(states[:, start.step - 1 - first]).copy()
-                if stretch.segment is None:
+                    if start.sequence == index and rows.start < start.step <= rows.stop:
+                        kept[start] = to_host(states[:, start.step - 1 - rows.start]).copy()
+                if segment is None:
                     continue
                 feature_map.complete(features, inputs[rows], n_units)
-                sums.append(stretch.segment, features, targets[rows])
+                fold(segment, features, targets[rows])
+                buffers.reverse()
     return {start: kept[start] for start in starts}
+
+
+def _pieces(stretches: Iterable[Stretch]) -> Iterator[tuple[int | None, slice]]:
+    """Yield the rows that are run at a time, and which segment they belong to."""
+    for stretch in stretches:
+        for first in range(stretch.start, stretch.stop, _ROWS):
+            yield stretch.segment, slice(first, min(first + _ROWS, stretch.stop))
 
 
 def _held_out_targets(plan: Plan, fold: int, targets: list[Floats]) -> Floats:

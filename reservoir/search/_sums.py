@@ -101,6 +101,10 @@ class LaneSums:
             features, targets = features[known], targets[known]
         self._segments[segment].append(features, targets)
 
+    def solve(self) -> None:
+        """Solve for the readouts now, and not when they are asked for."""
+        self._learned.readouts(0)
+
     def readouts(self, fold: int) -> list[Readout]:
         """Return the readouts of all candidates, maps of features, in float64."""
         return [readout for readout, _ in self._solved[fold]]
