@@ -50,7 +50,7 @@ BENCHMARKS = {
 # Those that are not worth a run without one.
 NEED_DEVICE = {"gpu"}
 # Those that are about threads.
-CHOOSE_THREADS = {"threads", "parallel"}
+CHOOSE_THREADS = {"threads", "parallel", "sweep"}
 # Those that are run a second time with nothing set, as a user gets it.
 RUN_TWICE = {"fit"}
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "reservoirpy", "jax", "torch")

@@ -2,23 +2,26 @@
 
     python -m benchmarks.sweep [--quick]
 
-One thread, one process. Candidates are 5 spectral radii, 5 leak rates and 4 input scales; each is
+One process. Candidates are 5 spectral radii, 5 leak rates and 4 input scales; each is
 fitted on the first four fifths and scored on the last fifth ("one split"), or on each of five
 blocks in turn. The contestants take turns: this search, `ESNRegressor` and, where it is installed,
 reservoirpy, one candidate after the other. Those who try one by one try every tenth, and their
 seconds are multiplied by ten. "Products alone" is what BLAS takes for XᵀX of the rows that are
-learned from, for every candidate: no way of trying them costs less. Printed are medians of
-processor time, the median of the ratio to the search in the same round, and how far apart the
-scores are.
+learned from, for every candidate: on one thread no way of trying them costs less. All have one
+thread and are measured in processor time, save "search, nothing set", which has what the machine
+and the environment give (run it without OMP_NUM_THREADS and the like), in seconds of the clock.
+Printed are medians, the medians of the ratios to the search on one thread and to products alone in
+the same round, and how far apart the scores are.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import blas
@@ -37,7 +40,22 @@ SPACE = {
 ALPHA = 1.0
 WASHOUT = 100
 ONE_IN = 10
-Job = Callable[[], Any]
+
+
+class Contestant(NamedTuple):
+    """Who takes part, by what the seconds are multiplied, and on how many threads."""
+
+    job: Callable[[], Any]
+    factor: int = 1
+    n_threads: int | None = 1  # None: as many as there are
+
+    def seconds(self) -> float:
+        """Return what a turn takes."""
+        clock = time.perf_counter if self.n_threads is None else time.thread_time
+        with threadpool_limits(self.n_threads):
+            start = clock()
+            self.job()
+            return self.factor * (clock() - start)
 
 
 def data(n_steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,22 +135,21 @@ def products(dtype: str, n_units: int, n_rows: int) -> None:
         syrk(1.0, rows.T, beta=1.0, c=sums, lower=1, overwrite_c=1)
 
 
-def contestants(
-    dtype: str, cv: float | int, n_units: int, n_steps: int
-) -> dict[str, tuple[Job, int]]:
-    """Return who takes part, and by what their seconds are multiplied."""
+def contestants(dtype: str, cv: float | int, n_units: int, n_steps: int) -> dict[str, Contestant]:
+    """Return who takes part."""
     u, y = data(n_steps)
     esn = ESNRegressor(n_units, alpha=ALPHA, washout=WASHOUT, dtype=dtype, random_state=0)
-    jobs: dict[str, tuple[Job, int]] = {
-        "search": (lambda: search(esn, cv, u, y), 1),
-        "ESNRegressor": (lambda: one_by_one(esn, cv, u, y, ONE_IN), ONE_IN),
-    }
     # With several folds all rows are also held out, which takes float64.
     kind, n_rows = (dtype, round((1 - cv) * n_steps)) if cv < 1 else ("float64", n_steps)
-    jobs["products alone"] = (lambda: products(kind, n_units, n_rows), ONE_IN)
+    found = {
+        "search": Contestant(lambda: search(esn, cv, u, y)),
+        "search, nothing set": Contestant(lambda: search(esn, cv, u, y), n_threads=None),
+        "ESNRegressor": Contestant(lambda: one_by_one(esn, cv, u, y, ONE_IN), ONE_IN),
+        "products alone": Contestant(lambda: products(kind, n_units, n_rows), ONE_IN),
+    }
     if isinstance(cv, float) and dtype == "float64" and rival(n_units, cv, u, y, 50) is not None:
-        jobs["reservoirpy"] = (lambda: rival(n_units, cv, u, y, ONE_IN), ONE_IN)
-    return jobs
+        found["reservoirpy"] = Contestant(lambda: rival(n_units, cv, u, y, ONE_IN), ONE_IN)
+    return found
 
 
 def main() -> None:
@@ -141,30 +158,29 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="100 units, 1,000 steps, one round")
     quick = parser.parse_args().quick
     n_units, n_steps, n_rounds = (100, 1000, 1) if quick else (300, 5000, 5)
-    print("| folds | dtype | contestant | seconds | ratio to the search | scores apart |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{len(os.sched_getaffinity(0))} cores, load before {load}\n")
+    print("| folds | dtype | contestant | seconds | to the search | to products | scores apart |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for cv in (0.2, 5):
         for dtype in ("float64", "float32"):
-            jobs = contestants(dtype, cv, n_units, n_steps)
-            with threadpool_limits(1):
-                # The first round compiles, and tells the scores.
-                scores = {name: job() for name, (job, _) in jobs.items()}
-                seconds: dict[str, list[float]] = {name: [] for name in jobs}
-                for _ in range(n_rounds):
-                    for name, (job, factor) in jobs.items():
-                        start = time.thread_time()
-                        job()
-                        seconds[name].append(factor * (time.thread_time() - start))
-            base = np.array(seconds["search"])
+            found = contestants(dtype, cv, n_units, n_steps)
+            # The first round compiles, and tells the scores.
+            scores = {name: one.job() for name, one in found.items()}
+            seconds: dict[str, list[float]] = {name: [] for name in found}
+            for _ in range(n_rounds):
+                for name, one in found.items():
+                    seconds[name].append(one.seconds())
+            bases = [np.array(seconds[name]) for name in ("search", "products alone")]
             folds = "one split" if isinstance(cv, float) else f"{cv} blocks"
             for name, values in seconds.items():
                 apart = "other weights" if name == "reservoirpy" else ""
                 if scores[name] is not None and not apart:
                     step = len(scores["search"]) // len(scores[name])
                     apart = f"{np.abs(scores[name] - scores['search'][::step]).max():.1e}"
-                ratio = np.median(np.array(values) / base)
+                ratios = " | ".join(f"{np.median(np.array(values) / base):.2f}" for base in bases)
                 print(
-                    f"| {folds} | {dtype} | {name} | {np.median(values):.2f} | {ratio:.1f} "
+                    f"| {folds} | {dtype} | {name} | {np.median(values):.2f} | {ratios} "
                     f"| {apart} |",
                     flush=True,
                 )
