@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from hessianfree.cells._chains import ACTIVATIONS, FLUSH_EVERY
-from reservoir.dynamics.loops._numba_kernels import compiled, tanh32, tanh64
+from reservoir.dynamics.loops._numba_kernels import compiled, tanh
 
 # What numba leaves untyped, or types as what it is before it is called.
 _cgutils: Any = cgutils
@@ -133,23 +133,6 @@ def add_outer_products(blas: Any, a: Any, b: Any, c: Any) -> None:
 # --------------------------------------------------------------------------------------
 
 
-def _tanh(x: Any) -> Any:
-    """Return tanh x; the bodies follow."""
-
-
-@overload(_tanh, jit_options=_OPTIONS)
-def _choose_tanh(x: Any) -> Any:
-    """Choose by the dtype."""
-
-    def single(x: Any) -> Any:
-        return tanh32(x)
-
-    def double(x: Any) -> Any:
-        return tanh64(x)
-
-    return single if x == types.float32 else double
-
-
 @compiled(**_OPTIONS)
 def _activate(activation: Any, z: Any, slope: Any) -> None:
     """Write φ(z) to z, and φ'(z) to `slope` unless that is empty."""
@@ -157,7 +140,7 @@ def _activate(activation: Any, z: Any, slope: Any) -> None:
     n, n_slopes = np.uint64(len(z)), np.uint64(len(slope))
     if activation == _TANH:
         for j in range(n):
-            z[j] = _tanh(z[j])
+            z[j] = tanh(z[j])
         for j in range(n_slopes):
             slope[j] = one - z[j] * z[j]
     elif activation == _LOGISTIC:

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 import reservoir
 from reservoir.dynamics import Reservoir, run
 from reservoir.dynamics.loops import _numpy as _loops
+from reservoir.dynamics.loops._choose import choose_loop
 from tests.support.plain_reservoirs import (
     DTYPES,
     ENGINES,
@@ -87,7 +88,7 @@ def vector_tanh():
 
         return lambda z: (out := np.empty_like(z), apply(z, out))[0]
 
-    return {np.float64: build(_kernels.tanh64), np.float32: build(_kernels.tanh32)}
+    return build(_kernels.tanh)
 
 
 @needs_numba
@@ -103,7 +104,7 @@ def test_tanh_to_a_few_units_in_the_last_place(rng, vector_tanh, dtype, toleranc
         ]
     ).astype(dtype)
     exact = np.tanh(z.astype(np.longdouble))
-    error = np.abs((vector_tanh[dtype](z) - exact) / np.where(exact == 0, 1, exact))
+    error = np.abs((vector_tanh(z) - exact) / np.where(exact == 0, 1, exact))
     assert error.max() < tolerance
 
 
@@ -114,7 +115,7 @@ def test_tanh_at_the_edges(vector_tanh, dtype):
     small = [0.0, -0.0, tiny, -tiny, smallest, -smallest, 3 * smallest, 1e-9]
     large = [9.99, 19.06154746, 22.0, 30, -30, np.finfo(dtype).max, np.inf, -np.inf, np.nan]
     z = np.array([*small, *large], dtype=dtype)
-    got = vector_tanh[dtype](np.tile(z, 8))  # long enough for the vector body
+    got = vector_tanh(np.tile(z, 8))  # long enough for the vector body
     want = np.tile(np.tanh(z.astype(np.float64)).astype(dtype), 8)
     np.testing.assert_array_almost_equal_nulp(got[np.isfinite(got)], want[np.isfinite(want)], 3)
     np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
@@ -140,6 +141,29 @@ def test_nan_stays_where_it_came_in(rng, n_sequences):
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_units", [24, 29])
+def test_lanes_are_written_wherever_they_lie(rng, engine, dtype, n_units):
+    res = draw_reservoir(rng, n_units, dtype=dtype)
+    columns = rng.normal(size=(5, 3, 13)).astype(dtype)
+    # Rows as a run writes them, the bias last; then columns far apart in memory.
+    blocks = [
+        np.empty((13, 6, n_units + 1), dtype=dtype)[:, :, 1:],
+        np.empty((13, 6, n_units), dtype=dtype, order="F"),
+    ]
+    for block in blocks:
+        lanes = np.zeros((13, n_units), dtype=dtype)
+        choose_loop(res, engine).advance_lanes(block, 0, 5, lanes, columns, False)
+        np.testing.assert_array_equal(lanes, block[:, 4])
+    np.testing.assert_array_equal(blocks[0][:, :5], blocks[1][:, :5])
+    for lane, states in enumerate(blocks[0]):
+        alone = np.empty((5, n_units), dtype=dtype)
+        start = np.zeros(n_units, dtype=dtype)
+        choose_loop(res, "numpy").advance(alone, start, columns[:, :, lane], None)
+        np.testing.assert_allclose(states[:5], alone, atol=20 * np.finfo(dtype).eps)
+
+
 @needs_numba
 def test_compiles_without_a_cache_where_none_can_be_written(tmp_path):
     package = tmp_path / "reservoir"
@@ -149,7 +173,7 @@ def test_compiles_without_a_cache_where_none_can_be_written(tmp_path):
     blocked = tmp_path / "blocked"
     blocked.touch()  # A file where a folder would have to be: not even root can write below it.
     (package / "dynamics" / "loops" / "__pycache__").touch()
-    script = "from reservoir.dynamics.loops._numba_kernels import tanh64; print(tanh64(1.0))"
+    script = "from reservoir.dynamics.loops._numba_kernels import tanh; print(tanh(1.0))"
     places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), str(blocked / "here"))
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
