@@ -104,6 +104,16 @@ def compiled_for(work: Workspace, n_units: int) -> Compiled | None:
     return load_sweeps(work.dtype.char)
 
 
+def has_compiled_sweeps(cell: Any, dtype: np.dtype[Any]) -> bool:
+    """Return whether all loops over steps of a cell run compiled, in that dtype on the host."""
+    layers = getattr(cell, "cells", None)
+    if layers is not None:
+        return all(has_compiled_sweeps(layer, dtype) for layer in layers)
+    if not getattr(cell, "can_be_compiled", False) or cell.n_units < FEWEST_UNITS:
+        return False
+    return load_sweeps(dtype.char) is not None
+
+
 @functools.cache
 def load_sweeps(kind: str) -> Compiled | None:
     """Return the compiled sweeps for a dtype, by its letter, or None where there are none."""

@@ -201,6 +201,8 @@ class SweepingCell:
 
     n_units: int
     learn_initial_state: bool
+    # Whether there are compiled sweeps; see `_compiled`.
+    can_be_compiled: ClassVar[bool] = False
     # The buffer of the trajectory that `jvp` returns.
     _tangents: ClassVar[str] = "sweep"
 

@@ -84,6 +84,8 @@ class ElmanCell(SweepingCell):
     .. [1] Elman (1990), Finding structure in time, Cognitive Science 14.
     """
 
+    can_be_compiled = True
+
     def __init__(
         self,
         n_inputs: int,

@@ -104,6 +104,8 @@ class MultiplicativeCell(SweepingCell):
        ICML, section 3.
     """
 
+    can_be_compiled = True
+
     def __init__(
         self,
         n_inputs: int,

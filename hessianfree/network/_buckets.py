@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,8 @@ Indices = NDArray[np.intp]
 
 # Lengths at which a bucket may end: more of them gain nothing, and the search costs their square.
 _MAX_CUTS = 256
+# Of a bucket that is cut on, in each part.
+_FEWEST_SEQUENCES = 4
 
 
 def bucket_sequences(lengths: Indices, step_rows: float, max_rows: int | None) -> list[Indices]:
@@ -49,6 +53,40 @@ def bucket_sequences(lengths: Indices, step_rows: float, max_rows: int | None) -
             inside[start : start + per_bucket] for start in range(0, len(inside), per_bucket)
         ]
     return buckets
+
+
+def share_out(buckets: list[Indices], lengths: Indices, n_shares: int) -> list[Indices]:
+    """Cut buckets on, so that none has more rows than one of `n_shares` equal shares of all.
+
+    Parameters
+    ----------
+    buckets : list of ndarray of int
+        Indices of sequences.
+    lengths : ndarray of int of shape (n_sequences,)
+        Steps of each sequence.
+    n_shares : int
+
+    Returns
+    -------
+    list of ndarray of int
+        A bucket of fewer than 8 sequences stays whole: the same weights would be read for a row or
+        two at a time.
+
+    Examples
+    --------
+    >>> lengths = np.array([5] * 16 + [80])
+    >>> [len(part) for part in share_out([np.arange(16), np.array([16])], lengths, 2)]
+    [16, 1]
+    >>> [len(part) for part in share_out([np.arange(16)], lengths, 2)]
+    [8, 8]
+    """
+    rows = [len(bucket) * int(lengths[bucket].max()) for bucket in buckets]
+    share = sum(rows) / n_shares
+    parts = []
+    for bucket, n_rows in zip(buckets, rows):
+        n_parts = min(math.ceil(n_rows / share), max(1, len(bucket) // _FEWEST_SEQUENCES))
+        parts += np.array_split(bucket, n_parts)
+    return parts
 
 
 def _best_cuts(lengths: Indices, step_rows: float) -> list[int]:

@@ -30,6 +30,9 @@ LOSSES: dict[str, type[Loss]] = {
 class NetworkDefinition(WeightPenalty):
     """All that the sweeps need to know of a net; see `SequenceNetwork` for the parameters."""
 
+    # Whether large batches are cut into a slice for each core.
+    takes_threads = True
+
     @explained
     def __init__(
         self,
@@ -116,4 +119,10 @@ class NetworkDefinition(WeightPenalty):
         """
         network = copy.copy(self)
         network.l2 = 0.0
+        return network
+
+    def on_one_thread(self) -> Self:
+        """Return the same net, which leaves other cores to others."""
+        network = copy.copy(self)
+        network.takes_threads = False
         return network

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from hessianfree.cells._workspace import Workspace
 from hessianfree.cells.bidirectional import run_cell
 from hessianfree.network._curvature import GaussNewtonOperator
 from hessianfree.network._definition import NetworkDefinition
-from hessianfree.network._prepared import PreparedBatch, blocks_of_rows, prepare_for
+from hessianfree.network._prepared import PreparedBatch, blocks_of_rows, is_spread, prepare_for
+from hessianfree.network._side_by_side import in_order
 from reservoir.utils.device import module_of, namespace_of, to_namespace
 from reservoir.utils.explained import explained
 from reservoir.utils.threads import with_few_threads
@@ -48,6 +49,10 @@ class NetworkLinearization:
     by symbol. Outputs beyond 4 million numbers are in blocks of a million. A batch of more than
     `max_rows` steps times sequences takes that of one slice; one of uneven lengths that of its
     buckets, B T their rows.
+
+    Where numba is installed and the batch is large, it is cut into a slice for each core, which
+    are computed side by side; with `max_rows` they are together as large as one. Beside copies of
+    the matrices of weights, each slice but the first has a vector of n_params numbers.
     """
 
     def __init__(self, network: NetworkDefinition, params: Array, batch: Batch) -> None:
@@ -56,17 +61,20 @@ class NetworkLinearization:
         params = network.place(params).copy()
         self._params = params
         self._batches = prepare_for(network, params, batch)
+        self._is_spread = is_spread(network, params, batch)
         # Slices are kept, unless they are too large together: then each is run again for every
         # product.
         n_rows = sum(part.n_steps * part.n_sequences for part in self._batches)
         fits = network.max_rows is None or n_rows <= network.max_rows
-        self._kept = (
-            [LinearizedSlice(network, params, part) for part in self._batches]
-            if fits or len(self._batches) == 1
-            else None
-        )
-        self._work = Workspace(params)
-        self.value = float(network.penalty(params) + sum(part.value for part in self._parts()))
+        self._kept: list[LinearizedSlice] | None = None
+        if fits or len(self._batches) == 1:
+            self._kept = list(in_order(self._run, self._batches, self._is_spread))
+            values = [part.value for part in self._kept]
+        else:
+            values = list(
+                in_order(lambda part: self._run(part).value, self._batches, self._is_spread)
+            )
+        self.value = float(network.penalty(params) + sum(values))
 
     @with_few_threads
     def gradient(self) -> Array:
@@ -100,10 +108,7 @@ class NetworkLinearization:
         v = self._network.place(v, "v")
         xp = module_of(v)
         product = out if out is not None and callers_xp is xp else xp.empty_like(v)
-        with np.errstate(**OVERFLOW_IS_A_RESULT):
-            self._sum(
-                product, lambda part, out: part.gauss_newton_product(v, structural_damping, out)
-            )
+        self._sum(product, lambda part, out: part.gauss_newton_product(v, structural_damping, out))
         self._network.add_penalty_product(v, product)
         if callers_xp is xp:
             return product
@@ -153,25 +158,25 @@ class NetworkLinearization:
         )
 
     def _sum(self, total: Array, contribution: Callable[[LinearizedSlice, Array], Array]) -> None:
-        """Write the sum of the contributions of all slices to `total`."""
-        for i, part in enumerate(self._parts()):
-            if i == 0:
-                contribution(part, total)
-            else:
-                total += contribution(part, self._work.get("share", total.shape))
+        """Write the sum of the contributions of all slices to `total`, in their order."""
+
+        def share(number: int) -> Array:
+            part = self._run(self._batches[number]) if self._kept is None else self._kept[number]
+            return contribution(part, total if number == 0 else part.params_bar())
+
+        numbers = range(len(self._batches))
+        for number, vector in enumerate(in_order(share, numbers, self._is_spread)):
+            if number:
+                total += vector
+
+    def _run(self, prepared: PreparedBatch) -> LinearizedSlice:
+        """Run the forward pass of a slice."""
+        return LinearizedSlice(self._network, self._params, prepared)
 
     @property
     def nbytes(self) -> int:
         """Memory of the stored pass and of the buffers made so far, in bytes."""
-        return self._work.nbytes + sum(part.nbytes for part in self._kept or ())
-
-    def _parts(self) -> Iterator[LinearizedSlice]:
-        """Return the stored slice, or run the slices again, each when it is asked for."""
-        if self._kept is not None:
-            yield from self._kept
-            return
-        for prepared in self._batches:
-            yield LinearizedSlice(self._network, self._params, prepared)
+        return sum(part.nbytes for part in self._kept or ())
 
 
 def forward(
@@ -263,6 +268,10 @@ class LinearizedSlice:
 
     def gauss_newton_product(self, v: Array, structural_damping: float, out: Array) -> Array:
         """Write this slice's share of the curvature product, the penalty left out."""
+        with np.errstate(**OVERFLOW_IS_A_RESULT):
+            return self._product(v, structural_damping, out)
+
+    def _product(self, v: Array, structural_damping: float, out: Array) -> Array:
         network, batch, work = self.network, self.batch, self.work
         direction, blocks = network.layout.views(v), network.layout.views(out)
         d_states = network.cell.jvp(

@@ -13,7 +13,8 @@ from hessianfree.cells._inputs import check_inputs
 from hessianfree.cells.bidirectional import reads_ahead, run_cell
 from hessianfree.network._fed_back import WritingNetwork
 from hessianfree.network._linearization import LinearizedSlice, NetworkLinearization, forward
-from hessianfree.network._prepared import check_vectors, prepare_for
+from hessianfree.network._prepared import PreparedBatch, check_vectors, is_spread, prepare_for
+from hessianfree.network._side_by_side import in_order
 from reservoir.utils.device import (
     module_of,
     namespace_of,
@@ -297,9 +298,15 @@ class SequenceNetwork(WritingNetwork):
         float
         """
         params = self.place(params)
+        slices = prepare_for(self, params, batch)
+        views = self.layout.views(params)
         value = self.penalty(params)
-        for prepared in prepare_for(self, params, batch):
-            value += forward(self, self.layout.views(params), prepared, states_only=True)[2]
+        for share in in_order(
+            lambda part: forward(self, views, part, states_only=True)[2],
+            slices,
+            is_spread(self, params, batch),
+        ):
+            value += share
         return float(value)
 
     @with_few_threads
@@ -318,9 +325,15 @@ class SequenceNetwork(WritingNetwork):
         """
         callers_xp, params = module_of(params), self.place(params)
         value, gradient = self.penalty(params), module_of(params).zeros_like(params)
-        for part in self._slices(params, batch):
-            value += part.value
-            gradient += part.last_gradient(part.params_bar())
+        slices = prepare_for(self, params, batch)
+
+        def share(prepared: PreparedBatch) -> tuple[Any, Array]:
+            part = LinearizedSlice(self, params, prepared)
+            return part.value, part.last_gradient(part.params_bar())
+
+        for loss, vector in in_order(share, slices, is_spread(self, params, batch)):
+            value += loss
+            gradient += vector
         self.add_penalty_product(params, gradient)
         return float(value), to_namespace(callers_xp, gradient)
 

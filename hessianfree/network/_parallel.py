@@ -160,7 +160,7 @@ class _ShardedBatch:
     def __init__(self, network: SequenceNetwork, pool: _Pool, batch: Batch, n_shards: int) -> None:
         parts = cut_into_shards(batch, n_shards)
         self._network, self._pool = network, pool
-        self._shards = pool.keep(network.without_penalty(), parts)
+        self._shards = pool.keep(network.without_penalty().on_one_thread(), parts)
         scored = np.array([part.n_scored for part in parts]) / batch.n_scored
         totals = np.array([extent_of(part).total for part in parts])
         # W_s / W. Structural damping counts steps and not their weights, and squared gradients are
@@ -221,7 +221,7 @@ class ParallelObjective:
     network : SequenceNetwork
         On the CPU.
     n_jobs : int, default=None
-        Threads, as in joblib: None is one, -1 all cores. Each computes with one BLAS thread.
+        Threads, as in joblib: None is one, -1 all cores. Each computes its shards on one core.
     n_shards : int, default=None
         Shards of a batch, at most one for each sequence; by default as many as there are workers.
     client : distributed.Client, optional

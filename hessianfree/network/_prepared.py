@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from hessianfree.batch import Batch, check_initial_inputs
 from hessianfree.cells._inputs import check_inputs
 from hessianfree.cells.bidirectional import reads_ahead
-from hessianfree.network._buckets import Indices, bucket_sequences
+from hessianfree.network._buckets import Indices, bucket_sequences, share_out
 from hessianfree.network._definition import NetworkDefinition
 from hessianfree.network._losses import takes_classes
+from hessianfree.network._side_by_side import n_slices
 from reservoir.utils.device import MEMORY_REMEDY, module_of, move_state, naming_remedy
 from reservoir.utils.types import Array
 
@@ -64,13 +65,15 @@ def prepare_for(
 
     `max_rows` is in place of that of the network where it is smaller.
     """
-    limits = [limit for limit in (max_rows, network.max_rows) if limit is not None]
+    cut = _cuts(network, params, batch)
+    limits = [max(1, limit // cut) for limit in (max_rows, network.max_rows) if limit is not None]
     limit = min(limits, default=None)
     sizes = network.cell.n_inputs, network.n_outputs, network.n_initial_inputs
     step_cost = step_rows(network)
     key = (
         params.dtype,
         limit,
+        cut,
         step_cost,
         sizes,
         takes_classes(network.loss),
@@ -80,8 +83,17 @@ def prepare_for(
         module_of(params),
         batch,
         key,
-        lambda: _checked_slices(network, params.dtype, batch, limit, step_cost),
+        lambda: _checked_slices(network, params.dtype, batch, (limit, cut), step_cost),
     )
+
+
+def is_spread(network: NetworkDefinition, params: Array, batch: Batch) -> bool:
+    """Return whether the slices of a batch are there for threads to share."""
+    return _cuts(network, params, batch) > 1
+
+
+def _cuts(network: NetworkDefinition, params: Array, batch: Batch) -> int:
+    return n_slices(network, params.dtype, int(extent_of(batch).lengths.sum()))
 
 
 def step_rows(network: NetworkDefinition) -> float:
@@ -131,13 +143,19 @@ def _checked_slices(
     network: NetworkDefinition,
     dtype: np.dtype[Any],
     batch: Batch,
-    max_rows: int | None,
+    limits: tuple[int | None, int],
     step_rows: float,
 ) -> list[PreparedBatch]:
-    """Return the slices of a batch on the host, after a check that they fit the network."""
+    """Return the slices of a batch on the host, after a check that they fit the network.
+
+    `limits` are `max_rows` and `n_slices` of `prepare`.
+    """
     if batch.initial_state is None or batch.initial_inputs is not None:
         check_vectors(network, batch.initial_inputs, batch.n_sequences)
-    slices = prepare(batch, dtype, max_rows, step_rows, whole=reads_ahead(network.cell))
+    max_rows, cut = limits
+    slices = prepare(
+        batch, dtype, max_rows, step_rows, whole=reads_ahead(network.cell), n_slices=cut
+    )
     classes = batch.targets.ndim == 2
     if classes and not takes_classes(network.loss):
         raise ValueError(
@@ -231,8 +249,8 @@ class _Extent:
     whole: Indices  # all steps, of those that have a scored one
     total: float
     n_scored: int
-    # By `step_rows`, `max_rows`, and whether sequences are run whole.
-    buckets: dict[tuple[float, int | None, bool], list[Indices]] = field(default_factory=dict)
+    # By `step_rows`, `max_rows`, whether sequences are run whole, and `n_slices`.
+    buckets: dict[tuple[float, int | None, bool, int], list[Indices]] = field(default_factory=dict)
 
 
 # Of each batch that lives: it is asked for at every loss.
@@ -270,6 +288,7 @@ def prepare(
     step_rows: float,
     *,
     whole: bool = False,
+    n_slices: int = 1,
 ) -> list[PreparedBatch]:
     """Return `batch` ready for computation, cut into slices of whole sequences.
 
@@ -284,6 +303,9 @@ def prepare(
         As in `bucket_sequences`, by which uneven sequences are cut.
     whole : bool, default=False
         Whether to keep the steps after the last scored one of each sequence.
+    n_slices : int, default=1
+        Slices are cut on, so that none has more than its share of steps where there are so many;
+        see `share_out`.
 
     Returns
     -------
@@ -292,10 +314,11 @@ def prepare(
     """
     extent = extent_of(batch)
     prepare_part = functools.partial(_prepare_slice, batch, extent, dtype, whole)
-    key = step_rows, max_rows, whole
+    key = step_rows, max_rows, whole, n_slices
     if key not in extent.buckets:
         lengths = extent.whole if whole else extent.lengths
-        extent.buckets[key] = bucket_sequences(lengths, step_rows, max_rows)
+        buckets = bucket_sequences(lengths, step_rows, max_rows)
+        extent.buckets[key] = share_out(buckets, lengths, n_slices)
     parts = extent.buckets[key]
     n_sequences = batch.n_sequences
     if all(len(part) == 1 or part[-1] - part[0] == len(part) - 1 for part in parts) and (

@@ -124,16 +124,16 @@ class _Pools:
             return True
 
     def announce(self, visit: _Visit, n_threads: int) -> None:
-        """Let `allowed` share the cores among so many threads, for as long as `visit` lives."""
+        """Let `settled` count so many threads that compute, for as long as `visit` lives."""
         with self._lock:
             self._announced[visit] = n_threads
 
-    def allowed(self) -> int:
-        """Return how many threads each thread that computes may have, itself among them."""
+    def settled(self) -> tuple[int, int]:
+        """Return how many threads all that computes may have together, and how many compute."""
         with self._lock:
             n_inside = max(1, len(self._visits), sum(self._announced.values()))
             sizes = self._sizes if self._visits else [p.num_threads for p in self._controllers()]
-        return max(1, (self.chosen or min([*sizes, available_cores()])) // n_inside)
+        return max(1, self.chosen or min([*sizes, available_cores()])), n_inside
 
     def _controllers(self) -> list[Any]:
         if self._pools is None:
@@ -234,8 +234,17 @@ def with_few_threads(
 
 
 def allowed_threads() -> int:
-    """Return how many threads the user's settings and the cores that are there allow."""
-    return _POOLS.allowed()
+    """Return how many threads the user's settings and the cores that are there allow.
+
+    Of each thread that computes, itself among them: fewer where several do.
+    """
+    n_threads, n_inside = _POOLS.settled()
+    return max(1, n_threads // n_inside)
+
+
+def settled_threads() -> int:
+    """Return how many threads settings and cores allow, whatever else computes now."""
+    return _POOLS.settled()[0]
 
 
 def call_side_by_side(calls: Sequence[Callable[[], _Result]]) -> list[_Result]:
