@@ -19,7 +19,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from hessianfree.cells._chains import ACTIVATIONS, FLUSH_EVERY
-from reservoir.dynamics.loops._numba_kernels import compiled, tanh
+from reservoir.dynamics.loops._numba_kernels import tanh
+from reservoir.utils.compiling import compiled
 
 # What numba leaves untyped, or types as what it is before it is called.
 _cgutils: Any = cgutils

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from reservoir.dynamics.loops._numba_kernels import ANY_ORDER, compiled, copy_vector
+from reservoir.utils.compiling import ANY_ORDER, called, compiled, written_out
 
 
-@compiled(**ANY_ORDER)
+@called(**ANY_ORDER)
 def _dot(a: Any, b: Any) -> Any:
     """Return the sum of a[i] b[i]."""
     total = 0.0
@@ -23,18 +23,19 @@ def _dot(a: Any, b: Any) -> Any:
     return total
 
 
-@compiled(**ANY_ORDER)
+@called(**ANY_ORDER)
 def _add_multiple(factor: Any, a: Any, out: Any) -> None:
     """Add factor * a to `out`."""
     for i in range(np.uint64(len(a))):
         out[i] += factor * a[i]
 
 
-@compiled(**ANY_ORDER)
+@written_out
 def _transposed_product(root: Any, vector: Any, out: Any) -> None:
     """Write Rᵀ v to `out`, four rows of R at a time: `out` is then loaded a quarter as often."""
-    out[:] = 0.0
     one, n = np.uint64(1), np.uint64(len(out))
+    for i in range(n):
+        out[i] = 0.0
     n_fours = n // np.uint64(4)
     for four in range(n_fours):
         k = four * np.uint64(4)
@@ -48,22 +49,23 @@ def _transposed_product(root: Any, vector: Any, out: Any) -> None:
         _add_multiple(vector[rest], root[rest], out)
 
 
-@compiled(**ANY_ORDER)
+@written_out
 def _add_products(error: Any, gain: Any, coef: Any) -> None:
     """Add error gainᵀ to the coefficients."""
     for o in range(len(error)):
         _add_multiple(error[o], gain, coef[o])
 
 
-@compiled(**ANY_ORDER)
-def _fold_in(root: Any, coef: Any, phi: Any, error: Any, weight: Any, scale: Any) -> None:
+@written_out
+def _fold_in(
+    root: Any, coef: Any, phi: Any, error: Any, weight: Any, scale: Any, gain: Any
+) -> None:
     """Add a row to the problem, without forgetting: `phi` = Rᵀ s, `scale` = 1 + w φᵀφ.
 
     Once φ is known, each row of R sees only itself: it is loaded once for its product with φ and
     for its update.
     """
     factor = weight / (scale + math.sqrt(scale))
-    gain = np.empty(len(phi))
     for k in range(np.uint64(len(phi))):
         row = root[k]
         product = _dot(row, phi)
@@ -72,7 +74,7 @@ def _fold_in(root: Any, coef: Any, phi: Any, error: Any, weight: Any, scale: Any
     _add_products(error, gain, coef)
 
 
-@compiled(**ANY_ORDER)
+@written_out
 def _forget_and_fold_in(
     root: Any,
     coef: Any,
@@ -83,17 +85,19 @@ def _forget_and_fold_in(
     forgetting: Any,
     turn: Any,
     missing: Any,
+    scratch: Any,
 ) -> None:
     """Fade what was learned, add a row, and top up a penalty while each row of R is at hand."""
     factor = weight / (scale + math.sqrt(forgetting * scale))
     growth = 1.0 / math.sqrt(forgetting)
     n = np.uint64(len(phi))
+    gain, unit, unit_gain = scratch[0], scratch[1], scratch[2]
     # The row of the unit vector that comes second, as the first update will leave it.
-    unit = root[turn] - (factor * _dot(root[turn], phi)) * phi
-    unit *= growth
+    first_step = factor * _dot(root[turn], phi)
+    for i in range(n):
+        unit[i] = (root[turn, i] - first_step * phi[i]) * growth
     unit_scale = 1.0 + missing * _dot(unit, unit)
     unit_factor = missing / (unit_scale + math.sqrt(unit_scale))
-    gain, unit_gain = np.empty(n), np.empty(n)
     for k in range(n):
         row = root[k]
         product = _dot(row, phi)
@@ -124,13 +128,14 @@ def learn_least_squares(
     total: Any,
     alpha: float,
     forgetting: float,
-    n_turns: int,
+    n_turns: int | None,
     turn: int,
     fit_intercept: bool,
 ) -> int:
     """See `_least_squares._learn_rows`."""
     n, n_targets = features.shape[1], targets.shape[1]
-    difference, phi, error = np.empty(n), np.empty(n), np.empty(n_targets)
+    scratch, error = np.empty((5, n)), np.empty(n_targets)
+    difference, phi = scratch[3], scratch[4]
     for t in range(len(features)):
         weight, before = weights[t], forgetting * total[0]
         for k in range(n):
@@ -145,23 +150,27 @@ def learn_least_squares(
         scale = forgetting + share * _dot(phi, phi)
         if not math.isfinite(scale):
             return t
-        if n_turns == 0:
-            _fold_in(root, coef, phi, error, share, scale)
+        if n_turns is None:
+            _fold_in(root, coef, phi, error, share, scale, scratch[0])
         else:
             for k in range(n):
                 penalties[k] *= forgetting
             missing = alpha - penalties[turn]
-            _forget_and_fold_in(root, coef, phi, error, share, scale, forgetting, turn, missing)
+            _forget_and_fold_in(
+                root, coef, phi, error, share, scale, forgetting, turn, missing, scratch
+            )
             penalties[turn] = alpha
             turn = (turn + 1) % n
-        for _ in range(n_turns - 1):
-            copy_vector(root[turn], phi)
-            for o in range(n_targets):
-                error[o] = -coef[o, turn]
-            missing = alpha - penalties[turn]
-            _fold_in(root, coef, phi, error, missing, 1.0 + missing * _dot(phi, phi))
-            penalties[turn] = alpha
-            turn = (turn + 1) % n
+            for _ in range(n_turns - 1):
+                for k in range(n):
+                    phi[k] = root[turn, k]
+                for o in range(n_targets):
+                    error[o] = -coef[o, turn]
+                missing = alpha - penalties[turn]
+                scale = 1.0 + missing * _dot(phi, phi)
+                _fold_in(root, coef, phi, error, missing, scale, scratch[0])
+                penalties[turn] = alpha
+                turn = (turn + 1) % n
         if fit_intercept:
             total[0] = before + weight
             if weight > 0:
@@ -185,9 +194,8 @@ def learn_mean_squares(
     fit_intercept: bool,
 ) -> int:
     """See `_mean_squares._learn_rows`."""
-    row = np.empty(features.shape[1])
     for t in range(len(features)):
-        copy_vector(features[t], row)
+        row = features[t]
         power = _dot(row, row) + (1.0 if fit_intercept else 0.0)
         if not math.isfinite(power):
             return t

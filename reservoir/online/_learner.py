@@ -16,6 +16,9 @@ from reservoir.utils.persistence import require_array
 from reservoir.utils.types import Floats
 from reservoir.utils.validation import check_choice, check_flag, check_integer
 
+# Rows that are learned by one call of a kernel, and copied where they are not of its kind.
+_PIECE = 256
+
 
 class Learner:
     """A linear map y = W s + c that learns from rows as they come.
@@ -164,9 +167,17 @@ class Learner:
         """
         if self._was_read:
             self._own_arrays()
-        done = self._learn(features, targets, weights, outputs)
         first = self.n_rows
-        self.n_rows += done
+        for start in range(0, len(features), _PIECE):
+            rows = slice(start, start + _PIECE)
+            piece = _of_one_kind(features[rows])
+            learned = self._learn(
+                piece, _of_one_kind(targets[rows]), _of_one_kind(weights[rows]), outputs[rows]
+            )
+            self.n_rows += learned
+            if learned < len(piece):
+                break
+        done = self.n_rows - first
         if done < len(features):
             raise ValueError(
                 f"`features` row {done} is too large to be squared, but numbers well below 1e150 "
@@ -201,6 +212,13 @@ class Learner:
         """Return the compiled twin, or None where it is not wanted or not there."""
         kernels = load_kernels(self.engine)
         return None if kernels is None else getattr(kernels, name)
+
+
+def _of_one_kind(part: NDArray[Any]) -> Floats:
+    """Return `part`, or a copy, as what kernels are compiled for: they are for each new kind."""
+    if part.flags.carray and part.dtype == np.float64:
+        return part
+    return np.require(part, np.float64, ["C", "W"])
 
 
 def is_finite(values: NDArray[np.floating]) -> bool:

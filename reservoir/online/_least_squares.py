@@ -146,7 +146,7 @@ class RecursiveLeastSquares(Learner):
             self._total,
             self.alpha,
             self.forgetting,
-            self._n_turns,
+            self._n_turns or None,
             self.n_rows * self._n_turns % self.n_features,
             self.fit_intercept,
         )
@@ -167,7 +167,7 @@ def _learn_rows(
     total: Floats,
     alpha: float,
     forgetting: float,
-    n_turns: int,
+    n_turns: int | None,
     turn: int,
     fit_intercept: bool,
 ) -> int:
@@ -193,7 +193,7 @@ def _learn_rows(
         elif fit_intercept:
             total[0] = before
         penalties *= forgetting
-        for _ in range(n_turns):
+        for _ in range(n_turns or 0):
             unit = np.zeros(len(row))
             unit[turn] = 1.0
             _fold_in(root, coef, unit, -coef[:, turn], alpha - penalties[turn], 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from reservoir.dynamics.loops._numba_kernels import (
     FEW_COLUMNS,
     LANES,
     advance,
-    advance_free,
     advance_lanes,
 )
 from reservoir.dynamics.loops._numpy import NumpyLoop
@@ -26,19 +26,24 @@ class NumbaLoop:
     """Steps one reservoir of tanh units with compiled loops; members as `NumpyLoop`'s."""
 
     def __init__(self, reservoir: Reservoir) -> None:
-        self._leak_rate = _carrying(reservoir)
+        leak_rate = np.full(reservoir.n_units, reservoir.leak_rate, dtype=reservoir.dtype)
         self._drive_weights = drive_weights(reservoir)
         self._wide = NumpyLoop(reservoir)
-        self._matrix: Any
-        self._compressed: Any = None
+        padded = compressed = dense = None
         if issparse(reservoir.recurrent):
             compressed = _compressed(reservoir.recurrent)
-            self._matrix = _padded(reservoir.recurrent) or compressed
+            padded = _padded(reservoir.recurrent)
         else:
             matrix = np.require(reservoir.recurrent, requirements=["C", "W"])
-            self._matrix = (matrix, np.empty(reservoir.n_units, dtype=reservoir.dtype))
-        if issparse(reservoir.recurrent) and reservoir.is_leaky:
-            self._compressed = compressed
+            dense = (matrix, np.empty(reservoir.n_units, dtype=reservoir.dtype))
+        in_one_form = compressed if padded is None else None
+        # What stays the same from call to call of the kernel, in the order of its arguments.
+        self._weights = (padded, in_one_form, dense, leak_rate, _carried(reservoir))
+        nothing: Array = np.empty((0, 0), dtype=reservoir.dtype)
+        self._not_closed = (nothing, nothing.ravel(), nothing, False)
+        self._compressed: Any = None
+        if compressed is not None and reservoir.is_leaky:
+            self._compressed, self._leak_rate = compressed, leak_rate
             self.n_lanes = LANES[reservoir.dtype.name]
             # Idle lanes cost as much as busy ones: fewer go faster one after the other.
             self.min_lanes = self.n_lanes * 5 // 8
@@ -57,7 +62,7 @@ class NumbaLoop:
             if noise is not None:
                 states += noise
             columns, weights = columns[:, :0].copy(), weights[:0]
-        advance(states, state, columns, weights, is_based, self._matrix, self._leak_rate)
+        advance(states, state, columns, weights, is_based, *self._weights, *self._not_closed)
 
     def advance_lanes(
         self,
@@ -120,19 +125,8 @@ class NumbaLoop:
             weights = np.concatenate([weights, closing.external])
         extended = np.empty((len(columns), n_outputs + columns.shape[1]), dtype=columns.dtype)
         extended[:, n_outputs:] = columns
-        maps = (closing.state, closing.squares, closing.output)
-        advance_free(
-            states,
-            state,
-            extended,
-            weights,
-            is_based,
-            self._matrix,
-            self._leak_rate,
-            outputs,
-            output,
-            maps,
-        )
+        closed = (outputs, output, *_side_by_side(closing))
+        advance(states, state, extended, weights, is_based, *self._weights, *closed)
 
     def live_step(
         self,
@@ -150,26 +144,30 @@ class NumbaLoop:
         n_outputs = len(output)
         weights = np.concatenate([closing.feedback, closing.external])
         drive: Array = np.empty((1, len(weights)), dtype=columns.dtype)
-        maps = (closing.state, closing.squares, closing.output)
-        matrix, leak_rate, inputs = self._matrix, self._leak_rate, drive[:, n_outputs:]
+        inputs = drive[:, n_outputs:]
+        closed = (outputs, output, *_side_by_side(closing))
+        step_once = partial(advance, states, state, drive, weights, False, *self._weights, *closed)
 
         def step() -> None:
             inputs[...] = columns
-            advance_free(
-                states, state, drive, weights, False, matrix, leak_rate, outputs, output, maps
-            )
+            step_once()
 
         return step
 
 
-def _carrying(reservoir: Reservoir) -> Any:
-    """Return a of each unit; what is not leaky has beside it k and s: (1 - k a) x_s is kept."""
-    leak_rate = np.full(reservoir.n_units, reservoir.leak_rate, dtype=reservoir.dtype)
+def _carried(reservoir: Reservoir) -> Any:
+    """Return k and s of what is not leaky: (1 - k a) x_s is kept; None for what is."""
     if reservoir.is_leaky:
-        return leak_rate
+        return None
     is_euler = isinstance(reservoir.carry, str)
     sources = np.arange(reservoir.n_units) if is_euler else reservoir.carry
-    return leak_rate, reservoir.dtype.type(0 if is_euler else 1), sources.astype(np.uint32)
+    return reservoir.dtype.type(0 if is_euler else 1), sources.astype(np.uint32)
+
+
+def _side_by_side(closing: Closing) -> tuple[Array, bool]:
+    """Return [V_x | V_q | V_y], of those that are there, and whether V_q is."""
+    maps = [part for part in (closing.state, closing.squares, closing.output) if len(part)]
+    return np.concatenate(maps, axis=1), len(closing.squares) > 0
 
 
 def _compressed(matrix: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint32], Array]:

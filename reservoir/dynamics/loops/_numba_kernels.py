@@ -13,29 +13,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 from numba.np.numpy_support import carray
+
+from reservoir.utils.compiling import STRICT, compiled, written_out
 
 # What numba leaves untyped, or types as what it is before it is called.
 _cgutils: Any = cgutils
 
 
 _types: Any = types
-
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-_STRICT: Any = {"fastmath": {"contract"}, "error_model": "numpy", "nogil": True}
-
-
-ANY_ORDER = _STRICT | {"fastmath": {"contract", "reassoc"}}
 
 
 # Units a tile: its sums stay in the first-level cache.
@@ -51,18 +43,6 @@ LANES = {"float64": 16, "float32": 32}
 
 # More columns than that are multiplied faster by BLAS, ahead of the loop.
 FEW_COLUMNS = 4
-
-
-def compiled(**options: Any) -> Callable[[_Function], _Function]:
-    """Compile with a cache on disk, or without one where none can be written."""
-
-    def decorate(function: _Function) -> _Function:
-        try:
-            return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-        except RuntimeError:
-            return numba.njit(**options)(function)  # type: ignore[no-any-return]
-
-    return decorate
 
 
 # --------------------------------------------------------------------------------------
@@ -191,8 +171,8 @@ def _tanh_value(builder: Any, x: Any, dtype: str) -> Any:
 
 
 @_new_word
-def _tanh(typing_context: Any, x: Any) -> Any:
-    """Return tanh of a number."""
+def tanh(typing_context: Any, x: Any) -> Any:
+    """Return tanh x of float64, with a relative error below 1e-15, or float32, below 4e-7."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _tanh_value(builder, arguments[0], str(x))
@@ -200,10 +180,16 @@ def _tanh(typing_context: Any, x: Any) -> Any:
     return x(x), generate
 
 
-@compiled(**_STRICT)
-def tanh(x: float) -> float:
-    """Return tanh x of float64, with a relative error below 1e-15, or float32, below 4e-7."""
-    return _tanh(x)  # type: ignore[no-any-return]
+@_new_word
+def add_product(typing_context: Any, total: Any, a: Any, b: Any) -> Any:
+    """Return total + a b, where the sum may be gathered in any order."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        flags = ["contract", "reassoc"]
+        product = builder.fmul(*arguments[1:], flags=flags)
+        return builder.fadd(arguments[0], product, flags=flags)
+
+    return total(total, a, b), generate
 
 
 # --------------------------------------------------------------------------------------
@@ -233,6 +219,16 @@ _lane_tile = _stack_array(_LANE_TILE * max(LANES.values()))
 
 
 _lane_sums = _stack_array(max(LANES.values()))
+
+
+@_new_word
+def _lanes_of(typing_context: Any, like: Any) -> Any:
+    """Return how many lanes there are: a constant, to which loops are fitted."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.intp, LANES[str(like.dtype)])
+
+    return _types.intp(like), generate
 
 
 def _vector(context: Any, dtype: Any) -> Any:
@@ -283,7 +279,7 @@ def _add_row(typing_context: Any, sums: Any, factor: Any, array: Any, index: Any
         builder.store(total, pointer, align=4)
         return context.get_dummy_value()
 
-    return _types.void(sums, factor, array, index), generate
+    return _types.void(sums, sums.dtype, array, index), generate
 
 
 @_new_word
@@ -407,308 +403,157 @@ def _write_lanes(typing_context: Any, z: Any, block: Any, lane: Any, step: Any, 
 
 
 # --------------------------------------------------------------------------------------
-# One step of one sequence: row = a tanh(z) + (1 - a) previous, or what else `leak_rate` says is
-# carried on. With `is_based`, z starts from what `row` holds, else from 0; then come the columns of
-# this step, and W, which `_step` takes in three forms. z is built and used tile by tile.
+# One sequence, driven or in closed loop
+#
+# Almost all of it is one function: what it called would be optimised and put into machine code once
+# by itself, and again as a part of it. `written_out` functions become part of it before that.
 # --------------------------------------------------------------------------------------
 
 
-@compiled(**_STRICT)
-def _start_tile(
-    z: Any, row: Any, first: Any, n: Any, columns: Any, weights: Any, is_based: Any
-) -> None:
-    """Put what does not depend on the state into z, for the units from `first` on."""
-    if is_based:
-        for i in range(n):
-            z[i] = row[first + i]
-    else:
-        for i in range(n):
-            z[i] = 0
-    for k in range(np.uint64(len(columns))):
-        weight, number = weights[k], columns[k]
-        for i in range(n):
-            z[i] += weight[first + i] * number
-
-
-def _finish_tile(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> None:
-    """Write the states that follow from z to `row`; the bodies follow."""
-
-
-@overload(_finish_tile, jit_options=_STRICT)
-def _choose_finish(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> Any:
-    """Choose the body by what is carried on."""
-    return _finish_carried if isinstance(leak_rate, types.BaseTuple) else _finish_leaky
-
-
-def _finish_leaky(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> None:
-    """Each unit keeps a share of its own state."""
-    # Exact where a = 1, and without the rounding of 1 - a elsewhere.
+@written_out
+def _add_compressed(z: Any, first: Any, n: Any, compressed: Any, previous: Any) -> None:
+    """Add W x to z, for the units from `first` on: W as bounds, sources and values of CSR."""
+    bounds, sources, values = compressed
     for i in range(n):
-        a, before = leak_rate[first + i], previous[first + i]
-        row[first + i] = a * _tanh(z[i]) + (before - a * before)
+        u = first + i
+        total = z[i]
+        for j in range(bounds[u], bounds[u + np.uint64(1)]):
+            total += values[j] * previous[sources[j]]
+        z[i] = total
 
 
-def _finish_carried(z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any) -> None:
-    """Each unit takes over what it keeps from one unit, perhaps itself, and perhaps all of it."""
-    rates, lost, sources = leak_rate
+@written_out
+def _carry_on(
+    z: Any, row: Any, first: Any, n: Any, previous: Any, leak_rate: Any, carried: Any
+) -> None:
+    """Write a tanh z + (1 - k a) x_s: what each unit keeps is from one unit, perhaps itself."""
+    lost, sources = carried
     for i in range(n):
-        a, before = rates[first + i], previous[sources[first + i]]
-        row[first + i] = a * _tanh(z[i]) + (before - lost * a * before)
+        a, before = leak_rate[first + i], previous[sources[first + i]]
+        row[first + i] = a * tanh(z[i]) + (before - lost * a * before)
 
 
-def _step(
-    row: Any, previous: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
-) -> None:
-    """Write the state after `previous` to `row`; the bodies follow."""
+@written_out
+def _put_out(row: Any, y: Any, out: Any, maps: Any, is_squared: Any) -> None:
+    """Add what comes from the state `row` and the output `y` before to the output `out`."""
+    one, n_units, n_outputs = np.uint64(1), np.uint64(len(row)), np.uint64(len(y))
+    n_features = n_units + n_units if is_squared else n_units
+    for o in range(n_outputs):
+        total = maps[o, 0] * row[0]
+        for i in range(one, n_units):
+            total = add_product(total, maps[o, i], row[i])
+        out[o] += total
+        if is_squared:
+            total = maps[o, n_units] * (row[0] * row[0])
+            for i in range(one, n_units):
+                total = add_product(total, maps[o, n_units + i], row[i] * row[i])
+            out[o] += total
+        if np.uint64(maps.shape[1]) > n_features:
+            total = maps[o, n_features] * y[0]
+            for i in range(one, n_outputs):
+                total = add_product(total, maps[o, n_features + i], y[i])
+            out[o] += total
 
 
-@overload(_step, jit_options=_STRICT)
-def _choose_step(
-    row: Any, previous: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
-) -> Any:
-    """Choose the body by the form of W."""
-    if len(matrix) == 3:
-        return _step_compressed
-    return _step_dense if matrix[0].dtype == row.dtype else _step_padded
-
-
-def _step_padded(
-    row: Any, previous: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
-) -> None:
-    """W as sources and values of shape (k, n_units): connection j of each unit is row j."""
-    sources, values = matrix
-    one, n_units, width = np.uint64(1), np.uint64(len(row)), np.uint64(_TILE)
-    n_rows = np.uint64(len(values))
-    n_fives = n_rows // np.uint64(5)
-    z = carray(_unit_tile(row), (_TILE,))
-    for first in range(np.uint64(0), n_units, width):
-        n = min(width, n_units - first)
-        _start_tile(z, row, first, n, columns, weights, is_based)
-        for five in range(n_fives):
-            j = five * np.uint64(5)
-            s0, v0 = sources[j], values[j]
-            s1, v1 = sources[j + one], values[j + one]
-            s2, v2 = sources[j + np.uint64(2)], values[j + np.uint64(2)]
-            s3, v3 = sources[j + np.uint64(3)], values[j + np.uint64(3)]
-            s4, v4 = sources[j + np.uint64(4)], values[j + np.uint64(4)]
-            for i in range(n):
-                u = first + i
-                z[i] += (
-                    v0[u] * previous[s0[u]]
-                    + v1[u] * previous[s1[u]]
-                    + v2[u] * previous[s2[u]]
-                    + v3[u] * previous[s3[u]]
-                    + v4[u] * previous[s4[u]]
-                )
-        for rest in range(n_fives * np.uint64(5), n_rows):
-            s0, v0 = sources[rest], values[rest]
-            for i in range(n):
-                z[i] += v0[first + i] * previous[s0[first + i]]
-        _finish_tile(z, row, first, n, previous, leak_rate)
-
-
-def _step_compressed(
-    row: Any, previous: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
-) -> None:
-    """W as bounds, sources and values of a CSR matrix."""
-    bounds, sources, values = matrix
-    n_units, width = np.uint64(len(row)), np.uint64(_TILE)
-    z = carray(_unit_tile(row), (_TILE,))
-    for first in range(np.uint64(0), n_units, width):
-        n = min(width, n_units - first)
-        _start_tile(z, row, first, n, columns, weights, is_based)
-        for i in range(n):
-            u = first + i
-            total = z[i]
-            for j in range(bounds[u], bounds[u + np.uint64(1)]):
-                total += values[j] * previous[sources[j]]
-            z[i] = total
-        _finish_tile(z, row, first, n, previous, leak_rate)
-
-
-def _step_dense(
-    row: Any, previous: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
-) -> None:
-    """W as a dense matrix, and a vector for its product with the state."""
-    values, scratch = matrix
-    np.dot(values, previous, scratch)
-    n_units, width = np.uint64(len(row)), np.uint64(_TILE)
-    z = carray(_unit_tile(row), (_TILE,))
-    for first in range(np.uint64(0), n_units, width):
-        n = min(width, n_units - first)
-        _start_tile(z, row, first, n, columns, weights, is_based)
-        for i in range(n):
-            z[i] += scratch[first + i]
-        _finish_tile(z, row, first, n, previous, leak_rate)
-
-
-# --------------------------------------------------------------------------------------
-# Loops over steps
-# --------------------------------------------------------------------------------------
-
-
-@compiled(**_STRICT)
-def copy_vector(source: Any, target: Any) -> None:
-    """Copy a vector: `target[:] = source` takes two seconds to compile, for its error message."""
-    for i in range(len(target)):
-        target[i] = source[i]
-
-
-@compiled(**_STRICT)
+@compiled(**STRICT)
 def advance(
-    states: Any, state: Any, columns: Any, weights: Any, is_based: Any, matrix: Any, leak_rate: Any
-) -> None:
-    """See `NumpyLoop.advance`."""
-    previous = state
-    for t in range(len(states)):
-        row = states[t]
-        _step(row, previous, columns[t], weights, is_based, matrix, leak_rate)
-        previous = row
-    copy_vector(previous, state)
-
-
-@compiled(**ANY_ORDER)
-def _dot(a: Any, b: Any) -> Any:
-    """Return the sum of a[i] b[i], in the order that suits the machine."""
-    total = a[0] * b[0]
-    for i in range(np.uint64(1), np.uint64(len(a))):
-        total += a[i] * b[i]
-    return total
-
-
-@compiled(**ANY_ORDER)
-def _dot_of_squares(a: Any, b: Any) -> Any:
-    """Return the sum of a[i] b[i]², in the order that suits the machine."""
-    total = a[0] * b[0] * b[0]
-    for i in range(np.uint64(1), np.uint64(len(a))):
-        total += a[i] * b[i] * b[i]
-    return total
-
-
-@compiled(**_STRICT)
-def advance_free(
     states: Any,
     state: Any,
     columns: Any,
     weights: Any,
     is_based: Any,
-    matrix: Any,
+    padded: Any,
+    compressed: Any,
+    dense: Any,
     leak_rate: Any,
+    carried: Any,
     outputs: Any,
     output: Any,
     maps: Any,
+    is_squared: Any,
 ) -> None:
-    """See `NumpyLoop.advance_free`; the first columns are for the output before."""
-    state_map, square_map, output_map = maps
+    """See `NumpyLoop.advance`, and `advance_free`: the first columns are for the output before.
+
+    x = a tanh(z) + (1 - a) previous, or what else `carried` says is carried on. With `is_based`, z
+    starts from what `states` holds, else from 0; then come the columns of the step, and W. z is
+    built and used tile by tile.
+
+    `maps` are [V_x | V_q | V_y], V_q being there where `is_squared`, and V_y perhaps. Where there
+    is no output the run is a driven one, and `outputs` may be of shape (0, 0).
+
+    W has one of three forms, the two others being None, and `carried` may be None: numba drops the
+    branches of what is None before it compiles the others. `padded` holds sources and values of
+    shape (k, n_units), row j being connection j of each unit; `compressed` bounds, sources and
+    values of a CSR matrix; `dense` the matrix, and a vector for its product with the state.
+    `carried` holds k, and s of each unit, of (1 - k a) x_s.
+    """
+    one, n_units, width = np.uint64(1), np.uint64(len(state)), np.uint64(_TILE)
+    z = _unit_tile(state)
     previous, y = state, output
     for t in range(len(states)):
         row, out, column = states[t], outputs[t], columns[t]
         for o in range(len(y)):
             column[o] = y[o]
-        _step(row, previous, column, weights, is_based, matrix, leak_rate)
-        for o in range(len(y)):
-            out[o] += _dot(state_map[o], row)
-            if len(square_map):
-                out[o] += _dot_of_squares(square_map[o], row)
-            if len(output_map):
-                out[o] += _dot(output_map[o], y)
-        previous, y = row, out
-    copy_vector(previous, state)
-    copy_vector(y, output)
-
-
-def _lanes(
-    block: Any,
-    begin: Any,
-    here: Any,
-    there: Any,
-    columns: Any,
-    weights: Any,
-    is_noisy: Any,
-    matrix: Any,
-    leak_rate: Any,
-    scales: Any,
-) -> None:
-    """Step the lanes of `here` (n_units, n_lanes); each step swaps `here` and `there`.
-
-    `scales` (2, n_lanes) hold what W x and the leak rate are multiplied by.
-    """
-
-
-@overload(_lanes, jit_options=_STRICT)
-def _choose_lanes(
-    block: Any,
-    begin: Any,
-    here: Any,
-    there: Any,
-    columns: Any,
-    weights: Any,
-    is_noisy: Any,
-    matrix: Any,
-    leak_rate: Any,
-    scales: Any,
-) -> Any:
-    """Choose the number of lanes by the dtype."""
-    number_one = np.float32(1) if here.dtype == types.float32 else np.float64(1)
-    n_lanes = LANES[str(here.dtype)]
-    size = _LANE_TILE * n_lanes
-
-    def lanes(
-        block: Any,
-        begin: Any,
-        here: Any,
-        there: Any,
-        columns: Any,
-        weights: Any,
-        is_noisy: Any,
-        matrix: Any,
-        leak_rate: Any,
-        scales: Any,
-    ) -> None:
-        bounds, sources, values = matrix
-        one, n_units, width = np.uint64(1), np.uint64(len(here)), np.uint64(_LANE_TILE)
-        n_used, n_columns = np.uint64(len(block)), np.uint64(weights.shape[1])
-        is_contiguous = block.strides[2] == block.itemsize
-        n_wide = n_used - n_used % width if is_contiguous else np.uint64(0)
-        tile, sums = _lane_tile(here), _lane_sums(here)
-        z, flat = carray(tile, (_LANE_TILE, n_lanes)), carray(tile, (size,))
-        for q in range(np.uint64(size)):
-            flat[q] = 0  # also where no lane is used: tanh keeps it finite
-        for step in range(len(columns)):
-            t, inputs = begin + step, columns[step]
-            for first in range(np.uint64(0), n_units, width):
-                n = min(width, n_units - first)
-                if is_noisy:
-                    for lane in range(n_used):
-                        for i in range(n):
-                            z[i, lane] = block[lane, t, first + i]
+        if dense is not None:
+            np.dot(dense[0], previous, dense[1])
+        for first in range(np.uint64(0), n_units, width):
+            n = min(width, n_units - first)
+            if is_based:
                 for i in range(n):
-                    u = first + i
-                    _clear(sums)
-                    for j in range(bounds[u], bounds[u + one]):
-                        _add_row(sums, values[j], here, np.uint64(sources[j]))
-                    _multiply_by_row(sums, scales, np.uint64(0))
-                    if is_noisy:
-                        _add_row(sums, number_one, z, i)
-                    for k in range(n_columns):
-                        _add_row(sums, weights[u, k], inputs, k)
-                    _squash(sums)
-                    _store_row(sums, z, i)
-                    # Exact where a = 1, and without the rounding of 1 - a elsewhere.
-                    _mix_rows(z, i, here, u, leak_rate[u], scales, one)
-                    _copy_row(z, i, there, u)
-                n_turned = n_wide if n == width else np.uint64(0)
-                for lane in range(np.uint64(0), n_turned, width):
-                    _write_lanes(z, block, lane, t, first)
-                for lane in range(n_turned, n_used):
+                    z[i] = row[first + i]
+            else:
+                for i in range(n):
+                    z[i] = 0
+            for k in range(np.uint64(len(column))):
+                number = column[k]
+                for i in range(n):
+                    z[i] += weights[k, first + i] * number
+            if padded is not None:
+                sources, values = padded
+                n_rows = np.uint64(len(values))
+                n_fives = n_rows // np.uint64(5)
+                for five in range(n_fives):
+                    j0 = five * np.uint64(5)
+                    j1, j2 = j0 + one, j0 + np.uint64(2)
+                    j3, j4 = j0 + np.uint64(3), j0 + np.uint64(4)
                     for i in range(n):
-                        block[lane, t, first + i] = z[i, lane]
-            here, there = there, here
+                        u = first + i
+                        z[i] += (
+                            values[j0, u] * previous[sources[j0, u]]
+                            + values[j1, u] * previous[sources[j1, u]]
+                            + values[j2, u] * previous[sources[j2, u]]
+                            + values[j3, u] * previous[sources[j3, u]]
+                            + values[j4, u] * previous[sources[j4, u]]
+                        )
+                for j in range(n_fives * np.uint64(5), n_rows):
+                    for i in range(n):
+                        z[i] += values[j, first + i] * previous[sources[j, first + i]]
+            if compressed is not None:
+                _add_compressed(z, first, n, compressed, previous)
+            if dense is not None:
+                for i in range(n):
+                    z[i] += dense[1][first + i]
+            if carried is not None:
+                _carry_on(z, row, first, n, previous, leak_rate, carried)
+            else:
+                # Exact where a = 1, and without the rounding of 1 - a elsewhere.
+                for i in range(n):
+                    a, before = leak_rate[first + i], previous[first + i]
+                    row[first + i] = a * tanh(z[i]) + (before - a * before)
+        _put_out(row, y, out, maps, is_squared)
+        previous, y = row, out
+    for i in range(n_units):
+        state[i] = previous[i]
+    for o in range(len(y)):
+        output[o] = y[o]
 
-    return lanes
+
+# --------------------------------------------------------------------------------------
+# Several sequences, as the lanes of vectors
+# --------------------------------------------------------------------------------------
 
 
-@compiled(**_STRICT)
+@compiled(**STRICT)
 def advance_lanes(
     block: Any,
     begin: Any,
@@ -721,16 +566,47 @@ def advance_lanes(
     leak_rate: Any,
     scales: Any,
 ) -> None:
-    """See `NumpyLoop.advance_lanes`."""
-    _lanes(
-        block,
-        begin,
-        here,
-        there,
-        columns,
-        weights,
-        is_noisy,
-        matrix,
-        leak_rate,
-        scales,
-    )
+    """See `NumpyLoop.advance_lanes`; states are in `here` (n_units, n_lanes).
+
+    Each step swaps `here` and `there`. `matrix` holds bounds, sources and values of a CSR matrix,
+    `scales` (2, n_lanes) what W x and the leak rate are multiplied by.
+    """
+    bounds, sources, values = matrix
+    one, n_units, width = np.uint64(1), np.uint64(len(here)), np.uint64(_LANE_TILE)
+    n_used, n_columns = np.uint64(len(block)), np.uint64(weights.shape[1])
+    is_contiguous = block.strides[2] == block.itemsize
+    n_wide = n_used - n_used % width if is_contiguous else np.uint64(0)
+    n_lanes, tile, sums = _lanes_of(here), _lane_tile(here), _lane_sums(here)
+    z = carray(tile, (_LANE_TILE, n_lanes))
+    for q in range(width * np.uint64(n_lanes)):
+        tile[q] = 0  # also where no lane is used: tanh keeps it finite
+    for step in range(len(columns)):
+        t, inputs = begin + step, columns[step]
+        for first in range(np.uint64(0), n_units, width):
+            n = min(width, n_units - first)
+            if is_noisy:
+                for lane in range(n_used):
+                    for i in range(n):
+                        z[i, lane] = block[lane, t, first + i]
+            for i in range(n):
+                u = first + i
+                _clear(sums)
+                for j in range(bounds[u], bounds[u + one]):
+                    _add_row(sums, values[j], here, np.uint64(sources[j]))
+                _multiply_by_row(sums, scales, np.uint64(0))
+                if is_noisy:
+                    _add_row(sums, one, z, i)
+                for k in range(n_columns):
+                    _add_row(sums, weights[u, k], inputs, k)
+                _squash(sums)
+                _store_row(sums, z, i)
+                # Exact where a = 1, and without the rounding of 1 - a elsewhere.
+                _mix_rows(z, i, here, u, leak_rate[u], scales, one)
+                _copy_row(z, i, there, u)
+            n_turned = n_wide if n == width else np.uint64(0)
+            for lane in range(np.uint64(0), n_turned, width):
+                _write_lanes(z, block, lane, t, first)
+            for lane in range(n_turned, n_used):
+                for i in range(n):
+                    block[lane, t, first + i] = z[i, lane]
+        here, there = there, here

@@ -173,7 +173,12 @@ def test_compiles_without_a_cache_where_none_can_be_written(tmp_path):
     blocked = tmp_path / "blocked"
     blocked.touch()  # A file where a folder would have to be: not even root can write below it.
     (package / "dynamics" / "loops" / "__pycache__").touch()
-    script = "from reservoir.dynamics.loops._numba_kernels import tanh; print(tanh(1.0))"
+    script = (
+        "import numpy as np\n"
+        "from reservoir.dynamics import Reservoir, run\n"
+        "one = Reservoir(np.zeros((1, 1)), np.ones((1, 1)), np.zeros(1))\n"
+        "print(run(one, [[1.0]], engine='numba')[0, 0])"
+    )
     places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), str(blocked / "here"))
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
