@@ -121,5 +121,4 @@ def closing_of(reservoir: Reservoir, readout: Readout, sources: Integers) -> Clo
         none if readout.squares is None else readout.squares,
         output,
     )
-    # Writable, as all arrays of a kernel: read-only ones would be compiled for anew.
-    return Closing(*(np.require(part, reservoir.dtype, ["C", "W"]) for part in maps))
+    return Closing(*(np.ascontiguousarray(part, dtype=reservoir.dtype) for part in maps))
