@@ -12,6 +12,7 @@ from scipy.sparse.linalg import cg
 
 from reservoir.utils.explained import explained
 from reservoir.utils.seeds import seed_sequence
+from reservoir.utils.sparse import product_with
 from reservoir.utils.threads import with_few_threads
 
 # Up to this size all eigenvalues cost no more than the two subspaces (measured).
@@ -329,7 +330,7 @@ class _Arnoldi:
     """An orthonormal basis of span{v, B v, B² v, ...} for B = W^power, extended on demand."""
 
     def __init__(self, matrix: Matrix, start: NDArray[np.float64], power: int):
-        self.matrix = matrix
+        self.multiply = product_with(matrix)
         self.power = power
         self.basis = np.empty((_BASIS_SIZES[-1] + 1, start.size))
         self.basis[0] = start
@@ -342,7 +343,7 @@ class _Arnoldi:
         while self.size < size and not self.is_invariant:
             image = self.basis[self.size]
             for _ in range(self.power):
-                image = self.matrix @ image
+                image = self.multiply(image)
             basis = self.basis[: self.size + 1]
             before = np.linalg.norm(image)
             coefficients = basis @ image
@@ -392,10 +393,11 @@ def _krylov_radius(matrix: Matrix, factor: int, rng: np.random.Generator) -> flo
     vectors = []
     scale = 0.0
     for operator, vector in zip((matrix, transposed), start, strict=True):
+        multiply = product_with(operator)
         growth = np.empty(20)
         vector = vector / np.linalg.norm(vector)
         for step in range(growth.size):
-            vector = operator @ vector
+            vector = multiply(vector)
             growth[step] = np.linalg.norm(vector)
             if growth[step] <= n_units * _EPSILON * bound:
                 return 0.0  # a power of W takes a random vector to nothing but rounding

@@ -12,12 +12,8 @@ from scipy.special import expit
 
 from reservoir.dynamics._reservoir import Reservoir
 from reservoir.dynamics.loops._maps import Closing, LaneScales, drive_weights
+from reservoir.utils.sparse import csr_matvec, csr_matvecs
 from reservoir.utils.types import Array
-
-try:  # Private, and four times cheaper for a small matrix than `matrix @ vector` with its checks.
-    from scipy.sparse._sparsetools import csr_matvec, csr_matvecs
-except ImportError:  # pragma: no cover
-    csr_matvec = csr_matvecs = None
 
 
 class NumpyLoop:
