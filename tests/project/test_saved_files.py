@@ -25,8 +25,12 @@ def folder(request, tmp_path_factory):
     return folder
 
 
-def assert_answers(folder, name, answers):
-    """Compare with what the version that wrote the file answered."""
+def assert_answers(folder, name, answers, rounding=None):
+    """Compare with what the version that wrote the file answered.
+
+    `rounding` is, for each answer, what one rounding at the start can make of it: another order of
+    sums, on another processor, makes as much.
+    """
     with np.load(folder / "answers.npz") as stored:
         expected = {
             key.partition("/")[2]: stored[key]
@@ -42,6 +46,8 @@ def assert_answers(folder, name, answers):
             # Nets compute in float32 by default, and report losses in float64.
             dtype = np.dtype(np.float32) if name.startswith("RNN") else value.dtype
             atol = TOLERANCE[dtype] * np.abs(value).max()
+            if rounding is not None:
+                atol += 4 * rounding[key]
             np.testing.assert_allclose(answer, value, rtol=0, atol=atol, err_msg=key)
         else:
             np.testing.assert_array_equal(answer, value, err_msg=key)
@@ -62,4 +68,7 @@ def test_checkpoints_go_on_as_they_did(folder, name):
     if not file.exists():
         pytest.skip("This version had no such checkpoint.")
     answers = saved_models.checkpoint_answers(name, file)
-    assert_answers(folder, f"checkpoint-{name}", answers)
+    rounding = saved_models.rounding_of_answers(name, file)
+    # Far below a step: another batch, or an optimizer that forgot its state, would be seen.
+    assert all(rounding[key] < 1e-6 for key in rounding)
+    assert_answers(folder, f"checkpoint-{name}", answers, rounding)

