@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hessianfree.cells._chains import ACTIVATIONS, flush_constant
+from hessianfree.cells._chains import flush_constant
 from hessianfree.cells._workspace import Workspace
 from reservoir.utils.blas import address_of, small_product
 from reservoir.utils.types import Array
@@ -88,9 +88,13 @@ class Compiled:
             strip[:, : columns.shape[1]] = columns
         return strips
 
-    def activation(self, name: str) -> int:
-        """Return the number of an activation function."""
-        return ACTIVATIONS.index(name)
+    def activation(self, name: str) -> int | None:
+        """Return what the sweeps know an activation function by.
+
+        None is tanh: numba leaves out what is for the others, which takes longest to compile.
+        """
+        others = {"logistic": self.kernels.LOGISTIC, "relu": self.kernels.RELU}
+        return others.get(name)
 
 
 def compiled_for(work: Workspace, n_units: int) -> Compiled | None:

@@ -18,20 +18,19 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from hessianfree.cells._chains import ACTIVATIONS, FLUSH_EVERY
+from hessianfree.cells._chains import FLUSH_EVERY
 from reservoir.dynamics.loops._numba_kernels import tanh
-from reservoir.utils.compiling import compiled
+from reservoir.utils.compiling import STRICT, called, compiled, written_out
 
 # What numba leaves untyped, or types as what it is before it is called.
 _cgutils: Any = cgutils
 _types: Any = types
 _new_word: Callable[[Any], Any] = intrinsic
-_OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "nogil": True}
 # Steps times sequences of a block of outer products.
 _ROWS_OF_OUTER = 64
 
-# Numbers of the first two activation functions; the third is what remains.
-_TANH, _LOGISTIC = ACTIVATIONS.index("tanh"), ACTIVATIONS.index("logistic")
+# Of the activation functions beside tanh.
+LOGISTIC, RELU = 1, 2
 
 # --------------------------------------------------------------------------------------
 # Matrix products
@@ -94,7 +93,7 @@ def _gemm(
     return _types.void(size, size, a, b, _types.float64, c, size, size, size), generate
 
 
-@compiled(**_OPTIONS)
+@called(**STRICT)
 def _multiply(blas: Any, a: Any, strips: Any, beta: Any, c: Any) -> None:
     """Write a b + beta c to c, with b in the strips that `Compiled.strips` cuts it into."""
     address, small = blas
@@ -113,7 +112,7 @@ def _multiply(blas: Any, a: Any, strips: Any, beta: Any, c: Any) -> None:
             )  # fmt: skip
 
 
-@compiled(**_OPTIONS)
+@compiled(**STRICT)
 def add_outer_products(blas: Any, a: Any, b: Any, c: Any) -> None:
     """Write aᵀ b to c, for matrices of many rows and few columns."""
     address, small = blas
@@ -134,17 +133,17 @@ def add_outer_products(blas: Any, a: Any, b: Any, c: Any) -> None:
 # --------------------------------------------------------------------------------------
 
 
-@compiled(**_OPTIONS)
-def _activate(activation: Any, z: Any, slope: Any) -> None:
-    """Write φ(z) to z, and φ'(z) to `slope` unless that is empty."""
+@called(**STRICT)
+def _activate(other: Any, z: Any, slope: Any) -> None:
+    """Write φ(z) to z, and φ'(z) to `slope` unless that is empty; see `Compiled.activation`."""
     one, zero = z.dtype.type(1), z.dtype.type(0)
     n, n_slopes = np.uint64(len(z)), np.uint64(len(slope))
-    if activation == _TANH:
+    if other is None:
         for j in range(n):
             z[j] = tanh(z[j])
         for j in range(n_slopes):
             slope[j] = one - z[j] * z[j]
-    elif activation == _LOGISTIC:
+    elif other == LOGISTIC:
         for j in range(n):
             z[j] = one / (one + math.exp(-z[j]))
         for j in range(n_slopes):
@@ -156,8 +155,8 @@ def _activate(activation: Any, z: Any, slope: Any) -> None:
             slope[j] = one if z[j] > zero else z[j]
 
 
-@compiled(**_OPTIONS)
-def _finish_state(z: Any, chosen: Any, t: Any, i: Any, activation: Any, slopes: Any) -> None:
+@called(**STRICT)
+def _finish_state(z: Any, chosen: Any, t: Any, i: Any, other: Any, slopes: Any) -> None:
     """Add what the symbol of sequence i chooses from the table, and go on to φ(z) and φ'(z)."""
     table, symbols = chosen
     if len(table):
@@ -165,12 +164,12 @@ def _finish_state(z: Any, chosen: Any, t: Any, i: Any, activation: Any, slopes: 
         for j in range(np.uint64(len(z))):
             z[j] += added[j]
     if len(slopes):
-        _activate(activation, z, slopes[t, i])
+        _activate(other, z, slopes[t, i])
     else:
-        _activate(activation, z, z[:0])
+        _activate(other, z, z[:0])
 
 
-@compiled(**_OPTIONS)
+@written_out
 def _clear(step: Any) -> None:
     """Write zeros."""
     for i in range(np.uint64(len(step))):
@@ -179,7 +178,7 @@ def _clear(step: Any) -> None:
             row[j] = 0
 
 
-@compiled(**_OPTIONS)
+@written_out
 def _pull(step: Any, outside: Any, slopes: Any, beside: Any, t: Any, tiny: Any, out: Any) -> None:
     """Write slope ⊙ (step + outside) + beside of step t to `step` and to `out`; see `flush`.
 
@@ -207,7 +206,7 @@ def _pull(step: Any, outside: Any, slopes: Any, beside: Any, t: Any, tiny: Any, 
             written[j] = bar[j]
 
 
-@compiled(**_OPTIONS)
+@written_out
 def _finish_tangents(now: Any, chosen: Any, slopes: Any, t: Any) -> None:
     """Add what the symbols of step t choose from the table, and multiply by the slopes."""
     table, symbols = chosen
@@ -228,9 +227,9 @@ def _finish_tangents(now: Any, chosen: Any, slopes: Any, t: Any) -> None:
 # --------------------------------------------------------------------------------------
 
 
-@compiled(**_OPTIONS)
+@compiled(**STRICT)
 def run_elman(
-    blas: Any, activation: Any, rows: Any, joined: Any, chosen: Any, slopes: Any, step: Any
+    blas: Any, other: Any, rows: Any, joined: Any, chosen: Any, slopes: Any, step: Any
 ) -> None:
     """Run the recurrence; `rows` hold the initial state and the inputs of all steps.
 
@@ -241,12 +240,12 @@ def run_elman(
         _multiply(blas, rows[t], joined, 0.0, step)
         for i in range(np.uint64(len(step))):
             z, after = step[i], rows[t + 1, i]
-            _finish_state(z, chosen, t, i, activation, slopes)
+            _finish_state(z, chosen, t, i, other, slopes)
             for j in range(n):
                 after[j] = z[j]
 
 
-@compiled(**_OPTIONS)
+@compiled(**STRICT)
 def push_elman(
     blas: Any,
     rows: Any,
@@ -273,7 +272,7 @@ def push_elman(
         previous = now
 
 
-@compiled(**_OPTIONS)
+@compiled(**STRICT)
 def pull_elman(
     blas: Any,
     outside: Any,
@@ -296,10 +295,10 @@ def pull_elman(
 # --------------------------------------------------------------------------------------
 
 
-@compiled(**_OPTIONS)
+@compiled(**STRICT)
 def run_multiplicative(
     blas: Any,
-    activation: Any,
+    other: Any,
     states: Any,
     weights: Any,
     gains: Any,
@@ -323,10 +322,10 @@ def run_multiplicative(
                 factors[j] = row[j] * gain[j]
         _multiply(blas, factor_rows[t], to_state, 0.0, now)
         for i in range(np.uint64(len(now))):
-            _finish_state(now[i], chosen, t, i, activation, slopes)
+            _finish_state(now[i], chosen, t, i, other, slopes)
 
 
-@compiled(**_OPTIONS)
+@compiled(**STRICT)
 def push_multiplicative(
     blas: Any,
     kept: Any,
@@ -385,7 +384,7 @@ def push_multiplicative(
         previous = now
 
 
-@compiled(**_OPTIONS)
+@compiled(**STRICT)
 def pull_multiplicative(
     blas: Any,
     outside: Any,
