@@ -75,7 +75,8 @@ def run(
     random_state : None, int, Generator, RandomState or SeedSequence
         Seed of the noise.
     engine : {"auto", "numpy", "numba"}, default "auto"
-        "auto" takes the compiled loop where numba is installed and f is tanh. Both give the
+        "auto" takes the compiled loop where numba is installed and f is tanh, however small the
+        work and whatever is compiled already, so that the bits depend on neither. Both give the
         same states to rounding.
 
     Returns
