@@ -35,6 +35,9 @@ STEPS_PER_CHUNK = 256
 
 # Multiply-adds of a fold that are worth another thread: about 2 ms.
 _LEAST_WORK = 2e7
+# From about 2,000 columns on the sums take ten times as long as the states: there BLAS itself
+# spreads them over the cores.
+_MOST_WORK = 4e9
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,7 +63,8 @@ class TrainingSequence(DrivenSequence):
 def _second_core(n_rows: int, n_columns: int) -> Iterator[Executor | None]:
     """Give a thread that folds rows while others are made, where that pays."""
     work = 0.5 * ROWS_PER_FOLD * n_columns**2
-    if n_rows < 2 * ROWS_PER_FOLD or work < _LEAST_WORK or allowed_threads() < 2:
+    pays = n_rows >= 2 * ROWS_PER_FOLD and _LEAST_WORK <= work < _MOST_WORK
+    if not pays or allowed_threads() < 2:
         yield None
         return
     with ThreadPoolExecutor(1, thread_name_prefix="fold") as worker:

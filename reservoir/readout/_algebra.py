@@ -99,7 +99,8 @@ class HostAlgebra:
 
     def cholesky(self, matrix: Any, *, clean: bool = True) -> Any:
         """Return the lower factor, None where there is none; `clean` puts zeros above it."""
-        lower, info = lapack.dpotrf(matrix, lower=1, clean=int(clean), overwrite_a=1)
+        with large_call(len(matrix) ** 3 / 6):
+            lower, info = lapack.dpotrf(matrix, lower=1, clean=int(clean), overwrite_a=1)
         return None if info else lower
 
     def solve_cholesky(self, lower: Any, columns: Any) -> Any:

@@ -11,6 +11,7 @@ from reservoir.readout._algebra import algebra_of
 from reservoir.readout._protocols import Spectrum
 from reservoir.readout._sums import EPS, GRAM_MARGIN, RESIDUAL_MARGIN, GramAccumulator, Solver
 from reservoir.utils.device import is_on_device, to_host
+from reservoir.utils.threads import large_call
 from reservoir.utils.types import Booleans, Floats, Integers
 
 
@@ -105,9 +106,10 @@ class TridiagonalSpectrum(_NormalSpectrum):
         gram = system.gram()
         n = len(gram)
         work = int(lapack.dsytrd_lwork(n, lower=1)[0])
-        packed, self._diagonal, self._off, self._tau, _ = lapack.dsytrd(
-            gram, lower=1, lwork=work, overwrite_a=1
-        )
+        with large_call(2 * n**3 / 3):
+            packed, self._diagonal, self._off, self._tau, _ = lapack.dsytrd(
+                gram, lower=1, lwork=work, overwrite_a=1
+            )
         # LAPACK keeps Q's Householder vectors below the first subdiagonal. Read from the second
         # element on with the same stride, they lie as a QR factorization would leave them, and
         # ormqr applies them without a copy.
