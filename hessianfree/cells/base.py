@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 
+from hessianfree.cells._chains import FLUSH_EVERY, flush, flush_constant, pull_through
 from hessianfree.cells._inputs import Inputs
 from hessianfree.cells._workspace import Workspace
+from reservoir.utils.device import fused
 from reservoir.utils.types import Array
 
 ParameterBlocks = Mapping[str, Array]
@@ -342,3 +344,46 @@ def accumulate_initial_state(initial_bar: Array, params_bar: dict[str, Array]) -
     """Write the cotangent of the learned initial state, where there is one."""
     if "initial_state" in params_bar:
         initial_bar[0].sum(axis=0, out=params_bar["initial_state"])
+
+
+def pulled_steps(
+    xp: Any,
+    states_bar: Array,
+    preactivations_bar: Array | None,
+    slopes: Array,
+    step: Array,
+    z_bar: Array,
+) -> Iterator[int]:
+    """Yield steps from the last to the first, z̄_t = φ'(z_t) ⊙ (h̄_t + step) + beside in `z_bar`.
+
+    Parameters
+    ----------
+    xp : module
+    states_bar : ndarray of shape (n_scored, n_sequences, n_units)
+        h̄ of the last steps.
+    preactivations_bar : ndarray of shape (n_steps, n_sequences, n_units) or None
+        Beside.
+    slopes : ndarray of shape (n_steps, n_sequences, n_units)
+        φ'(z).
+    step : ndarray of shape (n_sequences, n_units)
+        What the step after t sends back: zeros at first, and what the caller writes after that.
+    z_bar : ndarray of shape (n_steps, n_sequences, n_units)
+        Written to.
+
+    Yields
+    ------
+    int
+        t.
+    """
+    n_steps = len(slopes)
+    first = n_steps - len(states_bar)
+    tiny = flush_constant(slopes.dtype)
+    step[...] = 0
+    pull, flush_small = fused(xp, pull_through), fused(xp, flush)
+    for t in reversed(range(n_steps)):
+        outside = states_bar[t - first] if t >= first else None
+        beside = None if preactivations_bar is None else preactivations_bar[t]
+        pull(outside, step, slopes[t], beside, z_bar[t])
+        if t % FLUSH_EVERY == 0:
+            flush_small(z_bar[t], tiny)
+        yield t

@@ -8,12 +8,8 @@ from numpy.typing import NDArray
 
 from hessianfree.cells._chains import (
     ACTIVATIONS,
-    FLUSH_EVERY,
     activate,
     combine_tangents,
-    flush,
-    flush_constant,
-    pull_through,
     slope_of,
 )
 from hessianfree.cells._compiled import compiled_for
@@ -24,6 +20,7 @@ from hessianfree.cells.base import (
     ParameterBlocks,
     SweepingCell,
     accumulate_initial_state,
+    pulled_steps,
     start_states,
     start_tangents,
 )
@@ -299,17 +296,7 @@ def _pull_states(
     slopes, work = trajectory.slopes, trajectory.workspace
     xp = work.xp
     z_bar, step = work.get("sweep", slopes.shape), work.get("step", slopes.shape[1:])
-    n_steps = len(slopes)
-    first = n_steps - len(states_bar)
-    tiny = flush_constant(slopes.dtype)
-    step[...] = 0
-    pull, flush_small = fused(xp, pull_through), fused(xp, flush)
-    for t in reversed(range(n_steps)):
-        outside = states_bar[t - first] if t >= first else None
-        beside = None if preactivations_bar is None else preactivations_bar[t]
-        pull(outside, step, slopes[t], beside, z_bar[t])
-        if t % FLUSH_EVERY == 0:
-            flush_small(z_bar[t], tiny)
+    for t in pulled_steps(xp, states_bar, preactivations_bar, slopes, step, z_bar):
         xp.matmul(z_bar[t], recurrent, out=step)
 
 

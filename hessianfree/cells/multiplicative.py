@@ -11,13 +11,9 @@ from numpy.typing import NDArray
 from hessianfree.cells import _multiplicative_chains as chains
 from hessianfree.cells._chains import (
     ACTIVATIONS,
-    FLUSH_EVERY,
     activate,
     activate_and_slope,
     combine_tangents,
-    flush,
-    flush_constant,
-    pull_through,
 )
 from hessianfree.cells._compiled import Compiled, compiled_for, sum_outer_products
 from hessianfree.cells._inputs import Inputs, flatten_rows, wrap_inputs
@@ -27,6 +23,7 @@ from hessianfree.cells.base import (
     ParameterBlocks,
     SweepingCell,
     accumulate_initial_state,
+    pulled_steps,
     start_states,
     start_tangents,
 )
@@ -480,24 +477,13 @@ def _pull_by_numpy(
     slopes, gains, work = trajectory.slopes, trajectory.gains, trajectory.workspace
     xp = work.xp
     to_factor, to_state = params["state_to_factor"], params["factor_to_state"]
-    n_steps = len(slopes)
-    first = n_steps - len(states_bar)
     z_bar = work.get("sweep", slopes.shape)
     projections_bar = work.get("factor_sweep", gains.shape)
     gains_bar = work.get("gains_bar", gains.shape)
     step = work.get("step", slopes.shape[1:])
     factor_step = work.get("factor_step", gains.shape[1:])
-    tiny = flush_constant(slopes.dtype)
-    step[...] = 0
-    pull, pull_factors, flush_small = (
-        fused(xp, chain) for chain in (pull_through, chains.factor_bar, flush)
-    )
-    for t in reversed(range(n_steps)):
-        outside = states_bar[t - first] if t >= first else None
-        beside = None if preactivations_bar is None else preactivations_bar[t]
-        pull(outside, step, slopes[t], beside, z_bar[t])
-        if t % FLUSH_EVERY == 0:
-            flush_small(z_bar[t], tiny)
+    pull_factors = fused(xp, chains.factor_bar)
+    for t in pulled_steps(xp, states_bar, preactivations_bar, slopes, step, z_bar):
         xp.matmul(z_bar[t], to_state, out=factor_step)
         pull_factors(
             factor_step, trajectory.projections[t], gains[t], gains_bar[t], projections_bar[t]

@@ -8,11 +8,7 @@ from numpy.typing import NDArray
 
 from hessianfree.cells._chains import (
     ACTIVATIONS,
-    FLUSH_EVERY,
     activate,
-    flush,
-    flush_constant,
-    pull_through,
     slope_of,
 )
 from hessianfree.cells._inputs import Inputs, RealInputs, flatten_rows, wrap_inputs
@@ -22,6 +18,7 @@ from hessianfree.cells.base import (
     ParameterBlocks,
     SweepingCell,
     accumulate_initial_state,
+    pulled_steps,
     start_states,
     start_tangents,
 )
@@ -193,19 +190,9 @@ class TensorCell(SweepingCell):
         slopes, work = trajectory.slopes, trajectory.workspace
         xp = work.xp
         transposed = params["recurrent"].transpose(0, 2, 1)
-        n_steps = len(slopes)
-        first = n_steps - len(states_bar)
         z_bar = work.get("sweep", slopes.shape)
         step = work.get("step", slopes.shape[1:])
-        tiny = flush_constant(slopes.dtype)
-        step[...] = 0
-        pull, flush_small = fused(xp, pull_through), fused(xp, flush)
-        for t in reversed(range(n_steps)):
-            outside = states_bar[t - first] if t >= first else None
-            beside = None if preactivations_bar is None else preactivations_bar[t]
-            pull(outside, step, slopes[t], beside, z_bar[t])
-            if t % FLUSH_EVERY == 0:
-                flush_small(z_bar[t], tiny)
+        for t in pulled_steps(xp, states_bar, preactivations_bar, slopes, step, z_bar):
             trajectory.steps[t].mix(transposed, z_bar[t], out=step)
         return {"before": trajectory.all_states[:-1], "z_bar": z_bar, "initial_bar": step[None]}
 
